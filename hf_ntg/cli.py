@@ -1,0 +1,65 @@
+"""`ntg`: the command line. Each command reads its arguments, calls the package and says what was made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_ntg.errors import InputError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="ntg",
+    help="Small generators of labelled network flows: train, generate, judge.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+
+def main() -> None:
+    """Run a command; exit 0 when done, 2 with one line when the input or the user is at fault, 1 when we are."""
+    try:
+        app()
+    except InputError as error:
+        say(f"ntg: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("ntg: interrupted")
+        sys.exit(130)
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal; standard output is kept for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@app.command()
+def split(
+    flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
+    by: Annotated[str, typer.Option(help="'random' (stratified) or 'capture' (no capture on both sides).")] = "random",
+    test_size: Annotated[float, typer.Option(help="Share of the flows to test on.")] = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Split flows into training and test flows.
+
+    Example: ntg split flows.parquet --by capture --output flows/
+    """
+    from hf_ntg.flows import load_flows, save_flows, split_flows
+
+    parts = split_flows(load_flows(flows), by=by, test_size=test_size, seed=seed)
+    for name, part in parts.items():
+        path = save_flows(part, output / f"{name}.parquet")
+        print(f"{path}: {len(part)} flows, {len(set(part['label']))} classes")
+
+
+if __name__ == "__main__":
+    main()
