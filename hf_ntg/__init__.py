@@ -4,7 +4,6 @@ The names below are imported when they are first used, so that ``import hf_ntg``
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -23,14 +22,6 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]
-
-if TYPE_CHECKING:
-    from hf_ntg.codecs import FlowTokenizer
-    from hf_ntg.errors import InputError
-    from hf_ntg.flows import load_flows, split_flows
-    from hf_ntg.generation import FlowGenerator
-    from hf_ntg.metrics import evaluate_flows
-    from hf_ntg.training import TrainingConfig, train
 
 
 def __getattr__(name: str):

@@ -14,7 +14,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="ntg",
-    help="Small generators of labelled network flows: train, generate, judge.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,6 +38,11 @@ def main() -> None:
 def say(line: str) -> None:
     """One line for the person at the terminal; standard output is kept for results."""
     print(line, file=sys.stderr, flush=True)
+
+
+@app.callback()
+def commands() -> None:
+    """Small generators of labelled network flows: train, generate, judge."""
 
 
 @app.command()

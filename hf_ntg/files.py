@@ -13,7 +13,7 @@ __all__ = ["replacing", "write_text"]
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it takes `path`'s place when the block ends well, and goes if it does not."""
+    """Give a path beside `path` to write to: it takes `path`'s place if the block ends well, and goes otherwise."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
