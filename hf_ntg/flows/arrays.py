@@ -48,8 +48,6 @@ class FlowArrays:
     @classmethod
     def from_dataset(cls, flows: Dataset) -> FlowArrays:
         """Read the schema's columns of `flows` (already conforming); packet columns are not copied."""
-        if flows._indices is not None:
-            flows = flows.flatten_indices()
         found: dict[str, np.ndarray] = {}
         for name in flows.column_names:
             if name not in FLOW_FEATURES:

@@ -101,9 +101,10 @@ def conform_flows(flows: Dataset, source: str) -> Dataset:
 
 def column_of(flows: Dataset, name: str) -> pa.Array:
     """One column as a single Arrow array, zero-copy where the data set is one chunk and unshuffled."""
-    table = flows.data if flows._indices is None else flows.flatten_indices().data
-    column = table.column(name).combine_chunks()
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = flows.data.column(name).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column if flows._indices is None else column.take(flows._indices.column(0).combine_chunks())
 
 
 def _cast(flows: Dataset, source: str) -> Dataset:
