@@ -1,0 +1,123 @@
+"""Mamba's selective scan for short sequences on a CPU.
+
+The stock fall-back of transformers walks the time axis with slices of (batch, channels, time, state) tensors: its
+backward pass costs grow with the square of the length. Here the state is laid out (batch, state, channels), one step is
+a handful of fused in-place operations over contiguous memory, and the gradient is written out by hand, so that nothing
+but the states is kept. Where a device has the official kernels, the stock path is left in charge.
+
+The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a and 2b with the zero-order hold of A:
+``h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`` and ``y_t = C_t h_t``.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+from transformers.models.mamba.modeling_mamba import MambaForCausalLM, MambaMixer
+
+__all__ = ["selective_scan", "use_fast_scan"]
+
+
+def use_fast_scan(model: MambaForCausalLM) -> MambaForCausalLM:
+    """Let the mixers of `model` scan whole sequences by :func:`selective_scan` when on a CPU; returns `model`.
+
+    Weights, configuration and saved files stay those of the stock class; a forward pass with a cache is the stock one.
+    """
+    for block in model.backbone.layers:
+        block.mixer.forward = MethodType(_mixer_forward, block.mixer)
+    return model
+
+
+def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """Run the selective state space over a batch of sequences from a zero state.
+
+    Args:
+        x: (B, T, D) inputs. dt: (B, T, D) step sizes, positive. a: (D, N) state matrix, negative.
+        b, c: (B, T, N) input and output matrices.
+
+    Returns:
+        (B, T, D) outputs in the type of `x`; differentiable once in all five arguments.
+    """
+    return _SelectiveScan.apply(x, dt, a, b, c)
+
+
+def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, cache_params=None, attention_mask=None, **kwargs) -> Tensor:
+    if cache_params is not None or hidden_states.device.type != "cpu":
+        return MambaMixer.forward(mixer, hidden_states, cache_params, attention_mask, **kwargs)
+    if attention_mask is not None:
+        hidden_states = hidden_states * attention_mask[:, :, None].to(hidden_states.dtype)
+    x, gate = mixer.in_proj(hidden_states).chunk(2, dim=-1)  # (B, T, D) each
+    x = mixer.act(_causal_convolution(x, mixer.conv1d.weight, mixer.conv1d.bias))
+    if attention_mask is not None:
+        x = x * attention_mask[:, :, None].to(x.dtype)
+    dt, b, c = mixer.x_proj(x).split([mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size], dim=-1)
+    dt = F.softplus(mixer.dt_proj(dt))
+    y = selective_scan(x, dt, -torch.exp(mixer.A_log.float()), b, c)
+    return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate))
+
+
+def _causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Depthwise causal convolution of (B, T, D) by (D, 1, K) as K shifted products: D channels stay contiguous."""
+    taps = weight.squeeze(1).unbind(-1)  # K of (D,)
+    out = x * taps[-1]
+    for lag, tap in enumerate(reversed(taps[:-1]), start=1):
+        if lag < x.shape[1]:
+            out = out + F.pad(x[:, :-lag] * tap, (0, 0, lag, 0))
+    return out if bias is None else out + bias
+
+
+class _SelectiveScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        dtype = x.dtype
+        # Time first and float32: each step then works on contiguous blocks.
+        x, dt, b, c = (part.transpose(0, 1).float().contiguous() for part in (x, dt, b, c))  # (T, B, D or N)
+        a = a.float().t().contiguous()  # (N, D)
+        drive = dt * x  # (T, B, D)
+        steps, batch, channels = x.shape
+        states = x.new_empty(steps, batch, a.shape[0], channels)  # (T, B, N, D)
+        y = torch.empty_like(x)
+        decay = torch.empty_like(states[0])
+        for t in range(steps):
+            if t == 0:
+                torch.mul(b[0].unsqueeze(2), drive[0].unsqueeze(1), out=states[0])
+            else:
+                torch.mul(dt[t].unsqueeze(1), a, out=decay).exp_()
+                torch.mul(decay, states[t - 1], out=states[t])
+                states[t].addcmul_(b[t].unsqueeze(2), drive[t].unsqueeze(1))
+            torch.bmm(c[t].unsqueeze(1), states[t], out=y[t].unsqueeze(1))
+        ctx.save_for_backward(x, dt, a, b, c, drive, states)
+        ctx.dtype = dtype
+        return y.transpose(0, 1).to(dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_y: Tensor):
+        x, dt, a, b, c, drive, states = ctx.saved_tensors
+        grad_y = grad_y.transpose(0, 1).float().contiguous()  # (T, B, D)
+        grad_dt, grad_drive = torch.zeros_like(dt), torch.empty_like(drive)
+        grad_b, grad_c = torch.empty_like(b), torch.empty_like(c)
+        decay, grad_power = torch.empty_like(states[0]), torch.empty_like(states[0])
+        grad_a = torch.zeros_like(states[0])  # (B, N, D), summed over the batch once at the end
+        grad_state = torch.zeros_like(states[0])
+        for t in range(len(x) - 1, -1, -1):
+            grad_state.addcmul_(c[t].unsqueeze(2), grad_y[t].unsqueeze(1))
+            torch.bmm(states[t], grad_y[t].unsqueeze(2), out=grad_c[t].unsqueeze(2))
+            torch.bmm(b[t].unsqueeze(1), grad_state, out=grad_drive[t].unsqueeze(1))
+            torch.bmm(grad_state, drive[t].unsqueeze(2), out=grad_b[t].unsqueeze(2))
+            if t == 0:
+                break
+            torch.mul(dt[t].unsqueeze(1), a, out=decay).exp_()
+            grad_state.mul_(decay)
+            torch.mul(grad_state, states[t - 1], out=grad_power)  # gradient of dt_t A
+            grad_a.addcmul_(grad_power, dt[t].unsqueeze(1))
+            torch.sum(grad_power.mul_(a), dim=1, out=grad_dt[t])
+        grad_x = grad_drive * dt
+        grad_dt.addcmul_(grad_drive, x)
+        parts = (part.transpose(0, 1).to(ctx.dtype) for part in (grad_x, grad_dt, grad_b, grad_c))
+        grad_x, grad_dt, grad_b, grad_c = parts
+        return grad_x, grad_dt, grad_a.sum(0).t(), grad_b, grad_c
