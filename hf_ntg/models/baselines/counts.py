@@ -1,0 +1,100 @@
+"""Interpolated n-gram probabilities over integer symbols: counted, drawn and looked up in bulk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+__all__ = ["CountTable", "draw_symbols", "symbol_probability"]
+
+RADIX = 1 << 18  # above every symbol and every class number, so that two of them pack into one int64
+
+
+@dataclass(frozen=True)
+class CountTable:
+    """What followed each context of one length.
+
+    A context is the row of its suffix in the next shorter table together with the item that stands before that suffix:
+    contexts of any length are one int64, and a context is known only if its suffix is.
+
+    Attributes:
+        contexts: (C,) sorted ``suffix_row * RADIX + item``.
+        pairs: (E,) sorted ``context_row * RADIX + symbol``. counts: (E,) how often that symbol followed that context.
+    """
+
+    contexts: np.ndarray
+    pairs: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def count(cls, suffixes: np.ndarray, items: np.ndarray, symbols: np.ndarray) -> tuple[CountTable, np.ndarray]:
+        """Count `symbols` after the contexts (`suffixes`, `items`); also give the row of each event's context."""
+        contexts, rows = np.unique(suffixes * RADIX + items, return_inverse=True)
+        pairs, counts = np.unique(rows * RADIX + symbols, return_counts=True)
+        return cls(contexts, pairs, counts), rows
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """(C + 1,) where the pairs of each context begin."""
+        return np.searchsorted(self.pairs, np.arange(len(self.contexts) + 1) * RADIX)
+
+    @cached_property
+    def totals(self) -> np.ndarray:
+        """(C,) how often each context was met."""
+        return np.add.reduceat(self.counts, self.starts[:-1]).astype(np.float64)
+
+    @cached_property
+    def discount(self) -> float:
+        """What every count gives up for symbols not seen after its context: Ney's leave-one-out estimate, add-one."""
+        ones, twos = (self.counts == 1).sum(), (self.counts == 2).sum()
+        return float((ones + 1) / (ones + 2 * twos + 2))
+
+    @cached_property
+    def cumulative(self) -> np.ndarray:
+        """(E + 1,) running sum of the discounted counts over the whole table, from 0."""
+        return np.concatenate([[0.0], np.cumsum(self.counts - self.discount)])
+
+    def rows_of(self, suffixes: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """(N,) the row of each context, -1 where it was never met."""
+        keys = suffixes * RADIX + items
+        rows = np.minimum(np.searchsorted(self.contexts, keys), len(self.contexts) - 1)
+        return np.where((suffixes >= 0) & (self.contexts[rows] == keys), rows, -1)
+
+    def share(self, rows: np.ndarray, symbols: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Discounted share of each symbol after its context, and the share left to shorter contexts: (N,), (N,)."""
+        wanted = rows * RADIX + symbols
+        place = np.minimum(np.searchsorted(self.pairs, wanted), len(self.pairs) - 1)
+        weight = np.where(self.pairs[place] == wanted, self.counts[place] - self.discount, 0.0)
+        return weight / self.totals[rows], self.discount * np.diff(self.starts)[rows] / self.totals[rows]
+
+    def pick(self, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """(N,) a symbol after each context by inverse CDF of `uniform` in [0, 1), -1 where a shorter one must say."""
+        target = self.cumulative[self.starts[rows]] + uniform * self.totals[rows]
+        place = np.searchsorted(self.cumulative[1:], target, side="right")
+        return np.where(place < self.starts[rows + 1], self.pairs[np.minimum(place, len(self.pairs) - 1)] % RADIX, -1)
+
+
+def draw_symbols(tables: list[CountTable], rows: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """(N,) a symbol for each of N histories, longest context first; -1 where all counts leave it open.
+
+    `tables` and `rows` (each (N,), -1 where unknown) go from the shortest context to the longest.
+    """
+    drawn = np.full(len(rows[0]), -1, dtype=np.int64)
+    for table, row in zip(reversed(tables), reversed(rows), strict=True):
+        undecided = np.flatnonzero((drawn < 0) & (row >= 0))
+        drawn[undecided] = table.pick(row[undecided], rng.random(len(undecided)))
+    return drawn
+
+
+def symbol_probability(
+    tables: list[CountTable], rows: list[np.ndarray], symbols: np.ndarray, base: np.ndarray
+) -> np.ndarray:
+    """(N,) the interpolated probability of each symbol; `base` (N,) is its probability under all counts."""
+    probability = base.astype(np.float64)
+    for table, row in zip(tables, rows, strict=True):
+        known = np.flatnonzero(row >= 0)
+        share, left = table.share(row[known], symbols[known])
+        probability[known] = share + left * probability[known]
+    return probability

@@ -1,0 +1,43 @@
+"""Values taken from training rows that are alike: the finest likeness that any training row has decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["DonorTable"]
+
+
+@dataclass(frozen=True)
+class DonorTable:
+    """Training rows grouped by keys, from a fine key to a coarse one.
+
+    Attributes:
+        keys: for each level, the (R,) keys of the training rows, sorted. rows: for each level, the (R,) training row
+            that each belongs to.
+    """
+
+    keys: list[np.ndarray]
+    rows: list[np.ndarray]
+
+    @classmethod
+    def fit(cls, levels: list[np.ndarray]) -> DonorTable:
+        """Group R training rows by `levels`, each (R,) int64, finest first."""
+        orders = [np.argsort(level, kind="stable") for level in levels]
+        return cls([level[order] for level, order in zip(levels, orders, strict=True)], orders)
+
+    def draw(self, levels: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        """(N,) a training row for each of N wanted rows, evenly among those that share the finest key any shares.
+
+        The coarsest key of every wanted row must be known.
+        """
+        donors = np.full(len(levels[0]), -1, dtype=np.int64)
+        for keys, rows, wanted in zip(self.keys, self.rows, levels, strict=True):
+            undecided = np.flatnonzero(donors < 0)
+            first = np.searchsorted(keys, wanted[undecided], side="left")
+            count = np.searchsorted(keys, wanted[undecided], side="right") - first
+            place = first + (rng.random(len(undecided)) * count).astype(np.int64)
+            found = count > 0
+            donors[undecided[found]] = rows[place[found]]
+        return donors

@@ -1,0 +1,65 @@
+"""Baselines that keep the training flows and draw from them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.models.baselines.donors import DonorTable
+from hf_ntg.models.baselines.generator import BaselineGenerator
+
+__all__ = ["Independent", "Replay"]
+
+_KEPT = [field.name for field in fields(FlowArrays) if field.name not in ("label", "flow_id", "capture")]
+
+
+class _Empirical(BaselineGenerator):
+    """Holds the training flows, less their names and captures."""
+
+    def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
+        self.flows = replace(flows, flow_id=None, capture=None)
+        self.classes = classes
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        held = {name: getattr(self.flows, name) for name in _KEPT}
+        return {"classes": self.classes} | {name: values for name, values in held.items() if values is not None}
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        self.classes = tensors.pop("classes")
+        self.flows = FlowArrays(label=np.array(self.labels, dtype=object)[self.classes], **tensors)
+
+
+class Replay(_Empirical):
+    """Training flows of the wanted class, drawn evenly with replacement: perfect fidelity, nothing new."""
+
+    kind = "replay"
+
+    def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
+        return self.flows.take(DonorTable.fit([self.classes]).draw([classes], rng))
+
+
+class Independent(_Empirical):
+    """Every packet drawn by itself: what is left when a generator knows no order.
+
+    The number of packets and the header facts come from one training flow of the class. Each packet's direction and
+    payload length come from a training packet of the class at the same position, its time from another such packet.
+    """
+
+    kind = "independent"
+
+    def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
+        flows = self.flows
+        frame = flows.take(DonorTable.fit([self.classes]).draw([classes], rng))
+        donors = DonorTable.fit([self.classes[flows.flow_index] * self.max_packets + flows.position])
+        position = ragged_positions(frame.num_packets)
+        wanted = np.repeat(classes, frame.num_packets) * self.max_packets + position
+        packets, others = donors.draw([wanted], rng), donors.draw([wanted], rng)
+        return replace(
+            frame,
+            payload_length=flows.payload_length[packets],
+            direction=flows.direction[packets],
+            inter_arrival_time=None if flows.inter_arrival_time is None else flows.inter_arrival_time[others],
+            tcp_window=None if flows.tcp_window is None else flows.tcp_window[packets],
+        )

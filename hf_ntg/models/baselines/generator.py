@@ -1,0 +1,143 @@
+"""The face that every baseline shares with the learned generators: fit, generate, save, load. NumPy only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from datasets import Dataset
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import replacing
+from hf_ntg.flows.arrays import FlowArrays
+
+__all__ = ["BaselineGenerator", "label_counts"]
+
+Label = str | Mapping[str, int] | None
+
+
+class BaselineGenerator:
+    """A generator of labelled flows that is fitted by counting.
+
+    Attributes:
+        labels: names of the classes, sorted. label_weights: (K,) share of each class among the training flows.
+        max_packets: flows are learned and drawn up to this many packets.
+    """
+
+    kind: ClassVar[str]
+
+    labels: list[str]
+    label_weights: np.ndarray
+    max_packets: int
+
+    def fit(self, flows: Dataset | FlowArrays, max_packets: int = 10) -> Self:
+        """Learn from the labelled ones of `flows`, cut to `max_packets` packets.
+
+        Raises:
+            InputError: no flow has a label.
+        """
+        arrays = flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)
+        labelled = np.array([label is not None for label in arrays.label], dtype=bool)
+        if not labelled.any():
+            raise InputError("the training flows have no labels; fill the column 'label'")
+        arrays = arrays.take(labelled).head(max_packets)
+        names, classes = np.unique(arrays.label.astype(str), return_inverse=True)
+        self.labels = names.tolist()
+        self.label_weights = np.bincount(classes) / len(classes)
+        self.max_packets = max_packets
+        self._fit(arrays, classes)
+        return self
+
+    def generate(self, num_flows: int | None = None, label: Label = None, seed: int = 0) -> Dataset:
+        """Draw flows in the schema: exactly as many as asked, one class after another.
+
+        Args:
+            num_flows: how many in all; may be left out where `label` holds counts.
+            label: None draws the labels by their training frequency; a name gives all flows that label; a mapping
+                holds the count of each.
+            seed: the same seed gives the same flows.
+
+        Raises:
+            InputError: a label was not trained on, or the counts do not add up to `num_flows`.
+        """
+        rng = np.random.default_rng(seed)
+        counts = label_counts(num_flows, label, self.labels, self.label_weights, rng)
+        classes = np.repeat(np.arange(len(self.labels)), counts)
+        return self._generate(classes, rng).to_dataset()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted baseline to one safetensors file at `path`."""
+        head = {"kind": self.kind, "max_packets": self.max_packets, "labels": self.labels}
+        tensors = {"label_weights": self.label_weights, **self._tensors()}
+        with replacing(path) as scratch:
+            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, scratch, {"hf_ntg": json.dumps(head)})
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a baseline that :meth:`save` wrote.
+
+        Raises:
+            InputError: the file is missing, broken, or holds something else.
+        """
+        try:
+            with safe_open(path, "numpy") as file:
+                head = json.loads((file.metadata() or {}).get("hf_ntg", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+        if head.get("kind") != cls.kind:
+            raise InputError(f"{path}: holds {head.get('kind', 'no baseline')!r}, not {cls.kind!r}")
+        loaded = cls()
+        loaded.labels, loaded.max_packets = head["labels"], head["max_packets"]
+        loaded.label_weights = tensors.pop("label_weights")
+        loaded._restore(tensors)
+        return loaded
+
+    def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
+        raise NotImplementedError
+
+    def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
+        raise NotImplementedError
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        raise NotImplementedError
+
+
+def label_counts(
+    num_flows: int | None, label: Label, labels: list[str], weights: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """How many flows of each of `labels` a request means: (K,) int64.
+
+    Raises:
+        InputError: an unknown label, a negative count, or counts that do not add up to `num_flows`.
+    """
+    if isinstance(label, Mapping):
+        wanted = dict(label)
+        total = sum(wanted.values())
+        if num_flows is not None and num_flows != total:
+            raise InputError(f"{num_flows} flows asked, but the counts of the labels add up to {total}")
+    elif num_flows is None:
+        raise InputError("say how many flows: num_flows, or a count for each label")
+    else:
+        wanted = {label: num_flows}
+    if min(wanted.values(), default=0) < 0:
+        raise InputError("a number of flows cannot be negative")
+    if label is None:
+        return rng.multinomial(num_flows, weights)
+    place = {name: k for k, name in enumerate(labels)}
+    unknown = [name for name in wanted if name not in place]
+    if unknown:
+        raise InputError(f"label {unknown[0]!r} was not trained on; choose from {', '.join(labels)}")
+    counts = np.zeros(len(labels), dtype=np.int64)
+    for name, count in wanted.items():
+        counts[place[name]] = count
+    return counts

@@ -1,0 +1,177 @@
+"""The honest rival: a class-wise n-gram over packets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from datasets import Dataset
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import MAX_PAYLOAD
+from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
+from hf_ntg.models.baselines.donors import DonorTable
+from hf_ntg.models.baselines.generator import BaselineGenerator
+
+__all__ = ["NGram"]
+
+END = 2 * (MAX_PAYLOAD + 1)  # one above the packet symbols
+START = END + 1
+_TYPICAL = 2 * (1460 + 1)  # packet symbols up to the largest TCP payload on Ethernet
+_TYPICAL_SHARE = 0.99
+_HEADERS = ("protocol", "source_port", "destination_port")
+
+
+class NGram(BaselineGenerator):
+    """Each packet (direction and payload length together) is drawn from what followed the last ``order - 1`` packets.
+
+    The contexts, from long to short, are: class, the last ``order - 1`` packets and the position in the flow; class and
+    the last ``order - 1`` packets; ...; class and the last packet; class; nothing. Each takes an absolute discount off
+    its counts and leaves that mass to the next shorter one (interpolation). Under all counts lies a fixed distribution:
+    0.99 uniform over payloads up to 1,460 bytes and the end of the flow, 0.01 uniform over payloads up to 65,535 bytes
+    and the end, so that no flow has probability zero.
+
+    A packet's time is that of a training packet of the class with the same position, direction, direction of the packet
+    before and power-of-two bucket of payload length; failing that, of the class and the two directions; failing that,
+    of the class. A flow's protocol and ports are those of a training flow of the class that opens with the same packet;
+    failing that, of any of the class.
+
+    Source: Ney, Essen, Kneser, On structuring probabilistic dependences in stochastic language modelling, Computer
+    Speech and Language 8(1), 1994.
+    """
+
+    kind = "n-gram"
+
+    def __init__(self, order: int = 3):
+        if order < 1:
+            raise InputError(f"an n-gram of order {order}: choose 1 or more")
+        self.order = order
+
+    def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
+        """Natural log of the probability of each flow's packets given its label: (N,).
+
+        Counted are the first ``max_packets`` packets and, for a flow that has fewer, its end. For a label that was not
+        trained on only the context-free counts speak.
+        """
+        arrays = flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)
+        place = {name: k for k, name in enumerate(self.labels)}
+        classes = np.array([place.get(label, -1) for label in arrays.label], dtype=np.int64)
+        matrix = arrays.padded("packet_symbol", self.max_packets, fill=END).astype(np.int64)  # (N, W)
+        total = np.zeros(len(arrays))
+        for position in range(self.max_packets):
+            alive = np.flatnonzero(arrays.num_packets >= position)
+            rows = self._rows(classes[alive], matrix[alive, :position])
+            total[alive] += np.log(self._probability(rows, matrix[alive, position]))
+            if position == 0:  # a flow has a first packet
+                total -= np.log1p(-self._probability(rows, np.full(len(alive), END)))
+        return total
+
+    def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
+        matrix = flows.padded("packet_symbol", self.max_packets, fill=END).astype(np.int64)  # (N, W)
+        flow, position = np.nonzero(np.arange(self.max_packets) <= flows.num_packets[:, None])
+        padded = np.pad(matrix, ((0, 0), (self.order - 1, 0)), constant_values=START)
+        history = [np.zeros_like(flow), classes[flow]]
+        history += [padded[flow, position + self.order - 1 - back] for back in range(1, self.order)] + [position]
+        self.tables, rows = [], np.zeros_like(flow)
+        for item in history:
+            table, rows = CountTable.count(rows, item, matrix[flow, position])
+            self.tables.append(table)
+        self.times = flows.inter_arrival_time
+        self.time_donors = DonorTable.fit(self._time_keys(flows, classes) if self.times is not None else [])
+        self.headers = {name: getattr(flows, name) for name in _HEADERS if getattr(flows, name) is not None}
+        self.header_donors = DonorTable.fit(_header_keys(flows, classes))
+
+    def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
+        matrix = self._draw_packets(classes, rng)
+        packets = matrix != END
+        symbols = matrix[packets]
+        flows = FlowArrays(
+            offsets=np.concatenate([[0], np.cumsum(packets.sum(axis=1))]),
+            payload_length=(symbols // 2).astype(np.int32),
+            direction=(1 - 2 * (symbols % 2)).astype(np.int8),
+            label=np.array(self.labels, dtype=object)[classes],
+        )
+        if self.times is not None:
+            donors = self.time_donors.draw(self._time_keys(flows, classes), rng)
+            flows = replace(flows, inter_arrival_time=self.times[donors])
+        donors = self.header_donors.draw(_header_keys(flows, classes), rng)
+        return replace(flows, **{name: values[donors] for name, values in self.headers.items()})
+
+    def _draw_packets(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(N, W) packet symbols, END where a flow is over."""
+        matrix = np.full((len(classes), self.max_packets), END, dtype=np.int64)
+        for position in range(self.max_packets):
+            # A flow has a first packet: there END is drawn again. Later on it is over.
+            undecided = np.arange(len(classes)) if position == 0 else np.flatnonzero(matrix[:, position - 1] != END)
+            while len(undecided):
+                rows = self._rows(classes[undecided], matrix[undecided, :position])
+                drawn = draw_symbols(self.tables, rows, rng)
+                drawn[drawn < 0] = _base_symbols((drawn < 0).sum(), rng)
+                matrix[undecided, position] = drawn
+                undecided = undecided[drawn == END] if position == 0 else undecided[:0]
+        return matrix
+
+    def _rows(self, classes: np.ndarray, past: np.ndarray) -> list[np.ndarray]:
+        """The row of each context, shortest first, after the packets `past` (N, position): a list of (N,)."""
+        position = past.shape[1]
+        history = [np.zeros_like(classes), classes]
+        for back in range(1, self.order):
+            history += [past[:, -back] if back <= position else np.full(len(classes), START)]
+        history += [np.full(len(classes), position)]
+        rows, found = np.zeros_like(classes), []
+        for table, item in zip(self.tables, history, strict=True):
+            rows = table.rows_of(rows, item)
+            found.append(rows)
+        return found
+
+    def _probability(self, rows: list[np.ndarray], symbols: np.ndarray) -> np.ndarray:
+        typical = (symbols < _TYPICAL) | (symbols == END)
+        base = _TYPICAL_SHARE * typical / (_TYPICAL + 1) + (1 - _TYPICAL_SHARE) / (END + 1)
+        return symbol_probability(self.tables, rows, symbols, base)
+
+    def _time_keys(self, flows: FlowArrays, classes: np.ndarray) -> list[np.ndarray]:
+        before = np.concatenate([[0], flows.direction[:-1]])
+        before[flows.position == 0] = 0
+        directions = 3 * (flows.direction.astype(np.int64) + 1) + before + 1  # < 9
+        bucket = np.frexp(flows.payload_length)[1].astype(np.int64)  # 0 for an empty payload, < 32
+        owner = classes[flows.flow_index]
+        fine = ((owner * self.max_packets + flows.position) * 9 + directions) * 32 + bucket
+        return [fine, owner * 9 + directions, owner]
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = {f"headers.{name}": values for name, values in self.headers.items()}
+        if self.times is not None:
+            tensors["times"] = self.times
+        for k, table in enumerate(self.tables):
+            tensors |= {f"tables.{k}.{name}": getattr(table, name) for name in ("contexts", "pairs", "counts")}
+        for name, donors in (("time", self.time_donors), ("header", self.header_donors)):
+            for level, (keys, rows) in enumerate(zip(donors.keys, donors.rows, strict=True)):
+                tensors |= {f"{name}_donors.{level}.keys": keys, f"{name}_donors.{level}.rows": rows}
+        return tensors
+
+    def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        def levels(prefix: str) -> range:
+            return range(len({name.split(".")[1] for name in tensors if name.startswith(f"{prefix}.")}))
+
+        self.tables = [
+            CountTable(*(tensors[f"tables.{k}.{name}"] for name in ("contexts", "pairs", "counts")))
+            for k in levels("tables")
+        ]
+        self.order = len(self.tables) - 2
+        self.times = tensors.get("times")
+        self.headers = {name: tensors[f"headers.{name}"] for name in _HEADERS if f"headers.{name}" in tensors}
+        self.time_donors, self.header_donors = (
+            DonorTable(*([tensors[f"{name}.{k}.{part}"] for k in levels(name)] for part in ("keys", "rows")))
+            for name in ("time_donors", "header_donors")
+        )
+
+
+def _header_keys(flows: FlowArrays, classes: np.ndarray) -> list[np.ndarray]:
+    return [classes * START + flows.packet_symbol[flows.offsets[:-1]], classes]
+
+
+def _base_symbols(count: int, rng: np.random.Generator) -> np.ndarray:
+    typical = rng.integers(0, _TYPICAL + 1, count)
+    typical[typical == _TYPICAL] = END
+    return np.where(rng.random(count) < _TYPICAL_SHARE, typical, rng.integers(0, END + 1, count))
