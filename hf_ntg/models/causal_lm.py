@@ -1,0 +1,81 @@
+"""Causal language models of flow sentences: presets of 1-2 million parameters over stock transformers classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+
+from hf_ntg.codecs.tokenization_flow import FlowTokenizer
+from hf_ntg.errors import InputError
+
+__all__ = ["CAUSAL_FAMILIES", "build_causal_lm", "load_causal_lm"]
+
+WIDTH = 128
+
+# Family to the architecture's own configuration: about 1.2 million parameters each with 3,000 tokens.
+_PRESETS: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": WIDTH, "n_layer": 4, "n_head": 4},
+    "llama": {
+        "hidden_size": WIDTH,
+        "intermediate_size": 352,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
+        "tie_word_embeddings": True,
+    },
+    "mamba": {"hidden_size": WIDTH, "num_hidden_layers": 6, "state_size": 16, "expand": 2, "tie_word_embeddings": True},
+}
+CAUSAL_FAMILIES = tuple(_PRESETS)
+
+
+def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0, seed: int = 0) -> PreTrainedModel:
+    """A fresh model of `family` (``gpt2``, ``llama``, ``mamba``) for the sentences of `tokenizer`.
+
+    Args:
+        dropout: of embeddings, attention and residual branches in GPT-2, of attention in LLaMA; Mamba has none.
+        seed: of the initial weights.
+    """
+    if family not in _PRESETS:
+        raise InputError(f"no causal model called {family!r}; choose one of {', '.join(CAUSAL_FAMILIES)}")
+    positions = tokenizer.grammar.max_tokens
+    options = dict(_PRESETS[family])
+    if family == "gpt2":
+        options |= {"n_positions": positions, "embd_pdrop": dropout, "attn_pdrop": dropout, "resid_pdrop": dropout}
+    elif family == "llama":
+        options |= {"max_position_embeddings": positions, "attention_dropout": dropout}
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(tokenizer),
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **options,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        top_k=0,  # stock sampling cuts at 50 tokens unless told not to
+        max_length=positions,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return _with_fast_scan(model)
+
+
+def load_causal_lm(source: str | Path, **hub: Any) -> PreTrainedModel:
+    """Load a saved model from a folder or a Hub id (`hub`: ``revision``, ``token``, …), ready to sample from."""
+    return _with_fast_scan(AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **hub)).eval()
+
+
+def _with_fast_scan(model: PreTrainedModel) -> PreTrainedModel:
+    if model.config.model_type == "mamba":
+        from hf_ntg.models.mamba_scan import use_fast_scan
+
+        return use_fast_scan(model)
+    return model

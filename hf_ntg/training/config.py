@@ -1,0 +1,103 @@
+"""What a training run is told."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
+
+__all__ = ["MODEL_FAMILIES", "TrainingConfig"]
+
+MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
+CONFIG_FILE = "training_config.json"
+
+
+@dataclass
+class TrainingConfig:
+    """Settings of :func:`hf_ntg.train`; saved beside the weights as ``training_config.json``.
+
+    Attributes:
+        model: ``gpt2``, ``llama``, ``mamba`` (discrete) or ``unet`` (diffusion).
+        output_dir: folder of the finished model; checkpoints lie in its ``checkpoints/`` while training runs.
+        max_packets: packets of a flow that are learned; longer flows are cut.
+        max_payload: payload lengths up to this, in bytes, all have a token.
+        header: learn protocol and destination port, where the flows have them.
+        times: learn inter-arrival times, where the flows have them.
+        time_bins: log-spaced bins of the inter-arrival times.
+        epochs: passes over the training flows.
+        batch_size: flows a step, over all processes together.
+        learning_rate: peak rate of AdamW, reached after the warm-up, then a cosine down to `final_rate` times it.
+        warmup: share of the steps in which the rate rises.
+        final_rate: share of the peak rate left at the end.
+        weight_decay: of matrices; biases, gains and state-space parameters have none.
+        dropout: see :func:`hf_ntg.models.build_causal_lm`.
+        time_weight: weight of a timing token's loss against a packet's.
+        ema_decay: of the running average of the weights, which is what is validated and saved; 0 saves the raw ones.
+        max_grad_norm: gradients are clipped to this norm.
+        validation_share: share of the training flows (whole captures, where known) held back to validate on.
+        keep: ``best`` saves the weights of the best validation loss, ``last`` the final ones.
+        seed: of initial weights, validation draw, order of flows, dropout.
+        checkpoint_every: epochs between checkpoints that ``resume`` can go on from; 0 writes none.
+        resume: go on from the newest checkpoint in `output_dir`; starts afresh where there is none.
+        mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate takes it.
+        tracker: ``tensorboard`` logs to ``output_dir/runs``; None logs to the progress bar alone.
+    """
+
+    model: str = "gpt2"
+    output_dir: str = "model"
+    max_packets: int = 10
+    max_payload: int = 1_460
+    header: bool = True
+    times: bool = True
+    time_bins: int = 64
+    epochs: int = 60
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup: float = 0.05
+    final_rate: float = 0.05
+    weight_decay: float = 0.1
+    dropout: float = 0.1
+    time_weight: float = 0.5
+    ema_decay: float = 0.99
+    max_grad_norm: float = 1.0
+    validation_share: float = 0.1
+    keep: str = "last"
+    seed: int = 0
+    checkpoint_every: int = 10
+    resume: bool = False
+    mixed_precision: str = "no"
+    tracker: str | None = None
+
+    def __post_init__(self) -> None:
+        choices = {
+            "model": MODEL_FAMILIES,
+            "keep": ("best", "last"),
+            "mixed_precision": ("no", "bf16", "fp16"),
+            "tracker": (None, "tensorboard"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
+        for name in ("max_packets", "max_payload", "epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} {getattr(self, name)}: must be above 0")
+        for name in ("dropout", "ema_decay", "validation_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)}: must be at least 0 and below 1")
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``training_config.json`` into `folder`, without the paths and switches of this machine's run."""
+        kept = {k: v for k, v in asdict(self).items() if k not in ("output_dir", "resume", "tracker")}
+        write_text(Path(folder) / CONFIG_FILE, json.dumps(kept, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TrainingConfig:
+        """Read a folder's ``training_config.json``; fields it does not know are an error."""
+        found = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
+        unknown = set(found) - {field.name for field in fields(cls)}
+        if unknown:
+            raise InputError(f"{Path(folder) / CONFIG_FILE}: unknown setting {', '.join(sorted(unknown))}")
+        return cls(**found)
