@@ -65,5 +65,35 @@ def split(
         print(f"{path}: {len(part)} flows, {len(set(part['label']))} classes")
 
 
+@app.command()
+def export(
+    flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="The capture: .pcap or .pcapng; a new folder with --per-flow.")],
+    per_flow: Annotated[bool, typer.Option("--per-flow", help="A .pcap a flow, in folders named by label.")] = False,
+    rate: Annotated[float, typer.Option(help="Flows that begin a second, on average (a Poisson process).")] = 10.0,
+    complete: Annotated[
+        bool, typer.Option("--complete/--own-packets", help="Add the handshakes and closings that TCP flows lack.")
+    ] = True,
+    mss: Annotated[int | None, typer.Option(help="Longest TCP payload of a packet; default 1460, IPv6 1440.")] = None,
+    clients: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "10.0.0.0/8",
+    servers: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "203.0.113.0/24",
+    payload: Annotated[str, typer.Option(help="'auto', 'random', 'tls' or 'zero'.")] = "auto",
+    mark: Annotated[
+        int, typer.Option(help="IPv4 identification that says synthetic; added packets: one more.")
+    ] = 0x4E54,
+    seed: Seed = 0,
+) -> None:
+    """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
+
+    Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
+    """
+    from hf_ntg.flows import write_pcap
+    from hf_ntg.flows.stream import stream_flows
+
+    settings = {"rate": rate, "complete": complete, "mss": mss, "clients": clients, "servers": servers}
+    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, payload=payload, mark=mark, **settings)
+    print(f"{output}: {report}")
+
+
 if __name__ == "__main__":
     main()

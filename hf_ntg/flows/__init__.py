@@ -5,5 +5,6 @@ from hf_ntg.flows.load import load_flows
 from hf_ntg.flows.save import save_flows
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.flows.split import split_flows
+from hf_ntg.flows.write_pcap import write_pcap
 
-__all__ = ["FLOW_FEATURES", "FlowArrays", "conform_flows", "load_flows", "save_flows", "split_flows"]
+__all__ = ["FLOW_FEATURES", "FlowArrays", "conform_flows", "load_flows", "save_flows", "split_flows", "write_pcap"]

@@ -1,0 +1,72 @@
+"""Payload bytes: noise that nobody's parser takes for a message, noise in TLS records, plain noise, or zeros."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from hf_ntg.flows.schema import UDP
+
+__all__ = ["PAYLOADS", "PayloadFiller"]
+
+PAYLOADS = ("auto", "random", "tls", "zero")
+
+_DNS = struct.pack(">HHHHH", 0x8000, 0, 0, 0, 0)  # behind the identifier: a response without records (RFC 1035, 4.1.1)
+_NTP = b"\x23"  # version 4, mode client (RFC 5905, section 7.3)
+_DHCP = (  # a BOOTREQUEST over Ethernet, its fields empty, then no option (RFC 2131, section 2; RFC 2132, section 2)
+    struct.pack(">4BI2H", 1, 1, 6, 0, 0, 0, 0) + bytes(16) + b"\x02\0\0\0\0\x01" + bytes(10 + 64 + 128) + b"c\x82Sc\xff"
+)
+_EMPTY_MESSAGES = (  # UDP ports, bytes to leave as they are, what follows them
+    ((53, 5353, 5355, 137), 2, _DNS),
+    ((123,), 0, _NTP),
+    ((67, 68), 0, _DHCP),
+)
+
+
+class PayloadFiller:
+    """Fills a buffer with payload of one of :data:`PAYLOADS`; headers are written over it later.
+
+    ``random`` is seeded and uniform, ``zero`` is zero. ``tls`` and ``auto`` put the header of an application-data
+    record wherever a packet begins one. ``auto`` also keeps parsers from seeing messages where there are none: outside
+    TLS records every byte has its high bit set, so that it is not text; the first byte of a datagram is that of
+    protected QUIC, which neither RTP nor STUN nor DTLS begin with; datagrams of DNS, DHCP and NTP begin with the header
+    of an empty message.
+
+    Args:
+        mode: one of :data:`PAYLOADS`.
+        rng: where the noise comes from.
+    """
+
+    def __init__(self, mode: str, rng: np.random.Generator) -> None:
+        self.mode, self.rng = mode, rng
+
+    def buffer(self, size: int) -> np.ndarray:
+        """Payload all over: at least `size` + 2 bytes, an even number: uint8."""
+        words = size // 8 + 2
+        if self.mode == "zero":
+            return np.zeros(8 * words, dtype=np.uint8)
+        return self.rng.integers(0, 2**64, size=words, dtype=np.uint64).astype("<u8", copy=False).view(np.uint8)
+
+    def dress(self, buffer: np.ndarray, packets: np.ndarray, start: np.ndarray, size: np.ndarray) -> None:
+        """Shape the payloads of M packets: `start`, (M,), where in `buffer` each begins, `size` that of its record."""
+        in_record = packets["tls_record"] >= 0
+        if self.mode == "auto":
+            buffer[: size.sum()] |= np.repeat(np.where(in_record, 0, 0x80).astype(np.uint8), size)
+            datagrams = start[(packets["protocol"] == UDP) & (packets["length"] > 0)]
+            buffer[datagrams] = buffer[datagrams] & 0x3F | 0x40  # RFC 9000, section 17.3
+            self._put_empty_messages(buffer, packets, start)
+        rows = np.flatnonzero(in_record)
+        header = np.empty((len(rows), 5), dtype=np.uint8)
+        header[:, :3] = [23, 3, 3]  # application data of TLS 1.2, which 1.3 also claims to be (RFC 8446, section 5.1)
+        header[:, 3:] = packets["tls_record"][rows].astype(">u2").view(np.uint8).reshape(-1, 2)
+        buffer[start[rows, None] + np.arange(5)] = header
+
+    @staticmethod
+    def _put_empty_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
+        ports = np.where(packets["upstream"], packets["destination_port"], packets["source_port"])
+        for service_ports, skip, message in _EMPTY_MESSAGES:
+            rows = (packets["protocol"] == UDP) & np.isin(ports, service_ports)
+            rows &= packets["length"] >= skip + len(message)
+            place = start[rows, None] + skip + np.arange(len(message))
+            buffer[place] = np.frombuffer(message, dtype=np.uint8)

@@ -1,0 +1,34 @@
+"""A flow table a piece at a time, for what must not hold all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.load import load_flows
+
+__all__ = ["stream_flows"]
+
+
+def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Dataset]:
+    """Give the flows of `source` in order: a Parquet file piece by piece, any other source of
+    :func:`~hf_ntg.flows.load.load_flows` whole. Pieces of a Parquet file are still to be checked against the schema.
+
+    Raises:
+        InputError: as :func:`~hf_ntg.flows.load.load_flows`.
+    """
+    path = Path(source)
+    if path.suffix != ".parquet" or not path.is_file():
+        yield load_flows(source)
+        return
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(flows_at_once, use_threads=False):
+                yield Dataset(pa.Table.from_batches([batch]))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

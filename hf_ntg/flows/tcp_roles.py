@@ -1,0 +1,136 @@
+"""What each packet of a flow does in a TCP conversation: which open it, which close it, and what is missing.
+
+A flow says how long its packets are and who sent them, not which flags they bore. The rules, in which ``+0`` is an
+empty packet of the initiator, ``-0`` one of the other side, ``X`` and ``Y`` the two sides either way round:
+
+===============  =========================================  =====================================================
+Opening          the flow begins with                       its packets become
+===============  =========================================  =====================================================
+``HANDSHAKE``    ``+0``, ``-0``, then any ``+``             SYN, SYN ACK, ACK (which may carry data); repeated
+                                                            ``+0`` or ``-0`` are SYN and SYN ACK sent again
+``UNANSWERED``   ``+0`` only, to its end                    SYN, sent again and again
+``REFUSED``      ``+0`` (repeated or not), ``-0``, its end  SYN, RST ACK
+``NONE``         anything else                              ACK: a conversation caught in the middle
+===============  =========================================  =====================================================
+
+=============  =========================================  =======================================================
+Closing        the flow ends in                           its packets become
+=============  =========================================  =======================================================
+``FIN``        any ``X``, one or more ``Y 0``, ``X 0``    FIN on that first ``X`` and on the last ``Y 0``; then ACK
+``RESET``      ``X 0``, ``X 0`` and not ``FIN``           RST ACK on the last
+``OPEN``       anything else                              nothing: whoever wants an end has to add it
+=============  =========================================  =======================================================
+
+A flow that is known to be cut (``packet_count`` beyond its packets) is never closed by its own packets, nor refused;
+cut right after ``+0``, ``-0`` it counts as a handshake. Every other packet is a plain ACK. Flags: RFC 9293.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from hf_ntg.flows.arrays import FlowArrays
+
+__all__ = ["ACK", "FIN", "PSH", "RST", "SYN", "Closing", "Opening", "TcpRoles"]
+
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+
+
+class Opening(IntEnum):
+    """How a flow begins."""
+
+    NONE = 0
+    HANDSHAKE = 1
+    UNANSWERED = 2
+    REFUSED = 3
+
+
+class Closing(IntEnum):
+    """How a flow ends."""
+
+    OPEN = 0
+    FIN = 1
+    RESET = 2
+
+
+@dataclass(frozen=True)
+class TcpRoles:
+    """The roles of the packets of N flows, P packets in all; UDP flows have none.
+
+    Attributes:
+        flags: (P,) uint8 TCP flags, without PSH.
+        numbers: (P,) int64 sequence numbers that the flags use up. A SYN that is sent again uses one, at the last.
+        opening, closing: (N,) :class:`Opening`, :class:`Closing`.
+    """
+
+    flags: np.ndarray
+    numbers: np.ndarray
+    opening: np.ndarray
+    closing: np.ndarray
+
+    @classmethod
+    def of(cls, flows: FlowArrays, is_tcp: np.ndarray) -> TcpRoles:
+        """The roles in `flows`, of which `is_tcp`, (N,) bool, are TCP."""
+        syns, syn_acks, opening = _openings(flows, is_tcp)
+        opened = opening != Opening.NONE
+        established = np.where(opening == Opening.HANDSHAKE, syns + syn_acks, 0)
+        first_fin, closing = _closings(flows, is_tcp & (opening <= Opening.HANDSHAKE), established)
+
+        row, position, last = flows.flow_index, flows.position, flows.num_packets - 1
+        flags = np.where(is_tcp[row], ACK, 0).astype(np.uint8)
+        flags[opened[row] & (position < syns[row])] = SYN
+        flags[(opened[row] & (position >= syns[row]) & (position < established[row]))] = SYN | ACK
+        fins = (closing == Closing.FIN)[row] & ((position == first_fin[row]) | (position == last[row] - 1))
+        flags[fins] |= FIN
+        resets = (closing == Closing.RESET) | (opening == Opening.REFUSED)
+        flags[resets[row] & (position == last[row])] |= RST
+
+        numbers = fins.astype(np.int64)
+        numbers += opened[row] & ((position == syns[row] - 1) | (position == established[row] - 1))
+        return cls(flags, numbers, opening, closing)
+
+
+def _first_where(flows: FlowArrays, mask: np.ndarray) -> np.ndarray:
+    """(N,) position of each flow's first packet in `mask`, its number of packets where there is none."""
+    places = np.where(mask, flows.position, flows.num_packets[flows.flow_index])
+    return np.minimum.reduceat(places, flows.offsets[:-1])
+
+
+def _is_cut(flows: FlowArrays) -> np.ndarray:
+    if flows.packet_count is None:
+        return np.zeros(len(flows), dtype=bool)
+    return flows.packet_count > flows.num_packets
+
+
+def _openings(flows: FlowArrays, is_tcp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N,) leading ``+0``, the ``-0`` after them, and the opening that they make."""
+    empty, up, row = flows.payload_length == 0, flows.direction > 0, flows.flow_index
+    syns = _first_where(flows, ~(empty & up))
+    after = _first_where(flows, ~(empty & ~up) & (flows.position >= syns[row]))
+    syn_acks, size, cut = after - syns, flows.num_packets, _is_cut(flows)
+    begun = is_tcp & (syns > 0)
+    answered = np.where(after < size, up[flows.offsets[:-1] + np.minimum(after, size - 1)], cut)
+    opening = np.full(len(flows), Opening.NONE, dtype=np.int8)
+    opening[begun & (syn_acks > 0) & answered] = Opening.HANDSHAKE
+    opening[begun & (syns == size)] = Opening.UNANSWERED
+    opening[begun & (syn_acks == 1) & (after == size) & ~cut] = Opening.REFUSED
+    return syns, syn_acks, opening
+
+
+def _closings(flows: FlowArrays, may_close: np.ndarray, established: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) position of the first FIN, where there is one, and the closing."""
+    empty, row, size, first = flows.payload_length == 0, flows.flow_index, flows.num_packets, flows.offsets[:-1]
+    last = flows.offsets[1:] - 1
+    closer = flows.direction[last]
+    other_side_empty = empty & (flows.direction == -closer[row])
+    before = np.where(~other_side_empty & (flows.position < size[row] - 1), flows.position, -1)
+    before = np.maximum.reduceat(before, first)  # the last packet ahead of the run of Y 0 ahead of the last packet
+    may_close = may_close & empty[last] & ~_is_cut(flows) & (before >= established) & (before >= 0)
+    same_side = flows.direction[first + np.maximum(before, 0)] == closer
+    closing = np.full(len(flows), Closing.OPEN, dtype=np.int8)
+    closing[may_close & same_side & (before < size - 2)] = Closing.FIN
+    closing[may_close & same_side & (before == size - 2) & empty[np.maximum(last - 1, 0)]] = Closing.RESET
+    return before, closing
