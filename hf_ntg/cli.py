@@ -95,5 +95,30 @@ def export(
     print(f"{output}: {report}")
 
 
+@app.command()
+def evaluate(
+    train: Annotated[str, typer.Option(help="Real flows that the generator was trained on.")],
+    test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
+    synthetic: Annotated[str, typer.Option(help="Its flows.")],
+    output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
+    max_packets: Annotated[int, typer.Option(help="Judge flows on their first so many packets.")] = 10,
+    seed: Seed = 0,
+) -> None:
+    """Judge synthetic flows beside real ones and baselines.
+
+    Example: ntg evaluate --train train.parquet --test test.parquet --synthetic synthetic.parquet --output report/
+    """
+    from hf_ntg.flows import load_flows
+    from hf_ntg.metrics import evaluate_flows
+    from hf_ntg.study import headline, write_report
+
+    sources = {"train": train, "test": test, "synthetic": synthetic}
+    tables = {name: load_flows(source) for name, source in sources.items()}
+    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed)
+    paths = write_report(result | {"inputs": sources}, output)
+    print(headline(result))
+    print(paths["html"])
+
+
 if __name__ == "__main__":
     main()

@@ -81,7 +81,7 @@ class FlowArrays:
             else:
                 columns[name] = pa.array(values, feature.pa_type, mask=values < 0)
             features[name] = feature
-        return Dataset(pa.table(columns), fingerprint=None).cast(Features(features))
+        return Dataset(pa.table(columns).cast(Features(features).arrow_schema))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -14,18 +14,24 @@ class MetricInfo:
     """One metric.
 
     Attributes:
-        name: as in its folder. title: for people. unit: of ``overall``, empty for a pure number.
-        range: smallest and largest value of ``overall``.
+        name: as in its folder. title: for people. unit: of ``overall``. range: least and greatest value of
+            ``overall``, None where there is no greatest.
         better: ``lower``, ``higher``, or ``real``: best where it equals the figure of real held-out flows.
-        formula: what is computed and averaged over what. source: paper or library it comes from.
-        compute: ``compute(real, synthetic, **options) -> dict`` with ``overall``, ``per_class`` and more.
+        formula: what is computed, and averaged over what. source: paper or library it comes from.
+        compute: ``compute(real, synthetic, **options) -> dict`` with ``overall``, ``per_class`` and more. ``overall``
+            is None where the flows lack what is measured, and ``reason`` then says what.
+        against: the real flows that the synthetic ones are held against: ``test``, or ``train`` where repeating the
+            training flows is what is measured.
+        seeded: whether ``compute`` takes a ``seed``.
     """
 
     name: str
     title: str
     unit: str
-    range: tuple[float, float]
+    range: tuple[float, float | None]
     better: Literal["lower", "higher", "real"]
     formula: str
     source: str
     compute: Callable[..., dict]
+    against: Literal["test", "train"] = "test"
+    seeded: bool = False

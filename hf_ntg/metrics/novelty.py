@@ -60,4 +60,5 @@ COPY_RATE = MetricInfo(
     formula="share of flows whose class, directions and payload lengths (first packets) equal those of a training flow",
     source="exact-match share, as in SDMetrics' NewRowSynthesis, on packet sequences",
     compute=copy_rate,
+    against="train",
 )

@@ -85,4 +85,5 @@ TSTR = MetricInfo(
     formula="unweighted mean over classes of the F1 of a random forest on signed payload lengths of the first packets",
     source="Esteban, Hyland, Rätsch, Real-valued (medical) time series generation with recurrent GANs, 2017",
     compute=tstr,
+    seeded=True,
 )

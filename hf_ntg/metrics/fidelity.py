@@ -1,0 +1,161 @@
+"""All metrics at once, each beside real held-out flows and baselines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from datasets import Dataset
+from tqdm import tqdm
+
+import hf_ntg
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import conform_flows
+from hf_ntg.metrics.distance import FLOW_SIZE_DISTANCE, LENGTH_DISTANCE, TIMING_DISTANCE
+from hf_ntg.metrics.divergence import FLOW_JSD
+from hf_ntg.metrics.info import MetricInfo
+from hf_ntg.metrics.novelty import COPY_RATE
+from hf_ntg.metrics.profile import describe_flows
+from hf_ntg.metrics.utility import TSTR
+from hf_ntg.models.baselines import NGram, make_baseline
+
+__all__ = ["METRICS", "evaluate_flows"]
+
+METRICS: tuple[MetricInfo, ...] = (
+    FLOW_JSD,
+    TSTR,
+    COPY_RATE,
+    LENGTH_DISTANCE,
+    TIMING_DISTANCE,
+    FLOW_SIZE_DISTANCE,
+)
+
+
+def evaluate_flows(
+    train: Dataset,
+    test: Dataset,
+    synthetic: Dataset,
+    *,
+    max_packets: int = 10,
+    seed: int = 0,
+    baselines: Sequence[str] = ("replay", "4-gram"),
+) -> dict:
+    """Judge synthetic flows: every metric for them, for real flows, and for baselines.
+
+    The column ``real`` holds what real flows reach: the training flows held against the test flows, which is the best
+    a generator can hope for (and for the share of copies the test flows held against the training flows). Baselines are
+    fitted on `train` and draw as many flows of each class as `synthetic` has.
+
+    Args:
+        train: real flows the generator was trained on. test: real flows it has not seen. synthetic: its flows.
+        max_packets: flows are judged on their first so many packets.
+        baselines: names that :func:`hf_ntg.models.baselines.make_baseline` knows.
+
+    Returns:
+        Plain data, fit for JSON. ``columns``: names of the judged sets. ``metrics``: for each metric what it is
+        (``title``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the full result for each
+        judged set. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test
+        flow, nats, for baselines that have one. ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`.
+        ``notes``: what was left out or scored by rule, in words.
+
+    Raises:
+        InputError: a table does not keep to the schema or holds no labelled flow, no class of `synthetic` is in
+            `test`, a baseline does not exist, or `max_packets` is not positive.
+    """
+    if max_packets < 1:
+        raise InputError(f"max_packets {max_packets}: flows are judged on at least one packet")
+    given = {"train": train, "test": test, "synthetic": synthetic}
+    arrays = {name: FlowArrays.from_dataset(conform_flows(flows, f"{name} flows")) for name, flows in given.items()}
+    counts = {name: _label_counts(name, flows) for name, flows in arrays.items()}
+    if not counts["synthetic"].keys() & counts["test"].keys():
+        raise InputError(
+            "synthetic flows: none of their labels is among those of the test flows; compare like with like"
+        )
+    fitted = {name: make_baseline(name).fit(arrays["train"], max_packets) for name in baselines}
+    wanted = {label: count for label, count in counts["synthetic"].items() if label in counts["train"]}
+    judged = {"real": arrays["train"], "synthetic": arrays["synthetic"]}
+    for name, model in fitted.items():
+        judged[name] = FlowArrays.from_dataset(model.generate(label=wanted, seed=seed))
+    shown = {"real": arrays["test"]} | {name: flows for name, flows in judged.items() if name != "real"}
+    return {
+        "hf_ntg": hf_ntg.__version__,
+        "max_packets": max_packets,
+        "seed": seed,
+        "columns": list(judged),
+        "sets": {name: {"flows": sum(found.values()), "classes": len(found)} for name, found in counts.items()},
+        "metrics": _measure(arrays["train"], arrays["test"], judged, max_packets, seed),
+        "held_out_nats": {
+            name: -float(model.log_likelihood(arrays["test"]).mean())
+            for name, model in fitted.items()
+            if isinstance(model, NGram)
+        },
+        "profiles": describe_flows(shown, max_packets),
+        "notes": _notes(arrays, counts),
+    }
+
+
+def _measure(
+    train: FlowArrays, test: FlowArrays, judged: dict[str, FlowArrays], max_packets: int, seed: int
+) -> dict[str, dict]:
+    found: dict[str, dict] = {
+        metric.name: {
+            "title": metric.title,
+            "unit": metric.unit,
+            "better": metric.better,
+            "range": list(metric.range),
+            "formula": metric.formula,
+            "source": metric.source,
+            "columns": {},
+        }
+        for metric in METRICS
+    }
+    work = [(metric, name) for metric in METRICS for name in judged]
+    bar = tqdm(work, desc="judging", unit="score", disable=None, leave=False)
+    for metric, name in bar:
+        bar.set_postfix_str(f"{metric.name}, {name}")
+        options = {"max_packets": max_packets} | ({"seed": seed} if metric.seeded else {})
+        if metric.against == "train":
+            score = metric.compute(train, test if name == "real" else judged[name], **options)
+        else:
+            score = metric.compute(test, judged[name], **options)
+        found[metric.name]["columns"][name] = score
+    return found
+
+
+def _label_counts(name: str, flows: FlowArrays) -> Counter:
+    counts = Counter(label for label in flows.label.tolist() if label is not None)
+    if not counts:
+        raise InputError(f"{name} flows: none has a label; fill the column 'label'")
+    return counts
+
+
+def _notes(arrays: dict[str, FlowArrays], counts: dict[str, Counter]) -> list[str]:
+    notes = []
+    for name, flows in arrays.items():
+        unlabelled = len(flows) - sum(counts[name].values())
+        if unlabelled:
+            notes.append(f"{unlabelled} {name} flows have no label and were left out.")
+    missing = sorted(counts["test"].keys() - counts["synthetic"].keys())
+    if missing:
+        notes.append(
+            f"{len(missing)} classes of the test flows have no synthetic flow ({', '.join(missing)}): they score the "
+            "worst divergence and F1, and are left out of distances, which have no worst value."
+        )
+    untested = sorted((counts["train"].keys() | counts["synthetic"].keys()) - counts["test"].keys())
+    if untested:
+        train, synthetic = (sum(counts[name][label] for label in untested) for name in ("train", "synthetic"))
+        notes.append(
+            f"{len(untested)} classes are not among the test flows ({', '.join(untested)}; {train} training and "
+            f"{synthetic} synthetic flows): they are not judged, but a classifier may mistake test flows for them."
+        )
+    unknown = sorted(counts["synthetic"].keys() - counts["train"].keys())
+    if unknown:
+        notes.append(f"No baseline can make the synthetic labels {', '.join(unknown)}: no training flow has them.")
+    if len(arrays["synthetic"]) != len(arrays["train"]):
+        notes.append(
+            f"There are {len(arrays['synthetic'])} synthetic flows (and as many of each baseline) against "
+            f"{len(arrays['train'])} training flows in the column 'real': a bigger sample lowers divergences and "
+            "teaches a classifier more."
+        )
+    return notes

@@ -1,0 +1,120 @@
+"""The report: what `evaluate_flows` found, as JSON, as Markdown and as one HTML page with figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hf_ntg.files import write_text
+from hf_ntg.study import figures
+
+__all__ = ["headline", "headline_rows", "write_report"]
+
+_ARROWS = {"lower": "↓ lower", "higher": "↑ higher", "real": "= as real"}
+# Figures beside the main one of a metric that are worth a line: key in the result, title, which way is better.
+_SECONDARY = {
+    "flow_jsd": [("weighted", "weighted by flows of the class", "lower")],
+    "tstr": [("weighted_f1", "weighted F1", "higher"), ("accuracy", "accuracy", "higher")],
+}
+
+
+def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
+    """Write `result` of :func:`hf_ntg.metrics.evaluate_flows` to report.json, report.md and report.html.
+
+    report.json holds `result` itself. report.html is one file: styles and figures inside, nothing fetched.
+
+    Returns:
+        The three paths, by suffix (``json``, ``md``, ``html``).
+    """
+    directory = Path(directory)
+    paths = {suffix: directory / f"report.{suffix}" for suffix in ("json", "md", "html")}
+    page = {"result": result, "rows": headline_rows(result), "classes": _class_rows(result)}
+    drawn = {
+        "packets": figures.packet_profiles(result),
+        "times": figures.time_curves(result),
+        "lengths": figures.length_curves(result),
+        "scores": figures.class_scores(result),
+        "positions": figures.position_divergence(result),
+    }
+    templates = Environment(
+        loader=PackageLoader("hf_ntg.study"),
+        autoescape=lambda name: name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["figure"] = format_figure
+    write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(paths["md"], templates.get_template("report.md.j2").render(page))
+    write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
+    return paths
+
+
+def headline(result: dict) -> str:
+    """The main figures as lines of text in columns, for a terminal."""
+    rows = [row for row in headline_rows(result) if row["main"]]
+    names = [f"{row['title']}, {row['unit']}" for row in rows]
+    wide = max(map(len, names))
+    widths = [max(len(column), 7) for column in result["columns"]]
+    lines = [("", result["columns"])]
+    lines += [(name, map(format_figure, row["values"])) for name, row in zip(names, rows, strict=True)]
+    return "\n".join(
+        name.ljust(wide) + "".join(cell.rjust(width + 2) for cell, width in zip(cells, widths, strict=True))
+        for name, cells in lines
+    )
+
+
+def headline_rows(result: dict) -> list[dict]:
+    """The lines of the headline table.
+
+    Each has ``title``, ``unit``, ``better``, ``values`` (one a column, None where not measured), ``against_real`` (the
+    synthetic figure held against the real one, in words) and ``main`` (False for the lines that go with one above).
+    """
+    rows = []
+    for name, metric in result["metrics"].items():
+        lines = [("overall", metric["title"], metric["better"]), *_SECONDARY.get(name, [])]
+        for key, title, better in lines:
+            values = [metric["columns"][column].get(key) for column in result["columns"]]
+            found = dict(zip(result["columns"], values, strict=True))
+            rows.append(
+                {
+                    "title": title,
+                    "unit": metric["unit"] if key == "overall" else "",
+                    "better": _ARROWS[better],
+                    "values": values,
+                    "against_real": _against_real(found["real"], found["synthetic"], better),
+                    "main": key == "overall",
+                }
+            )
+    return rows
+
+
+def format_figure(value: float | None) -> str:
+    """Three decimals under 10, one above; a dash where nothing was measured."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _against_real(real: float | None, synthetic: float | None, better: str) -> str:
+    if real is None or synthetic is None:
+        return "–"
+    if better == "lower" and real > 0:
+        return f"{synthetic / real:.2f} ×"
+    return f"{synthetic - real:+.3f}".replace("-", "−")
+
+
+def _class_rows(result: dict) -> list[dict]:
+    """Divergence, F1 and copies of each class of the test flows, synthetic beside real."""
+    metrics = result["metrics"]
+    rows = []
+    for label in metrics["flow_jsd"]["columns"]["real"]["per_class"]:
+        cells = [
+            metrics[name]["columns"][column]["per_class"].get(label)
+            for name in ("flow_jsd", "tstr", "copy_rate")
+            for column in ("real", "synthetic")
+        ]
+        rows.append({"label": label, "cells": cells})
+    return rows
