@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from made_flows import table, two_services
+from scipy.stats import ks_2samp
+
+from hf_ntg.metrics.distance import flow_size_distance, kolmogorov_smirnov, length_distance, timing_distance
+
+
+def test_lengths_known_answer():
+    real = table(("a", [0, 100]), ("b", [50]))
+    synthetic = table(("a", [0, -300]), ("b", [60]))
+    found = length_distance(real, synthetic)
+    assert found["per_class"] == {"a": 100, "b": 10}
+    assert found["overall"] == 55
+    assert found["kolmogorov_smirnov"]["per_class"] == {"a": 0.5, "b": 1}
+
+
+def test_mass_beyond_the_real_range_costs_its_distance():
+    real, far = table(("a", [100])), table(("a", [40_000]))
+    assert length_distance(real, far)["overall"] == 39_900
+
+
+def test_times_in_decades():
+    real = table(("a", [1, 1, 1], [0, 0.01, 0.1]))
+    slower = table(("a", [1, 1, 1], [0, 0.1, 1]))
+    assert timing_distance(real, slower)["overall"] == pytest.approx(1)
+    assert timing_distance(real, real)["overall"] == 0
+
+
+def test_first_packets_have_no_time_and_none_is_under_a_microsecond():
+    real = table(("a", [1, 1], [0, 1e-6]))
+    assert timing_distance(real, table(("a", [1, 1], [5, 0])))["overall"] == pytest.approx(0)
+
+
+def test_a_set_without_times_is_not_measured():
+    found = timing_distance(table(("a", [1, 1], [0, 1])), table(("a", [1, 1])))
+    assert found["overall"] is None
+    assert "synthetic" in found["reason"]
+
+
+def test_sizes_of_flows():
+    real = table(("a", [10, -20, -30], [0, 1, 2]))
+    synthetic = table(("a", [10, -20], [0, 1]))
+    found = flow_size_distance(real, synthetic)["quantities"]
+    assert {name: distance["overall"] for name, distance in found.items()} == {
+        "packets": 1,
+        "bytes_up": 0,
+        "bytes_down": 30,
+        "duration": 2,
+    }
+
+
+def test_classes_of_one_side_only_are_named():
+    flows = two_services(5, seed=0)
+    found = length_distance(flows, flows.filter(lambda row: row["label"] == "web"))
+    assert found["unjudged"] == ["mail"]
+    assert found["overall"] == 0
+    nothing = length_distance(table(("a", [1])), table(("b", [1])))
+    assert nothing["overall"] is None
+
+
+def test_kolmogorov_smirnov_is_scipys():
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 9, 50), rng.integers(2, 12, 70)
+    assert kolmogorov_smirnov(one, other) == pytest.approx(ks_2samp(one, other).statistic)

@@ -1,0 +1,74 @@
+import json
+
+import pytest
+from made_flows import table, two_services
+
+from hf_ntg.errors import InputError
+from hf_ntg.metrics import METRICS, evaluate_flows
+from hf_ntg.models.baselines import make_baseline
+
+
+@pytest.fixture(scope="module")
+def sets():
+    train, test = two_services(60, seed=0), two_services(30, seed=1)
+    return train, test, make_baseline("3-gram").fit(train).generate(label={"mail": 50, "web": 70}, seed=1)
+
+
+def test_every_metric_for_every_column(sets):
+    result = evaluate_flows(*sets)
+    assert result["columns"] == ["real", "synthetic", "replay", "4-gram"]
+    assert list(result["metrics"]) == [metric.name for metric in METRICS]
+    for metric in result["metrics"].values():
+        assert list(metric["columns"]) == result["columns"]
+        assert all(score["overall"] is not None for score in metric["columns"].values())
+    assert result["metrics"]["copy_rate"]["columns"]["replay"]["overall"] == 1
+    assert result["metrics"]["copy_rate"]["columns"]["real"]["overall"] < 1
+    assert result["held_out_nats"]["4-gram"] > 0
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_the_same_seed_gives_the_same_result(sets):
+    assert evaluate_flows(*sets, seed=2) == evaluate_flows(*sets, seed=2)
+
+
+def test_planted_defects_show(sets):
+    train, test, _ = sets
+    scores = {}
+    for name, flows in {
+        "real": train,
+        "shuffled": train.map(lambda row: {"payload_length": row["payload_length"][::-1]}),
+        "slow": train.map(lambda row: {"inter_arrival_time": [30 * gap for gap in row["inter_arrival_time"]]}),
+        "one flow a class": train.select([0] * 60 + [60] * 60),
+    }.items():
+        found = evaluate_flows(train, test, flows, baselines=())["metrics"]
+        scores[name] = {metric: found[metric]["columns"]["synthetic"]["overall"] for metric in found}
+    assert scores["shuffled"]["flow_jsd"] > 2 * scores["real"]["flow_jsd"]
+    assert scores["shuffled"]["length_distance"] == scores["real"]["length_distance"]
+    assert scores["slow"]["timing_distance"] > 1
+    assert scores["slow"]["flow_jsd"] == scores["real"]["flow_jsd"]
+    assert scores["one flow a class"]["flow_size_distance"] > 2 * scores["real"]["flow_size_distance"]
+    assert scores["one flow a class"]["flow_jsd"] > 2 * scores["real"]["flow_jsd"]
+
+
+def test_what_is_left_out_is_said(sets):
+    train, test, _ = sets
+    extra = table(("chat", [5]), (None, [6]), *(("web", [700]),) * 3)
+    notes = " ".join(evaluate_flows(train, test, extra, baselines=())["notes"])
+    assert "1 synthetic flows have no label" in notes
+    assert "no synthetic flow (mail)" in notes
+    assert "not among the test flows (chat; 0 training and 1 synthetic flows)" in notes
+    assert "5 synthetic flows" in notes
+
+
+def test_sets_that_cannot_be_compared(sets):
+    train, test, synthetic = sets
+    with pytest.raises(InputError, match="none of their labels"):
+        evaluate_flows(train, test, table(("chat", [5])))
+    with pytest.raises(InputError, match="none has a label"):
+        evaluate_flows(train, table((None, [5])), synthetic)
+    with pytest.raises(InputError, match="synthetic flows: no column 'direction'"):
+        evaluate_flows(train, test, synthetic.remove_columns("direction"))
+    with pytest.raises(InputError, match="at least one packet"):
+        evaluate_flows(train, test, synthetic, max_packets=0)
+    with pytest.raises(InputError, match="no baseline 'oracle'"):
+        evaluate_flows(train, test, synthetic, baselines=["oracle"])

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import evaluate
+import pytest
+from made_flows import two_services
+
+import hf_ntg.metrics
+from hf_ntg.errors import InputError
+from hf_ntg.metrics import METRICS
+
+FOLDER = Path(hf_ntg.metrics.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate.config, "HF_METRICS_CACHE", str(tmp_path))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_folder_loads_and_agrees_with_the_function(metric):
+    real, synthetic = two_services(12, seed=0), two_services(9, seed=1)
+    module = evaluate.load(str(FOLDER / metric.name))
+    assert module.name == metric.name
+    assert module.compute(real=real, synthetic=synthetic) == metric.compute(real, synthetic)
+    assert metric.title in module.description
+
+
+def test_modules_combine():
+    real, synthetic = two_services(12, seed=0), two_services(9, seed=1)
+    both = evaluate.combine([evaluate.load(str(FOLDER / name)) for name in ("flow_jsd", "copy_rate")])
+    found = both.compute(references=real, predictions=synthetic)
+    assert found["flow_jsd_overall"] == hf_ntg.metrics.METRICS[0].compute(real, synthetic)["overall"]
+    assert 0 < found["copy_rate_overall"] < 1
+
+
+def test_bad_input_is_named():
+    module = evaluate.load(str(FOLDER / "flow_jsd"))
+    flows = two_services(3, seed=0)
+    with pytest.raises(ValueError, match="give synthetic"):
+        module.compute(real=flows)
+    with pytest.raises(InputError, match="synthetic: no column 'direction'"):
+        module.compute(real=flows, synthetic=flows.remove_columns("direction"))

@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows import FlowArrays, conform_flows
+from hf_ntg.models.baselines import Independent, NGram, Replay, make_baseline
+
+KINDS = ["replay", "independent", "1-gram", "3-gram"]
+
+
+def flows_of(seed: int = 0, flows: int = 60) -> Dataset:
+    """Class "ask" alternates +10, -20; class "push" sends downstream after an empty packet. Lengths vary a little."""
+    rng = np.random.default_rng(seed)
+    lengths, directions, labels = [], [], []
+    for row in range(flows):
+        packets = int(rng.integers(2, 14))
+        labels.append("ask" if row % 3 else "push")
+        side = [1 if k % 2 == 0 else -1 for k in range(packets)] if row % 3 else [1] + [-1] * (packets - 1)
+        length = (
+            [10 if d > 0 else 20 for d in side] if row % 3 else [0, *(1000 + rng.integers(0, 3, packets - 1)).tolist()]
+        )
+        lengths.append(length)
+        directions.append(side)
+    columns = {
+        "label": labels,
+        "protocol": [6 if label == "ask" else 17 for label in labels],
+        "destination_port": [80 if label == "ask" else 443 for label in labels],
+        "payload_length": lengths,
+        "direction": directions,
+        "inter_arrival_time": [
+            [0.0] + [0.5 if label == "ask" else 2.0] * (len(x) - 1) for label, x in zip(labels, lengths, strict=True)
+        ],
+    }
+    return conform_flows(Dataset.from_dict(columns), "made")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_counts_in_the_schema(kind):
+    model = make_baseline(kind).fit(flows_of(), max_packets=8)
+    named = model.generate(label={"push": 3, "ask": 5}, seed=1)
+    assert conform_flows(named, kind)["label"] == ["ask"] * 5 + ["push"] * 3
+    assert set(model.generate(7, label="ask")["label"]) == {"ask"}
+    drawn = model.generate(300, seed=2)
+    assert len(drawn) == 300
+    assert 60 < list(drawn["label"]).count("push") < 140
+    assert max(map(len, drawn["payload_length"])) <= 8
+    assert len(model.generate(0)) == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_seed_decides(kind):
+    model = make_baseline(kind).fit(flows_of())
+    assert model.generate(50, seed=4).to_dict() == model.generate(50, seed=4).to_dict()
+    assert model.generate(50, seed=4).to_dict() != model.generate(50, seed=5).to_dict()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_it_is_the_same(kind, tmp_path):
+    model = make_baseline(kind).fit(flows_of())
+    again = type(model).load(model.save(tmp_path / "model.safetensors"))
+    assert again.generate(40, seed=1).to_dict() == model.generate(40, seed=1).to_dict()
+    if kind.endswith("gram"):
+        assert (again.log_likelihood(flows_of(1)) == model.log_likelihood(flows_of(1))).all()
+
+
+def test_without_optional_columns():
+    bare = flows_of().select_columns(["label", "payload_length", "direction"])
+    for kind in KINDS:
+        assert make_baseline(kind).fit(bare).generate(9).column_names == ["label", "payload_length", "direction"]
+
+
+def test_requests_that_cannot_be_met(tmp_path):
+    model = Replay().fit(flows_of())
+    for request, message in (
+        ({"num_flows": 3, "label": "chat"}, "'chat' was not trained on; choose from ask, push"),
+        ({"num_flows": 3, "label": {"ask": 2}}, "add up to 2"),
+        ({}, "how many"),
+        ({"num_flows": -1}, "negative"),
+    ):
+        with pytest.raises(InputError, match=message):
+            model.generate(**request)
+    with pytest.raises(InputError, match="no labels"):
+        Replay().fit(flows_of().map(lambda row: {"label": None}).cast(flows_of().features))
+    with pytest.raises(InputError, match="not 'independent'"):
+        Independent.load(model.save(tmp_path / "x.safetensors"))
+    (tmp_path / "broken").write_bytes(b"no tensors")
+    for name in ("broken", "missing"):
+        with pytest.raises(InputError, match="not a readable"):
+            Replay.load(tmp_path / name)
+    with pytest.raises(InputError, match="no baseline"):
+        make_baseline("0-gram")
+
+
+def test_replay_repeats_training_flows_only():
+    flows = flows_of()
+    known = {(row["label"], *row["payload_length"][:10]) for row in flows}
+    made = Replay().fit(flows).generate(200)
+    assert {(row["label"], *row["payload_length"]) for row in made} <= known
+
+
+def test_independent_packets_keep_marginals_and_lose_order():
+    rows = {"label": ["a"] * 100, "payload_length": [[1, 1], [2, 2]] * 50, "direction": [[1, 1], [1, -1]] * 50}
+    made = Independent().fit(conform_flows(Dataset.from_dict(rows), "made")).generate(1000)
+    lengths = np.array(made["payload_length"])
+    assert abs((lengths == 1).mean(axis=0) - 0.5).max() < 0.06
+    assert abs((lengths[:, 0] == lengths[:, 1]).mean() - 0.5) < 0.06
+
+
+def test_the_ngram_learns_what_follows_what():
+    made = FlowArrays.from_dataset(NGram(3).fit(flows_of(flows=600)).generate(label={"ask": 400}, seed=1))
+    known = (made.signed_length == 10) | (made.signed_length == -20)
+    assert known.mean() > 0.97
+    turns = made.direction[1:] != made.direction[:-1]
+    assert turns[made.position[1:] > 0].mean() > 0.97
+    assert set(np.unique(made.inter_arrival_time)) == {0.0, 0.5}
+    assert set(made.protocol) == {6}
+    assert set(made.destination_port) == {80}
+
+
+def test_probabilities_sum_to_one():
+    """Over every packet that a flow of one packet can have."""
+    rows = {"label": ["a"] * 6, "payload_length": [[5], [5, 7], [5, 7], [7], [7, 7], [5, 5]]}
+    rows["direction"] = [[1] * len(x) for x in rows["payload_length"]]
+    model = NGram(2).fit(conform_flows(Dataset.from_dict(rows), "made"), max_packets=1)
+    lengths = np.tile(np.arange(65_536, dtype=np.int32), 2)
+    every = FlowArrays(
+        offsets=np.arange(len(lengths) + 1),
+        payload_length=lengths,
+        direction=np.repeat(np.array([1, -1], dtype=np.int8), 65_536),
+        label=np.full(len(lengths), "a", dtype=object),
+    )
+    assert np.exp(model.log_likelihood(every)).sum() == pytest.approx(1)
+
+
+def test_likelihood_prefers_what_was_seen_and_is_never_zero():
+    model = NGram(3).fit(flows_of(flows=300))
+    rows = {
+        "label": ["ask", "ask", "ask", "never"],
+        "payload_length": [[10, 20, 10], [20, 10, 20], [10, 20, 60_000], [10, 20, 10]],
+        "direction": [[1, -1, 1]] * 4,
+    }
+    usual, turned, strange, unlabelled = model.log_likelihood(conform_flows(Dataset.from_dict(rows), "made"))
+    assert usual > unlabelled > turned > -np.inf
+    assert usual > strange > -np.inf
+
+
+def test_a_longer_context_explains_held_out_flows_better():
+    """The second packet repeats the first, the third the second."""
+    length = np.random.default_rng(0).integers(1, 20, 400)
+    rows = {
+        "label": ["a"] * 400,
+        "payload_length": np.stack([length] * 3, axis=1).tolist(),
+        "direction": [[1] * 3] * 400,
+    }
+    flows = conform_flows(Dataset.from_dict(rows), "made")
+    one, two = (NGram(k).fit(flows.select(range(300))).log_likelihood(flows.select(range(300, 400))) for k in (1, 2))
+    assert two.mean() == pytest.approx(-np.log(19), abs=0.5)
+    assert one.mean() == pytest.approx(-3 * np.log(19), abs=0.5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.lists(st.integers(-65_535, 65_535), min_size=1, max_size=6)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(1, 4),
+    st.integers(1, 7),
+)
+def test_any_table_can_be_fitted_and_drawn_from(rows, order, max_packets):
+    columns = {
+        "label": [label for label, _ in rows],
+        "payload_length": [[abs(p) for p in packets] for _, packets in rows],
+        "direction": [[-1 if p < 0 else 1 for p in packets] for _, packets in rows],
+    }
+    flows = conform_flows(Dataset.from_dict(columns), "made")
+    model = NGram(order).fit(flows, max_packets)
+    made = conform_flows(model.generate(20), "made")
+    assert max(map(len, made["payload_length"])) <= max_packets
+    assert np.isfinite(model.log_likelihood(flows)).all()
+    assert np.isfinite(model.log_likelihood(made)).all()
