@@ -66,8 +66,8 @@ class FlowArrays:
                 found[name] = column.to_numpy(zero_copy_only=False)
         return cls(**found)
 
-    def to_dataset(self) -> Dataset:
-        """The flows as a data set in the schema, with the columns that are there."""
+    def to_table(self) -> pa.Table:
+        """The flows as an Arrow table in the schema, with the columns that are there."""
         offsets = pa.array(self.offsets, pa.int32())
         columns, features = {}, {}
         for name, feature in FLOW_FEATURES.items():
@@ -81,7 +81,11 @@ class FlowArrays:
             else:
                 columns[name] = pa.array(values, feature.pa_type, mask=values < 0)
             features[name] = feature
-        return Dataset(pa.table(columns).cast(Features(features).arrow_schema))
+        return pa.table(columns, schema=Features(features).arrow_schema)
+
+    def to_dataset(self) -> Dataset:
+        """The flows as a data set in the schema, with the columns that are there."""
+        return Dataset(self.to_table())
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

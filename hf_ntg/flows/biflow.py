@@ -18,6 +18,7 @@ The rules, in order:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,7 @@ class Biflow:
         "number",
         "protocol",
         "segment",
+        "sni",
         "start",
         "syn_seen",
     )
@@ -65,6 +67,7 @@ class Biflow:
         self.syn_seen = False
         self.first_sequence: list[int | None] = [None, None]  # initial sequence number of each side
         self.segment: int | None = None  # smallest MSS announced
+        self.sni: str | None = None  # server name asked for, where somebody looks for it
 
     def begin_tcp(self, side: int, flags: int, sequence: int, acknowledgement: int) -> None:
         """Learn from the first segment, whoever sent it."""
@@ -107,6 +110,9 @@ class BiflowBatch:
     window: np.ndarray  # (P,)
 
 
+Inspect = Callable[[Packets, np.ndarray, list[tuple[Biflow, int]]], None]
+
+
 class BiflowAssembler:
     """Sorts packets into flows by the rules above.
 
@@ -115,12 +121,20 @@ class BiflowAssembler:
     Args:
         idle_timeout: seconds. max_packets: packets of a flow to keep; all are counted.
         split_offload: cut TCP packets longer than the maximum segment size into segments (see `offload`).
+        inspect: shown every block's packets, their rows sorted by flow, and the flows with where theirs begin.
     """
 
-    def __init__(self, idle_timeout: float, max_packets: int | None = None, split_offload: bool = False) -> None:
+    def __init__(
+        self,
+        idle_timeout: float,
+        max_packets: int | None = None,
+        split_offload: bool = False,
+        inspect: Inspect | None = None,
+    ) -> None:
         self.idle_timeout = int(min(idle_timeout * 1e9, _END_OF_TIME))
         self.max_packets = max_packets
         self.split_offload = split_offload
+        self.inspect = inspect
         self.noticed: Counter[str] = Counter()
         self._clock = _Clock(self.idle_timeout)
         self._open: dict[bytes, Biflow] = {}
@@ -137,6 +151,8 @@ class BiflowAssembler:
         order = np.argsort(codes, kind="stable")
         runs = self._cut(packets, order, codes[order], reckoning[order], keys)
         self._keep(packets, order, runs)
+        if self.inspect is not None:
+            self.inspect(packets, order, runs)
         self._sweep(int(reckoning[-1]))
 
     def take(self, everything: bool = False) -> BiflowBatch | None:

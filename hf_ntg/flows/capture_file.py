@@ -6,10 +6,7 @@ nothing is decoded packet by packet in Python.
 
 from __future__ import annotations
 
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -17,17 +14,13 @@ from typing import BinaryIO
 import numpy as np
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.reading import STREAM_ERRORS, BrokenFileError, Tell, open_unpacked
 
-__all__ = ["MAX_CAPTURED", "BrokenCaptureError", "PacketBlock", "Window", "numbers_at", "read_packets"]
+__all__ = ["MAX_CAPTURED", "PacketBlock", "Window", "numbers_at", "read_packets"]
 
 MAX_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN; a record that claims more is damage, not a packet
 _CHUNK = 4 << 20
 _PADDING = 64  # zeros after the data, so that a header gathered at the very end stays inside the buffer
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
-class BrokenCaptureError(InputError):
-    """A capture that breaks off or is damaged at some byte; what lay before it has been read."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,6 @@ class Window:
 
     file: BinaryIO
     path: Path
-    tell: Callable[[int], None] | None = None
     data: bytes = b""
     offset: int = 0  # of data[0] in the (unpacked) file
     ended: bool = False
@@ -76,51 +68,42 @@ class Window:
         """Drop the first `used` bytes and read on."""
         try:
             fresh = self.file.read(_CHUNK)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        except STREAM_ERRORS as error:
             raise self.broken(len(self.data), f"the gzip stream is damaged or cut off ({error})") from error
         self.offset += used
         self.data = self.data[used:] + fresh
         self.ended = not fresh
-        if self.tell is not None:
-            self.tell(len(fresh))
 
     def padded(self) -> np.ndarray:
         """The bytes in memory as an array, zeros after them."""
         return np.frombuffer(self.data + bytes(_PADDING), dtype=np.uint8)
 
-    def broken(self, place: int, problem: str) -> BrokenCaptureError:
+    def broken(self, place: int, problem: str) -> BrokenFileError:
         """The error for damage at byte `place` of the window."""
-        return BrokenCaptureError(
+        return BrokenFileError(
             f"{self.path}: byte {self.offset + place}: {problem}, after {self.packets} whole packets; "
             "'ntg import' keeps what lies before"
         )
 
 
-def read_packets(path: str | Path, tell: Callable[[int], None] | None = None) -> Iterator[PacketBlock]:
+def read_packets(path: str | Path, tell: Tell | None = None) -> Iterator[PacketBlock]:
     """The packets of a pcap or pcapng file, plain or gzip, block by block; memory does not grow with the file.
 
     The format is told from the first bytes, not from the name.
 
     Args:
-        path: the capture. tell: called with the number of (unpacked) bytes read since the last call.
+        path: the capture. tell: told the bytes read from the disk.
 
     Raises:
-        BrokenCaptureError: the file breaks off inside a record or is damaged; the packets before have been given.
+        BrokenFileError: the file breaks off inside a record or is damaged; the packets before have been given.
         InputError: the file cannot be opened, is empty, or is no capture.
     """
     from hf_ntg.flows.pcap_records import PCAP_MAGICS, pcap_blocks
     from hf_ntg.flows.pcapng_records import PCAPNG_MAGIC, pcapng_blocks
 
     path = Path(path)
-    try:
-        opened = path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    with opened as file:
-        start = file.read(2)
-        file.seek(0)
-        unpacked = gzip.GzipFile(fileobj=file) if start == _GZIP_MAGIC else io.BufferedReader(file)
-        window = Window(unpacked, path, tell)
+    with open_unpacked(path, tell) as file:
+        window = Window(file, path)
         window.slide(0)
         magic = window.data[:4]
         if magic in PCAP_MAGICS:
