@@ -81,8 +81,7 @@ class Window:
     def broken(self, place: int, problem: str) -> BrokenFileError:
         """The error for damage at byte `place` of the window."""
         return BrokenFileError(
-            f"{self.path}: byte {self.offset + place}: {problem}, after {self.packets} whole packets; "
-            "'ntg import' keeps what lies before"
+            f"{self.path}: byte {self.offset + place}: {problem}, after {self.packets} whole packets"
         )
 
 

@@ -82,7 +82,7 @@ class MirageReader:
         self.labelling = labelling
         self.background = background
         self.broken: BrokenFileError | None = None
-        self._rows = FlowRows(max_packets)
+        self._rows = FlowRows(max_packets, has_windows=True)
         self._tell = tell
 
     @property
@@ -162,7 +162,7 @@ class MirageReader:
             self.skipped["a direction that is neither of the two"] += 1
             return
         self._rows.add(
-            packets.get("L4_payload_bytes", ()),
+            packets.get("L4_payload_bytes"),
             [1 - 2 * int(one) for one in directions],
             packets.get("iat"),
             packets.get("TCP_win_size"),

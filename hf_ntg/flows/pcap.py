@@ -53,7 +53,7 @@ def read_pcap(
     reader = CaptureReader(path, capture, idle_timeout, max_packets, decapsulate, split_offload)
     tables = [replace(batch.flows, label=np.full(len(batch), label, object)).to_dataset() for batch in reader]
     if reader.broken is not None:
-        raise reader.broken
+        raise InputError(f"{reader.broken}; 'ntg import' keeps what lies before")
     if not tables:
         seen = ", ".join(f"{count} {reason}" for reason, count in reader.skipped.most_common()) or "no packets at all"
         raise InputError(f"{path}: no TCP or UDP packet in this capture ({seen})")

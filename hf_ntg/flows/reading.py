@@ -149,14 +149,18 @@ class FlowRows:
     """Flows that come one at a time as lists: each is checked, and counted by reason where it will not do.
 
     Args:
-        max_packets: packets to keep of each flow.
+        max_packets: packets to keep of each flow. has_times, has_windows: do the flows of this source tell these?
 
     Attributes:
         skipped, noticed: see :class:`FlowReader`.
     """
 
-    def __init__(self, max_packets: int | None = None) -> None:
+    def __init__(self, max_packets: int | None = None, has_times: bool = True, has_windows: bool = False) -> None:
+        if max_packets is not None and max_packets < 1:
+            raise InputError(f"max_packets {max_packets}: keep at least 1 packet of a flow")
         self.max_packets = max_packets
+        self.has_times = has_times
+        self.has_windows = has_windows
         self.skipped: Counter[str] = Counter()
         self.noticed: Counter[str] = Counter()
         self._clear()
@@ -174,8 +178,9 @@ class FlowRows:
         Args:
             **facts: other columns of the schema, and ``source``, ``destination`` (packed addresses).
         """
-        columns = [None if column is None else _numbers(column) for column in (length, direction, seconds, window)]
-        problem = _problem(columns)
+        given = length, direction, seconds if self.has_times else None, window if self.has_windows else None
+        columns = [None if column is None else _numbers(column) for column in given]
+        problem = _problem(columns, self.has_times, self.has_windows)
         if problem:
             self.skipped[problem] += 1
             return
@@ -189,10 +194,9 @@ class FlowRows:
         self._facts.append(facts)
 
     def take(self) -> FlowBatch:
-        """Hand out the flows added so far; times or windows that one of them lacks are left out for all."""
+        """Hand out the flows added so far."""
         length, direction, seconds, window = (
-            None if any(one is None for one in column) else np.concatenate(column)
-            for column in zip(*self._packets, strict=True)
+            None if column[0] is None else np.concatenate(column) for column in zip(*self._packets, strict=True)
         )
         offsets = np.concatenate([[0], np.cumsum([len(packets[0]) for packets in self._packets])])
         texts = {name: self._column(name) for name in ("flow_id", "label", "capture")}
@@ -228,9 +232,11 @@ def _numbers(values) -> np.ndarray:
         return np.zeros((0, 0))
 
 
-def _problem(columns: list[np.ndarray | None]) -> str | None:
+def _problem(columns: list[np.ndarray | None], has_times: bool, has_windows: bool) -> str | None:
     """What is wrong with a flow's packet lists, or None."""
     length, direction, seconds, window = columns
+    if length is None or direction is None or (seconds is None and has_times) or (window is None and has_windows):
+        return "a packet list is missing"
     given = [column for column in columns if column is not None]
     if any(column.ndim != 1 for column in given):
         return "a packet list that is no list of numbers"

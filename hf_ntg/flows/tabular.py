@@ -132,6 +132,8 @@ class TableReader:
                 f"{self.path}: no column {', '.join(map(repr, missing))} (found: {', '.join(found) or 'none'}); "
                 "name them with --columns OURS=THEIRS"
             )
+        self._rows.has_times = self._names["inter_arrival_time"] in found
+        self._rows.has_windows = self._names["tcp_window"] in found
 
     def _add(self, row: dict | None, number: int) -> None:
         if row is None:
@@ -151,7 +153,7 @@ class TableReader:
         facts["capture"] = _text(facts["capture"]) or self.capture
         facts["flow_id"] = _text(facts["flow_id"]) or f"{facts['capture']}#{number}"
         facts["label"] = _text(facts["label"])
-        self._rows.add(length if length is not None else (), direction or (), seconds, window, **facts)
+        self._rows.add(length, direction, seconds, window, **facts)
 
 
 def listed(cell: object) -> list | None:
