@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays, ragged_positions
-from hf_ntg.flows.schema import conform_flows
 
 __all__ = ["EncodedFlows", "FlowTokenizer"]
 
@@ -169,7 +169,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         ids[offsets[1:] - 1] = rules.eos
         return EncodedFlows(ids, offsets)
 
-    def decode_flows(self, encoded: EncodedFlows, seed: int = 0) -> Dataset:
+    def decode_flows(self, encoded: EncodedFlows, seed: int | Sequence[int] = 0) -> FlowArrays:
         """Read sentences as flows; `seed` draws times inside their bins and ports without a token.
 
         Raises:
@@ -186,7 +186,6 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         columns: dict[str, np.ndarray] = {
             "offsets": offsets,
             "label": labels[ids[starts] - rules.blocks["label"].start],
-            "flow_id": np.array([f"synthetic-{i}" for i in range(len(encoded))], dtype=object),
             "payload_length": rules.lengths[symbols % len(rules.lengths)].astype(np.int32),
             "direction": np.where(symbols < len(rules.lengths), 1, -1).astype(np.int8),
             "packet_count": packets.astype(np.int32),
@@ -205,14 +204,14 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             bins = ids[(first + np.repeat(packets, packets) + position)[later]] - rules.blocks["time"].start
             times[later] = _draw_times(np.array(rules.time_edges), bins, rng)
             columns["inter_arrival_time"] = times
-        return FlowArrays(**columns).to_dataset()
+        return FlowArrays(**columns)
 
     def decode_text(self, sentences: list[str], seed: int = 0) -> Dataset:
         """Read flows written as text, as ``transformers.pipeline("text-generation")`` prints them."""
         rows = [self.convert_tokens_to_ids(sentence.split()) for sentence in sentences]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
         ids = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=offsets[-1])
-        return conform_flows(self.decode_flows(EncodedFlows(ids, offsets), seed), "the given sentences")
+        return self.decode_flows(EncodedFlows(ids, offsets), seed).to_dataset()
 
     def _label_places(self, labels: np.ndarray) -> np.ndarray:
         place = {name: index for index, name in enumerate(self.grammar.labels)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,10 +20,13 @@ __all__ = ["TABLE_SUFFIXES", "save_flows"]
 TABLE_SUFFIXES = (".parquet", ".jsonl", ".csv")
 
 
-def save_flows(flows: Dataset, path: str | Path) -> Path:
+def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
     """Write `flows` in the format that the suffix of `path` names; the file appears whole or not at all.
 
     Parquet keeps the types. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
+
+    Args:
+        flows: a flow table, or tables of the same columns one after another, which are not held together.
 
     Raises:
         InputError: the suffix is none of ``.parquet``, ``.jsonl``, ``.csv``.
@@ -29,15 +34,25 @@ def save_flows(flows: Dataset, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in TABLE_SUFFIXES:
         raise InputError(f"{path}: no such flow format; name the file with one of {', '.join(TABLE_SUFFIXES)}")
+    parts = iter([flows] if isinstance(flows, Dataset) else flows)
+    first = next(parts)
+    tables = (part.with_format("arrow")[:] for part in chain([first], parts))
     with replacing(path) as scratch:
         if path.suffix == ".parquet":
-            flows.to_parquet(scratch)
+            # The features travel in the schema's metadata, so that datasets reads the same types back.
+            with pa.parquet.ParquetWriter(scratch, first.features.arrow_schema, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table.cast(first.features.arrow_schema))
         elif path.suffix == ".jsonl":
             with scratch.open("w", encoding="utf-8") as lines:
-                for batch in flows.with_format("arrow").iter(10_000):
-                    lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+                for table in tables:
+                    lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.to_pylist())
         else:
-            pa.csv.write_csv(_lists_as_text(flows.with_format("arrow")[:]), scratch)
+            texts = map(_lists_as_text, tables)
+            head = next(texts)
+            with pa.csv.CSVWriter(scratch, head.schema) as writer:
+                for text in chain([head], texts):
+                    writer.write_table(text)
     return path
 
 

@@ -87,9 +87,10 @@ def nats_per_flow(model: PreTrainedModel, sentences: np.ndarray, batch_size: int
 
 
 def _token_losses(model: PreTrainedModel, sentences: Tensor) -> Tensor:
-    # Padding is on the right and the models look left only, so no attention mask is needed.
+    # Padding is on the right and the models look left only: any token does there, and no attention mask is needed.
+    inputs = sentences[:, :-1].masked_fill(sentences[:, :-1] == model.config.pad_token_id, model.config.eos_token_id)
     targets = sentences[:, 1:]
-    logits = model(input_ids=sentences[:, :-1], use_cache=False).logits  # (B, L - 1, V)
+    logits = model(input_ids=inputs, use_cache=False).logits  # (B, L - 1, V)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
 
 

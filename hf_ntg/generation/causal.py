@@ -1,0 +1,35 @@
+"""Flows from a causal language model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from hf_ntg.codecs.tokenization_flow import FlowTokenizer
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.generation.prefix_tree import sample_sentences
+
+__all__ = ["CausalFlowGenerator"]
+
+
+class CausalFlowGenerator(FlowGenerator):
+    """Draws sentences from `model` by its prefix tree and reads them with `tokenizer`."""
+
+    def __init__(self, source: Path, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
+        grammar = tokenizer.grammar
+        super().__init__(source, list(grammar.labels), np.array(grammar.label_counts, dtype=np.float64))
+        self.model, self.tokenizer = model, tokenizer
+
+    def draw(self, classes: np.ndarray, seed: int, block: int, temperature: float = 1.0) -> FlowArrays:
+        """Draw one flow for each of `classes`; a `temperature` below 1 favours what is likely, above 1 what is not."""
+        if temperature <= 0:
+            raise InputError(f"temperature {temperature}: must be above 0")
+        grammar = self.tokenizer.grammar
+        stream = np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
+        uniforms = stream.random((len(classes), grammar.max_tokens))
+        sentences = sample_sentences(self.model, grammar, classes, uniforms, temperature)
+        return self.tokenizer.decode_flows(sentences, [seed, block])

@@ -1,0 +1,98 @@
+"""FlowGenerator: one face for every family of models."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.generation.parallel import draw_blocks
+from hf_ntg.generation.requests import class_counts
+
+__all__ = ["FlowGenerator"]
+
+
+class FlowGenerator(ABC):
+    """A trained model that makes new labelled flows.
+
+    Flows are drawn in blocks of a fixed number, each with random numbers of its own: the same seed gives the same flows
+    on one machine, whatever the number of processes, and a stream of any length needs the memory of a few blocks.
+
+    Attributes:
+        source: folder the model was loaded from.
+        labels: (K,) names of its classes. label_weights: (K,) their shares among the training flows.
+    """
+
+    block_size = 32_768
+
+    def __init__(self, source: Path, labels: list[str | None], label_weights: np.ndarray) -> None:
+        self.source, self.labels = source, labels
+        self.label_weights = label_weights / label_weights.sum()
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None, token: str | None = None) -> Self:
+        """Load a model from a folder or from the Hub.
+
+        Args:
+            source: a folder that training left, or the id of a model on the Hub (``"org/name"``).
+            revision: branch, tag or commit on the Hub. token: for private and gated models.
+
+        Raises:
+            InputError: there is no such model, it cannot be fetched or read, or it is none of ours.
+        """
+        from hf_ntg.generation.loading import load_generator
+
+        return load_generator(source, revision=revision, token=token)
+
+    def generate(
+        self,
+        num_flows: int | None = None,
+        label: str | Mapping[str, int] | None = None,
+        seed: int = 0,
+        *,
+        num_proc: int = 1,
+        **options,
+    ) -> Dataset:
+        """Make flows: exactly as many as asked, class after class, in the project's schema.
+
+        Args:
+            num_flows: how many in all; may be left out where `label` holds counts.
+            label: None mixes the classes as the training flows did; a name gives every flow that label; a mapping holds
+                the count of each.
+            seed: the same seed gives the same flows.
+            num_proc: processes to draw with.
+            **options: of the family, see its ``draw``; for the causal models ``temperature``.
+
+        Raises:
+            InputError: a label was not trained on, or the counts do not add up to `num_flows`.
+        """
+        parts = list(self.stream(num_flows, label, seed, num_proc=num_proc, **options))
+        return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+
+    def stream(
+        self,
+        num_flows: int | None = None,
+        label: str | Mapping[str, int] | None = None,
+        seed: int = 0,
+        *,
+        num_proc: int = 1,
+        **options,
+    ) -> Iterator[Dataset]:
+        """The same flows as :meth:`generate`, block after block."""
+        counts = class_counts(num_flows, label, self.labels, self.label_weights)
+        if num_proc < 1:
+            raise InputError(f"num_proc {num_proc}: give at least 1")
+        for place, block in enumerate(draw_blocks(self, counts, seed, num_proc, options)):
+            names = np.array([f"synthetic-{place * self.block_size + i}" for i in range(len(block))], dtype=object)
+            yield replace(block, flow_id=names).to_dataset()
+
+    @abstractmethod
+    def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:
+        """Make one flow for each of `classes` (N,), places in `labels`; `block` numbers the random stream."""

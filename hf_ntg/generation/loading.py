@@ -1,0 +1,62 @@
+"""From a folder or a Hub id to the generator that it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hf_ntg.errors import InputError
+from hf_ntg.generation.generator import FlowGenerator
+
+__all__ = ["load_generator", "model_folder"]
+
+
+def load_generator(source: str | Path, *, revision: str | None = None, token: str | None = None) -> FlowGenerator:
+    """Load the generator of a model folder or a Hub id; see :meth:`FlowGenerator.from_pretrained`."""
+    from safetensors import SafetensorError
+
+    folder = model_folder(source, revision=revision, token=token)
+    try:
+        if (folder / "flow_grammar.json").is_file():
+            return _load_causal(folder)
+        if (folder / "model_index.json").is_file():
+            from hf_ntg.generation.diffusion import DiffusionFlowGenerator
+
+            return DiffusionFlowGenerator.load(folder)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{source}: the model is damaged or incomplete ({reason}); fetch or train it again") from error
+    raise InputError(
+        f"{source}: no model of hf_ntg (holds neither flow_grammar.json nor model_index.json); train one by 'ntg train'"
+    )
+
+
+def model_folder(source: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
+    """The local folder of a model: `source` itself, or its snapshot fetched from the Hub.
+
+    Raises:
+        InputError: no such folder, and no such model on the Hub or no way to it.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return path
+    name = str(source)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise InputError(f"{source}: no such folder, and not the id of a model on the Hub ('org/name')")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, token=token))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{source}: no such folder, and not to be had from the Hub ({reason})") from error
+
+
+def _load_causal(folder: Path) -> FlowGenerator:
+    from hf_ntg.codecs.tokenization_flow import FlowTokenizer
+    from hf_ntg.generation.causal import CausalFlowGenerator
+    from hf_ntg.models.causal_lm import load_causal_lm
+
+    return CausalFlowGenerator(folder, load_causal_lm(folder), FlowTokenizer.from_pretrained(folder))

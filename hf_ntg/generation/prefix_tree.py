@@ -1,0 +1,214 @@
+"""Drawing many flows from a causal model at once: one model evaluation a distinct prefix, not a flow.
+
+Flows that agree so far share the distribution of their next token. So the flows are held as a tree: a node is a
+distinct prefix, the model runs once a node, and each flow of the node draws its own next token from the node's
+distribution by inversion with a uniform number that belongs to that flow and that place alone. The flows are
+independent draws from the model, as they would be one by one. The grammar masks what may not follow before anything is
+drawn, so every sentence is legal.
+
+The tree is walked breadth first while it is narrow and depth first in chunks when it is wide, which bounds the memory.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+from transformers import Cache, DynamicCache, PreTrainedModel
+
+from hf_ntg.codecs.flow_grammar import FlowGrammar
+from hf_ntg.codecs.tokenization_flow import EncodedFlows
+
+__all__ = ["sample_sentences"]
+
+MAX_NODES = 1_024  # nodes evaluated at once
+MAX_SCORES = 8_000_000  # entries of a score matrix held at once
+GROUP = 64  # scores are searched in two levels: groups of so many, then inside the group
+
+
+def sample_sentences(
+    model: PreTrainedModel,
+    grammar: FlowGrammar,
+    labels: np.ndarray,
+    uniforms: np.ndarray,
+    temperature: float = 1.0,
+    max_nodes: int = MAX_NODES,
+) -> EncodedFlows:
+    """Draw one sentence for each of `labels` from `model`.
+
+    Args:
+        model: a causal model of the grammar's sentences. labels: (N,) places in ``grammar.labels``.
+        uniforms: (N, ``grammar.max_tokens``) numbers in [0, 1); a flow's row decides its tokens.
+        temperature: scores are divided by it. max_nodes: distinct prefixes evaluated at once; bounds memory.
+
+    Returns:
+        The N sentences, in the order of `labels`.
+    """
+    walk = _Walk(model, grammar, uniforms, temperature, max_nodes)
+    with torch.inference_mode():
+        walk.run(torch.from_numpy(labels).to(model.device))
+    drawn, lengths = walk.tokens.cpu().numpy(), walk.lengths.cpu().numpy()
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    return EncodedFlows(drawn[np.arange(drawn.shape[1]) < lengths[:, None]], offsets)
+
+
+@dataclass
+class _Nodes:
+    """Distinct prefixes of one length, and the flows that share them.
+
+    Attributes:
+        place: where in the sentence the next token goes. packets: how many the prefixes hold; ``timed``: they are
+            complete and times follow.
+        token: (n,) last token of each prefix. cache: what the model remembers of the tokens before it, n rows.
+        flow: (m,) flows, sorted by node. node: (m,) place of each flow's node, ascending.
+    """
+
+    place: int
+    packets: int
+    timed: bool
+    token: Tensor
+    cache: Cache
+    flow: Tensor
+    node: Tensor
+
+    def select(self, first: int, last: int) -> _Nodes:
+        """Nodes `first` to `last` (exclusive) with their flows."""
+        start, stop = torch.searchsorted(self.node, torch.tensor([first, last], device=self.node.device)).tolist()
+        rows = torch.arange(first, last, device=self.token.device)
+        part = {"token": self.token[first:last], "cache": _select_rows(self.cache, rows)}
+        return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
+
+
+class _Walk:
+    """One walk over the tree; leaves the sentences in `tokens` (N, longest) and their `lengths` (N,)."""
+
+    def __init__(
+        self, model: PreTrainedModel, grammar: FlowGrammar, uniforms: np.ndarray, temperature: float, max_nodes: int
+    ) -> None:
+        self.grammar, self.max_nodes = grammar, max_nodes
+        self.model, self.trunk = model, model.base_model
+        self.head = model.get_output_embeddings().weight / temperature  # (V, W)
+        self.cache_name = "cache_params" if model.config.model_type == "mamba" else "past_key_values"
+        self.uniforms = torch.from_numpy(1.0 - uniforms).to(model.device)  # in (0, 1]: never before the first token
+        self.tokens = torch.zeros(uniforms.shape, dtype=torch.int32, device=model.device)
+        self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
+
+    def run(self, labels: Tensor) -> None:
+        """Draw everything, from the labels on."""
+        first = self.grammar.blocks["label"].start + labels
+        self.tokens[:, 0] = first.int()
+        flow = torch.argsort(first, stable=True)
+        token, node = torch.unique_consecutive(first[flow], return_inverse=True)
+        stack = [_Nodes(1, 0, False, token, DynamicCache(config=self.model.config), flow, node)]
+        while stack:
+            nodes = stack.pop()
+            if len(nodes.token) > self.max_nodes:
+                starts = range(0, len(nodes.token), self.max_nodes)
+                stack += [nodes.select(i, min(i + self.max_nodes, len(nodes.token))) for i in starts]
+            else:
+                stack += self._step(nodes)
+
+    def _step(self, nodes: _Nodes) -> list[_Nodes]:
+        """Draw the next token of every flow of `nodes`; returns what is left to draw."""
+        grammar = self.grammar
+        allowed = self._allowed(nodes)
+        if allowed == slice(grammar.eos, grammar.eos + 1):
+            self._finish(nodes.flow, nodes.place)
+            return []
+        token = self._draw(nodes, allowed)
+        self.tokens[nodes.flow, nodes.place] = token.int()
+        if nodes.place < grammar.prefix_length or nodes.timed:
+            return [self._children(nodes, token, None)]
+        ended = token == grammar.end_of_packets
+        if not ended.any():
+            return [self._children(nodes, token, None, packets=nodes.packets + 1)]
+        left = []
+        if not ended.all():
+            left.append(self._children(nodes, token, ~ended, packets=nodes.packets + 1))
+        if grammar.has_times:
+            left.append(self._children(nodes, token, ended, timed=True))
+        else:
+            self._finish(nodes.flow[ended], nodes.place)
+        return left
+
+    def _allowed(self, nodes: _Nodes) -> slice:
+        grammar = self.grammar
+        if nodes.place < grammar.prefix_length:
+            return grammar.blocks["protocol" if nodes.place == 1 else "port"]
+        if not nodes.timed:
+            return grammar.allowed_packets(nodes.packets)
+        if nodes.place == grammar.prefix_length + 2 * nodes.packets:
+            return grammar.blocks["eos"]
+        return grammar.blocks["time"]
+
+    def _finish(self, flow: Tensor, place: int) -> None:
+        self.tokens[flow, place] = self.grammar.eos
+        self.lengths[flow] = place + 1
+
+    def _draw(self, nodes: _Nodes, allowed: slice) -> Tensor:
+        """The next token of each flow of `nodes`, by inversion of its node's distribution over `allowed`: (m,)."""
+        options = {"input_ids": nodes.token[:, None], self.cache_name: nodes.cache, "use_cache": True}
+        hidden = self.trunk(**options).last_hidden_state[:, -1]  # (n, W)
+        if allowed.stop - allowed.start == 1:
+            return torch.full_like(nodes.flow, allowed.start)
+        uniforms = self.uniforms[nodes.flow, nodes.place]
+        head, token = self.head[allowed], torch.empty_like(nodes.flow)
+        rows = max(1, MAX_SCORES // len(head))
+        for first in range(0, len(hidden), rows):
+            span = torch.searchsorted(nodes.node, torch.tensor([first, first + rows], device=token.device)).tolist()
+            mine = slice(*span)
+            scores = hidden[first : first + rows] @ head.T  # (r, A)
+            token[mine] = _invert(scores, nodes.node[mine] - first, uniforms[mine])
+        return allowed.start + token
+
+    def _children(self, nodes: _Nodes, token: Tensor, chosen: Tensor | None, **changes) -> _Nodes:
+        """The distinct prefixes that the flows of `nodes` (those `chosen`) make with their new `token`."""
+        flow, parent = nodes.flow, nodes.node
+        if chosen is not None:
+            flow, parent, token = flow[chosen], parent[chosen], token[chosen]
+        key, node = torch.unique(parent * len(self.head) + token, return_inverse=True)
+        order = torch.argsort(node, stable=True)
+        parents = key // len(self.head)
+        # Once every flow is a node of its own, nothing moves any more and nothing need be copied.
+        same = len(parents) == len(nodes.token) and bool((parents[1:] > parents[:-1]).all())
+        cache = nodes.cache if same and chosen is None else _select_rows(nodes.cache, parents)
+        new = {"token": key % len(self.head), "cache": cache, "flow": flow[order], "node": node[order]}
+        return replace(nodes, place=nodes.place + 1, **new, **changes)
+
+
+def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
+    """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,), result (m,).
+
+    The sums that are searched are float64; two levels spare most of the work of a cumulative sum over all of A.
+    """
+    count, width = scores.shape
+    groups = -(-width // GROUP)
+    scores = F.pad(scores, (0, groups * GROUP - width), value=-torch.inf)
+    weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().view(count, groups, GROUP)
+    mass = weights.sum(dim=2).double()  # (r, groups)
+    reached = mass.cumsum(dim=1)
+    target = (uniform * reached[row, -1])[:, None]  # (m, 1)
+    group = torch.searchsorted(reached[row], target).clamp_(max=groups - 1)
+    target -= (reached - mass)[row].gather(1, group)
+    inside = weights[row, group[:, 0]].double().cumsum(dim=1)  # (m, GROUP)
+    # The two levels may differ in the last bit: a target past the group's end means its last token with any mass.
+    target = torch.minimum(target, inside[:, -1:])
+    return group[:, 0] * GROUP + torch.searchsorted(inside, target)[:, 0].clamp_(max=GROUP - 1)
+
+
+def _select_rows(cache: Cache, rows: Tensor) -> Cache:
+    """A cache of `rows` of `cache`, which is left as it is."""
+    chosen = copy.copy(cache)
+    chosen.layers = []
+    for layer in cache.layers:
+        twin = copy.copy(layer)
+        for name, states in vars(layer).items():
+            if isinstance(states, dict):  # a state-space layer keeps its states in dictionaries
+                setattr(twin, name, dict(states))
+        twin.reorder_cache(rows)
+        chosen.layers.append(twin)
+    return chosen
