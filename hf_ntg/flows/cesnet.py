@@ -18,7 +18,16 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.reading import BrokenFileError, FlowBatch, FlowRows, Tell, csv_rows, open_unpacked, packed_address
+from hf_ntg.flows.reading import (
+    BrokenFileError,
+    FlowBatch,
+    FlowRows,
+    Tell,
+    csv_rows,
+    no_columns,
+    open_unpacked,
+    packed_address,
+)
 from hf_ntg.flows.schema import conform_flows
 
 __all__ = ["CesnetReader", "from_datazoo"]
@@ -77,10 +86,7 @@ class CesnetReader:
     def _check_header(self, found: list[str]) -> None:
         missing = [name for name in ("PPI", self.label_column) if name not in found]
         if missing:
-            raise InputError(
-                f"{self.path}: no column {', '.join(map(repr, missing))} (found: {', '.join(found[:40]) or 'none'}); "
-                "name the class with --label-column"
-            )
+            raise no_columns(self.path, missing, found, "name the class with --label-column")
 
     def _add(self, row: dict[str, str] | None, number: int) -> None:
         if row is None:

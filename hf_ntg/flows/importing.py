@@ -31,7 +31,7 @@ from hf_ntg.flows.cesnet import CesnetReader
 from hf_ntg.flows.labels import LabelRules, ndpi_labels
 from hf_ntg.flows.mirage import Background, Labelling, MirageReader
 from hf_ntg.flows.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
-from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, open_unpacked
+from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
 from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.tabular import TableReader
 
@@ -78,7 +78,7 @@ class ReadingOptions:
     def reader(self, path: Path, capture: str, tell: Tell) -> FlowReader:
         """The reader for the file at `path`, by what it begins with and by its name."""
         with open_unpacked(path) as file:
-            magic = file.read(4)
+            magic = first_bytes(file, path)
         name = path.name.lower().removesuffix(".gz")
         cut = {"max_packets": self.max_packets, "tell": tell}
         if name.endswith((".json", ".zip")) or magic[:2] == b"PK":

@@ -24,6 +24,7 @@ from hf_ntg.flows.reading import (
     FlowBatch,
     FlowRows,
     Tell,
+    first_bytes,
     open_unpacked,
     packed_address,
 )
@@ -96,9 +97,7 @@ class MirageReader:
     def __iter__(self) -> Iterator[FlowBatch]:
         try:
             with open_unpacked(self.path, self._tell) as file:
-                is_zip = file.read(4) in _ZIP_MAGICS
-                file.seek(0)
-                if is_zip:
+                if first_bytes(file, self.path) in _ZIP_MAGICS:
                     yield from self._from_zip(file, "", 0)
                 else:
                     yield from self._from_json(file, self.path.name, self.capture, str(self.path))

@@ -27,6 +27,8 @@ __all__ = [
     "FlowRows",
     "Tell",
     "csv_rows",
+    "first_bytes",
+    "no_columns",
     "open_unpacked",
     "packed_address",
 ]
@@ -117,6 +119,20 @@ def open_unpacked(path: Path, tell: Tell | None = None) -> BinaryIO:
     return gzip.GzipFile(fileobj=told) if start == _GZIP_MAGIC else told
 
 
+def first_bytes(file: BinaryIO, path: Path, size: int = 4) -> bytes:
+    """The first `size` bytes of `file`, which is back at its start then.
+
+    Raises:
+        BrokenFileError: they cannot be unpacked.
+    """
+    try:
+        start = file.read(size)
+    except STREAM_ERRORS as error:
+        raise BrokenFileError(f"{path}: the gzip stream is damaged or cut off ({error})") from error
+    file.seek(0)
+    return start
+
+
 def csv_rows(file: BinaryIO, path: Path, check_header: Callable[[list[str]], None]) -> Iterator[dict[str, str] | None]:
     """The rows of a CSV file by column name, None for one with more or fewer fields than the header has names.
 
@@ -135,6 +151,12 @@ def csv_rows(file: BinaryIO, path: Path, check_header: Callable[[list[str]], Non
                 yield dict(zip(header, row, strict=True)) if len(row) == len(header) else None
     except (csv.Error, UnicodeDecodeError, *STREAM_ERRORS) as error:
         raise BrokenFileError(f"{path}: line {rows.line_num + 1}: damaged, cut off or not CSV ({error})") from error
+
+
+def no_columns(path: Path, missing: list[str], found: list[str], remedy: str) -> InputError:
+    """The error for a table at `path` without the columns `missing`."""
+    there = ", ".join(map(repr, found[:40])) or "none"
+    return InputError(f"{path}: no column {', '.join(map(repr, missing))} (found: {there}); {remedy}")
 
 
 def packed_address(text: object) -> bytes:

@@ -15,6 +15,7 @@ from hf_ntg.flows.reading import (
     FlowRows,
     Tell,
     csv_rows,
+    no_columns,
     open_unpacked,
     packed_address,
 )
@@ -128,10 +129,7 @@ class TableReader:
         if "payload_length" not in wanted and self._names["payload_length"] not in found:
             missing.append(self._names["payload_length"])
         if missing:
-            raise InputError(
-                f"{self.path}: no column {', '.join(map(repr, missing))} (found: {', '.join(found) or 'none'}); "
-                "name them with --columns OURS=THEIRS"
-            )
+            raise no_columns(self.path, missing, found, "name them with --columns OURS=THEIRS")
         self._rows.has_times = self._names["inter_arrival_time"] in found
         self._rows.has_windows = self._names["tcp_window"] in found
 
