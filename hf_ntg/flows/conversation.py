@@ -29,7 +29,7 @@ PACKET = np.dtype(
         ("sequence", "u4"),
         ("acknowledgement", "u4"),
         ("length", "i4"),  # payload, bytes
-        ("tls_record", "i4"),  # length of the TLS record that begins with this payload, -1 where none does
+        ("tls_record", "i4"),  # length of the TLS record that this payload begins in, -1 for none
         ("source", "u1", 16),  # IPv4 addresses lie in the first four bytes
         ("destination", "u1", 16),
         ("source_port", "u2"),
@@ -37,6 +37,7 @@ PACKET = np.dtype(
         ("window", "u2"),
         ("protocol", "u1"),
         ("flags", "u1"),
+        ("tls_skip", "u1"),  # bytes of that record's header that came before
         ("upstream", "?"),
         ("added", "?"),
     ]
@@ -111,7 +112,7 @@ def converse(
     closer = flows.direction[flows.offsets[1:] - 1][tail]
     _fill_added(packets, numbers, after, closer, FIN, packets["time"][after - 1][:, None] + ADDED_GAP + gaps)
     _number(packets, numbers, offsets, roles, rng)
-    packets["tls_record"] = _tls_records(packets, tls & is_tcp)
+    _set_tls_records(packets, tls & is_tcp)
     return Conversations(packets, offsets, 3 * head, 3 * tail, roles, int((pieces > 1).sum()))
 
 
@@ -184,21 +185,29 @@ def _number(
     packets["acknowledgement"] = np.where(acknowledges, np.where(up, *sent[::-1]), 0) % 2**32
 
 
-def _tls_records(packets: np.ndarray, tls: np.ndarray) -> np.ndarray:
-    """Length of the TLS record that begins with each payload: (T,), -1 where none does.
+def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:
+    """Cut what each side sends into TLS records, if it is enough for one.
 
-    Every payload with room for a header and a byte begins a record, which takes in the shorter payloads that the same side
-    sends next. Short payloads ahead of a side's first record belong to none.
+    Every payload with room for a header and a byte begins a record, which takes in the shorter payloads that the same
+    side sends next. Where a side begins with shorter ones, the first record begins there, header and all.
     """
-    lengths = np.full(len(packets), -1, dtype=np.int32)
+    packets["tls_record"] = -1
     chosen = np.flatnonzero(tls[packets["flow"]] & (packets["length"] > 0))
-    if not len(chosen):
-        return lengths
-    stream = 2 * packets["flow"][chosen] + packets["upstream"][chosen]
-    order = np.argsort(stream, kind="stable")
-    chosen, stream, size = chosen[order], stream[order], packets["length"][chosen[order]]
-    begins = size > _TLS_HEADER
-    group = np.cumsum(begins | np.diff(stream, prepend=-1).astype(bool)) - 1
-    total = np.bincount(group, weights=size).astype(np.int64) - _TLS_HEADER
-    lengths[chosen] = np.where(begins, np.minimum(total[group], _LARGEST_TLS_RECORD), -1)
-    return lengths
+    side = 2 * packets["flow"][chosen] + packets["upstream"][chosen]
+    order = np.argsort(side, kind="stable")
+    chosen, is_first = chosen[order], np.diff(side[order], prepend=-1) != 0
+    size = packets["length"][chosen]
+    sent = np.cumsum(size) - size
+    has_room = size > _TLS_HEADER
+    records_open = np.cumsum(has_room) - has_room
+    in_first_header = (_since(is_first, sent) <= _TLS_HEADER) & (_since(is_first, records_open) == 0)
+    begins = is_first | (has_room & ~in_first_header)
+    record = np.cumsum(begins) - 1
+    length = np.bincount(record, weights=size).astype(np.int64)[record] - _TLS_HEADER
+    packets["tls_record"][chosen] = np.where(length > 0, np.minimum(length, _LARGEST_TLS_RECORD), -1)
+    packets["tls_skip"][chosen] = np.minimum(_since(begins, sent), _TLS_HEADER)
+
+
+def _since(mark: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """How much the growing `total` has grown since the last `mark`."""
+    return total - np.maximum.accumulate(np.where(mark, total, 0))

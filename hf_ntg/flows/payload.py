@@ -56,11 +56,15 @@ class PayloadFiller:
             datagrams = start[(packets["protocol"] == UDP) & (packets["length"] > 0)]
             buffer[datagrams] = buffer[datagrams] & 0x3F | 0x40  # RFC 9000, section 17.3
             self._put_empty_messages(buffer, packets, start)
-        rows = np.flatnonzero(in_record)
-        header = np.empty((len(rows), 5), dtype=np.uint8)
-        header[:, :3] = [23, 3, 3]  # application data of TLS 1.2, which 1.3 also claims to be (RFC 8446, section 5.1)
-        header[:, 3:] = packets["tls_record"][rows].astype(">u2").view(np.uint8).reshape(-1, 2)
-        buffer[start[rows, None] + np.arange(5)] = header
+        self._put_tls_headers(buffer, packets, start)
+
+    @staticmethod
+    def _put_tls_headers(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
+        """Application data of TLS 1.2, which 1.3 also claims to be (RFC 8446, section 5.1)."""
+        record, skip = packets["tls_record"], packets["tls_skip"].astype(np.int64)
+        for place, value in enumerate((23, 3, 3, record >> 8, record & 0xFF)):
+            rows = (record >= 0) & (place >= skip) & (place - skip < packets["length"])
+            buffer[(start + place - skip)[rows]] = value if np.isscalar(value) else value[rows]
 
     @staticmethod
     def _put_empty_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:

@@ -43,7 +43,8 @@ class CaptureOptions:
         complete: give TCP flows the handshake and the closing that they lack. When false, only the flow's own packets
             are written: a capture that begins and ends in the middle of conversations.
         mss: largest TCP payload of a packet, announced in SYNs; longer ones are cut up. None: 1460 for IPv4 and 1440
-            for IPv6, what Ethernet carries. UDP is cut only where IP's length field ends.
+            for IPv6, what Ethernet carries. A packet holds one TLS record at most, 16389 bytes. UDP is cut only where
+            IP's length field ends.
         clients, servers: private or documentation networks, IPv4 or IPv6, that the addresses come from.
         payload: ``random``, ``zero``, ``tls`` (TCP payload in TLS application-data records), or ``auto``: records where
             the label names TLS or the server's port is one for it, noise that parsers leave alone elsewhere; see
