@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import wasserstein_distance
 
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
+from hf_ntg.metrics.views import FlowSet, FlowView, open_scores, view_flows
 
 __all__ = [
     "FLOW_SIZE_DISTANCE",
@@ -14,11 +14,15 @@ __all__ = [
     "LENGTH_DISTANCE",
     "TIMING_DISTANCE",
     "flow_size_distance",
+    "has_times",
     "kolmogorov_smirnov",
     "length_distance",
     "log_times",
+    "several_quantities",
     "timing_distance",
 ]
+
+Sample = tuple[np.ndarray, np.ndarray]  # values, and the class of each
 
 LEAST_TIME = 1e-6  # seconds: the resolution of a pcap time stamp; shorter times count as this
 
@@ -27,9 +31,8 @@ def length_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) ->
     """Wasserstein-1 distance, in bytes, of the payload lengths of each class.
 
     Returns:
-        ``overall``: unweighted mean over the classes that both sets have. ``per_class``. ``kolmogorov_smirnov``:
-        the same two as ``overall`` and ``per_class`` of the Kolmogorov-Smirnov statistic, 0 to 1. ``unjudged``:
-        classes that one set lacks, left out: a distance to nothing has no value.
+        As :func:`hf_ntg.metrics.views.open_scores`, for the classes that both sets have: a distance to nothing has no
+        value; and ``kolmogorov_smirnov``: the same for the Kolmogorov-Smirnov statistic, 0 to 1.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     samples = [(view.flows.payload_length, view.packet_class) for view in views]
@@ -46,7 +49,7 @@ def timing_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) ->
         As :func:`length_distance`; ``overall`` is None, with a ``reason``, where a set has no times.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
-    without = [name for name, view in zip(("real", "synthetic"), views, strict=True) if not _has_times(view)]
+    without = [name for name, view in zip(("real", "synthetic"), views, strict=True) if not has_times(view)]
     if without:
         return {"overall": None, "per_class": {}, "reason": f"no inter_arrival_time in the {without[0]} flows"}
     return _by_class(names, *(log_times(view) for view in views))
@@ -56,41 +59,40 @@ def flow_size_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10)
     """How far apart whole flows are in packets, bytes each way and duration, over their first `max_packets` packets.
 
     Returns:
-        ``overall``: mean of the Kolmogorov-Smirnov statistics of the four quantities, each an unweighted mean over
-        classes. ``per_class``: mean of the four. ``quantities``: for each of ``packets``, ``bytes_up``, ``bytes_down``
-        and ``duration`` (seconds; left out where a set has no times), the result of a distance as in
-        :func:`length_distance`, whose ``overall`` is a Wasserstein-1 distance in the quantity's own unit.
+        As :func:`several_quantities`, of ``packets``, ``bytes_up``, ``bytes_down`` and ``duration`` (seconds; left out
+        where a set has no times).
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
-    sizes = [_sizes(view) for view in views]
-    quantities = {
-        name: _by_class(names, *((own[name], view.classes) for own, view in zip(sizes, views, strict=True)))
-        for name in sizes[0]
-        if name in sizes[1]
-    }
-    statistics = [found["kolmogorov_smirnov"] for found in quantities.values()]
-    return {
-        "overall": float(np.mean([found["overall"] for found in statistics])),
-        "per_class": {
-            name: float(np.mean([found["per_class"][name] for found in statistics]))
-            for name in statistics[0]["per_class"]
-        },
-        "quantities": quantities,
-        "unjudged": quantities["packets"]["unjudged"],
-    }
+    return several_quantities(names, *(_sizes(view) for view in views))
 
 
-def log_times(view: FlowView) -> tuple[np.ndarray, np.ndarray]:
+def several_quantities(names: list[str], real: dict[str, Sample], synthetic: dict[str, Sample]) -> dict:
+    """One result for several quantities.
+
+    Returns:
+        As :func:`hf_ntg.metrics.views.open_scores`, a class's score being the mean over the quantities of their
+        Kolmogorov-Smirnov statistics; and ``quantities``: for each that both sides have, the result of a distance as in
+        :func:`length_distance`.
+    """
+    found = {name: _by_class(names, real[name], synthetic[name]) for name in real if name in synthetic}
+    statistics = [distance["kolmogorov_smirnov"]["per_class"] for distance in found.values()]
+    shared = [c for c, name in enumerate(names) if all(name in statistic for statistic in statistics)]
+    means = {c: float(np.mean([statistic[names[c]] for statistic in statistics])) for c in shared}
+    return {**open_scores(names, means), "quantities": found}
+
+
+def log_times(view: FlowView) -> Sample:
     """Base-10 logarithm of the inter-arrival times, first packets left out, and the class of each."""
     later = view.flows.position > 0
     return np.log10(np.maximum(view.flows.inter_arrival_time[later], LEAST_TIME)), view.packet_class[later]
 
 
-def _has_times(view: FlowView) -> bool:
+def has_times(view: FlowView) -> bool:
+    """Whether the flows have inter-arrival times."""
     return view.flows.inter_arrival_time is not None
 
 
-def _sizes(view: FlowView) -> dict[str, np.ndarray]:
+def _sizes(view: FlowView) -> dict[str, Sample]:
     flows, n = view.flows, len(view)
     upstream = flows.direction > 0
     sizes = {
@@ -98,25 +100,18 @@ def _sizes(view: FlowView) -> dict[str, np.ndarray]:
         "bytes_up": np.bincount(flows.flow_index, flows.payload_length * upstream, n),
         "bytes_down": np.bincount(flows.flow_index, flows.payload_length * ~upstream, n),
     }
-    if _has_times(view):
+    if has_times(view):
         sizes["duration"] = np.bincount(flows.flow_index, flows.inter_arrival_time * (flows.position > 0), n)
-    return sizes
+    return {name: (values, view.classes) for name, values in sizes.items()}
 
 
-def _by_class(names: list[str], real: tuple[np.ndarray, np.ndarray], synthetic: tuple[np.ndarray, np.ndarray]) -> dict:
-    """Wasserstein-1 and Kolmogorov-Smirnov of two (values, classes) samples."""
+def _by_class(names: list[str], real: Sample, synthetic: Sample) -> dict:
+    """Wasserstein-1 and Kolmogorov-Smirnov of two samples."""
     samples = [_split(*sample, len(names)) for sample in (real, synthetic)]
-    both = [c for c in range(len(names)) if len(samples[0][c]) and len(samples[1][c])]
-    if not both:
-        return {"overall": None, "per_class": {}, "reason": "no class has values in both sets", "unjudged": names}
-    pairs = {names[c]: (samples[0][c], samples[1][c]) for c in both}
-    moved = {name: float(wasserstein_distance(*pair)) for name, pair in pairs.items()}
-    apart = {name: kolmogorov_smirnov(*pair) for name, pair in pairs.items()}
+    pairs = {c: pair for c, pair in enumerate(zip(*samples, strict=True)) if len(pair[0]) and len(pair[1])}
     return {
-        "overall": float(np.mean(list(moved.values()))),
-        "per_class": moved,
-        "kolmogorov_smirnov": {"overall": float(np.mean(list(apart.values()))), "per_class": apart},
-        "unjudged": [name for name in names if name not in pairs],
+        **open_scores(names, {c: wasserstein_distance(*pair) for c, pair in pairs.items()}),
+        "kolmogorov_smirnov": open_scores(names, {c: kolmogorov_smirnov(*pair) for c, pair in pairs.items()}),
     }
 
 
@@ -138,6 +133,7 @@ _WASSERSTEIN = "scipy.stats.wasserstein_distance; Villani, Optimal Transport, 20
 LENGTH_DISTANCE = MetricInfo(
     name="length_distance",
     title="Distance of payload lengths",
+    group="packets",
     unit="bytes",
     range=(0.0, 65_535.0),
     better="lower",
@@ -148,6 +144,7 @@ LENGTH_DISTANCE = MetricInfo(
 TIMING_DISTANCE = MetricInfo(
     name="timing_distance",
     title="Distance of inter-arrival times",
+    group="packets",
     unit="decades",
     range=(0.0, None),
     better="lower",
@@ -158,6 +155,7 @@ TIMING_DISTANCE = MetricInfo(
 FLOW_SIZE_DISTANCE = MetricInfo(
     name="flow_size_distance",
     title="Distance of packets, bytes and duration of flows",
+    group="packets",
     unit="KS",
     range=(0.0, 1.0),
     better="lower",

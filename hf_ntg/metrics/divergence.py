@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
+from hf_ntg.metrics.views import ENDED, FlowSet, FlowView, bounded_scores, view_flows
 
-__all__ = ["FLOW_JSD", "flow_jsd", "jensen_shannon"]
+__all__ = ["FLOW_JSD", "FLOW_TV", "NGRAM_JSD", "flow_jsd", "flow_tv", "jensen_shannon", "ngram_jsd", "total_variation"]
+
+Pair = Sequence[np.ndarray]
+
+_RADIX = 1 << 18  # above every packet symbol: three of them pack into one int64
 
 
 def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
@@ -19,66 +26,135 @@ def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     so compare with the figure of real held-out flows.
 
     Returns:
-        ``overall``: mean over positions, then unweighted mean over the classes of `real`. ``weighted``: the same with
-        each class weighted by its share of `real`. ``per_class``: mean over positions. ``per_position``: unweighted
-        mean over classes. ``per_class_position``. ``missing``: classes of `real` that `synthetic` lacks, scored 1 bit.
-        ``unjudged``: classes of `synthetic` that `real` lacks, left out.
+        As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean over positions and the worst 1
+        bit; and ``per_position``: unweighted mean over classes; ``per_class_position``.
     """
     names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
-    table = _position_jsd(p, q)  # (classes, positions)
-    judged = p.class_counts > 0
-    missing = judged & (q.class_counts == 0)
-    table[missing] = 1.0
-    per_class = table.mean(axis=1)
+    return _by_position(names, p, q, _position_table(p, q, jensen_shannon))
+
+
+def flow_tv(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
+    """Total variation distance of what stands at each packet position of each class: half the sum of ``|P - Q|``.
+
+    The share of flows that would have to change to make the two alike; variables and result as in :func:`flow_jsd`.
+    """
+    names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
+    return _by_position(names, p, q, _position_table(p, q, total_variation))
+
+
+def ngram_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
+    """Jensen-Shannon divergence, in bits, of the runs of two and of three packets of each class, wherever they stand.
+
+    A packet is its direction and payload length; the end of a flow, where it comes before `max_packets`, closes a run.
+
+    Returns:
+        As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean of both run lengths and the
+        worst 1 bit; and ``per_length``: the unweighted mean over classes for ``2`` and ``3``.
+    """
+    names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
+    scores = {length: _run_divergence(p, q, length) for length in (2, 3)}
+    judged = [bounded_scores(names, p, q, score, worst=1.0) for score in scores.values()]
     return {
-        "overall": float(per_class[judged].mean()),
-        "weighted": float(np.average(per_class, weights=p.class_counts)),
-        "per_class": {names[c]: float(per_class[c]) for c in np.flatnonzero(judged)},
-        "per_position": table[judged].mean(axis=0).tolist(),
-        "per_class_position": {names[c]: table[c].tolist() for c in np.flatnonzero(judged)},
-        "missing": [names[c] for c in np.flatnonzero(missing)],
-        "unjudged": [names[c] for c in np.flatnonzero(~judged)],
+        **bounded_scores(names, p, q, np.mean(list(scores.values()), axis=0), worst=1.0),
+        "per_length": {str(length): found["overall"] for length, found in zip(scores, judged, strict=True)},
     }
 
 
-def jensen_shannon(
-    p_events: np.ndarray, q_events: np.ndarray, p_groups: np.ndarray, q_groups: np.ndarray, num_groups: int
-) -> np.ndarray:
+def jensen_shannon(events: Pair, groups: Pair, num_groups: int) -> np.ndarray:
     """Jensen-Shannon divergence, in bits, of two samples of discrete events within each group: (num_groups,).
 
     Args:
-        p_events, q_events: non-negative event numbers of the two samples, of any two sizes.
-        p_groups, q_groups: the group each event belongs to. A group empty on one side gives 1/2, on both sides 0.
+        events: non-negative event numbers of the two samples, of any two sizes. groups: the group of each event. One
+            that is empty on one side gives 1/2, on both sides 0.
     """
-    width = 1 + max(p_events.max(initial=0), q_events.max(initial=0))
-    keys, place = np.unique(
-        np.concatenate([p_groups * width + p_events, q_groups * width + q_events]), return_inverse=True
-    )
-    group = keys // width
-    shares = []
-    for part, groups in ((place[: len(p_events)], p_groups), (place[len(p_events) :], q_groups)):
-        total = np.bincount(groups, minlength=num_groups)
-        shares.append(np.bincount(part, minlength=len(keys)) / np.maximum(total, 1)[group])
-    middle = (shares[0] + shares[1]) / 2
+    shares, group = _shares(events, groups, num_groups)
+    middle = sum(shares) / 2
     terms = sum(np.where(share > 0, share * np.log2(np.maximum(share, 1e-300) / middle), 0.0) / 2 for share in shares)
     return np.maximum(np.bincount(group, weights=terms, minlength=num_groups), 0.0)
 
 
-def _position_jsd(p: FlowView, q: FlowView) -> np.ndarray:
-    """(classes, positions) divergences."""
+def total_variation(events: Pair, groups: Pair, num_groups: int) -> np.ndarray:
+    """Total variation distance of two samples of discrete events within each group, as :func:`jensen_shannon`."""
+    shares, group = _shares(events, groups, num_groups)
+    return np.bincount(group, weights=np.abs(shares[0] - shares[1]) / 2, minlength=num_groups)
+
+
+def _shares(events: Pair, groups: Pair, num_groups: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """The share of each distinct event within its group in either sample, and the group it belongs to."""
+    width = 1 + max(part.max(initial=0) for part in events)
+    packed = [group.astype(np.int64) * width + event for event, group in zip(events, groups, strict=True)]
+    keys, place = np.unique(np.concatenate(packed), return_inverse=True)
+    parts = place[: len(packed[0])], place[len(packed[0]) :]
+    totals = [np.maximum(np.bincount(group, minlength=num_groups), 1) for group in groups]
+    owner = keys // width
+    return [
+        np.bincount(part, minlength=len(keys)) / total[owner] for part, total in zip(parts, totals, strict=True)
+    ], owner
+
+
+def _position_table(p: FlowView, q: FlowView, distance: Callable) -> np.ndarray:
+    """(classes, positions) distances of what stands there."""
     width = p.max_packets
     groups = [(view.classes[:, None] * width + np.arange(width)).ravel() for view in (p, q)]
     events = [view.symbols.ravel().astype(np.int64) + 1 for view in (p, q)]
-    return jensen_shannon(*events, *groups, p.num_classes * width).reshape(p.num_classes, width)
+    return distance(events, groups, p.num_classes * width).reshape(p.num_classes, width)
 
+
+def _by_position(names: list[str], p: FlowView, q: FlowView, table: np.ndarray) -> dict:
+    table[q.class_counts == 0] = 1.0
+    judged = np.flatnonzero(p.class_counts)
+    return {
+        **bounded_scores(names, p, q, table.mean(axis=1), worst=1.0),
+        "per_position": table[judged].mean(axis=0).tolist(),
+        "per_class_position": {names[c]: table[c].tolist() for c in judged},
+    }
+
+
+def _run_divergence(p: FlowView, q: FlowView, length: int) -> np.ndarray:
+    """(classes,) divergence of the runs of `length` packets."""
+    runs, groups = [], []
+    for view in (p, q):
+        symbols = np.pad(view.symbols, ((0, 0), (0, max(length - view.max_packets, 0))), constant_values=ENDED)
+        windows = sliding_window_view(symbols, length, axis=1)  # (N, W - length + 1, length)
+        whole = (windows[:, :, :-1] != ENDED).all(axis=2)
+        runs.append((windows[whole].astype(np.int64) + 1) @ _RADIX ** np.arange(length))
+        groups.append(np.repeat(view.classes, whole.sum(axis=1)))
+    _, events = np.unique(np.concatenate(runs), return_inverse=True)
+    return jensen_shannon(np.split(events, [len(runs[0])]), groups, p.num_classes)
+
+
+_LIN = "Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 37(1), 1991"
 
 FLOW_JSD = MetricInfo(
     name="flow_jsd",
     title="Jensen-Shannon divergence of packets",
+    group="packets",
     unit="bits",
     range=(0.0, 1.0),
     better="lower",
     formula="JSD of (direction, payload length, or ended) at each packet position; mean over positions, then classes",
-    source="Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Inf. Theory 37(1), 1991",
+    source=_LIN,
     compute=flow_jsd,
+)
+FLOW_TV = MetricInfo(
+    name="flow_tv",
+    title="Total variation of packets",
+    group="packets",
+    unit="share",
+    range=(0.0, 1.0),
+    better="lower",
+    formula="half the sum of |P - Q| at each packet position; events and means as for the divergence",
+    source="Levin, Peres, Markov Chains and Mixing Times, 2nd edition, 2017, section 4.1",
+    compute=flow_tv,
+)
+NGRAM_JSD = MetricInfo(
+    name="ngram_jsd",
+    title="Jensen-Shannon divergence of packet runs",
+    group="order",
+    unit="bits",
+    range=(0.0, 1.0),
+    better="lower",
+    formula="JSD of the runs of 2 and of 3 packets of a class; mean of both, then unweighted mean over classes",
+    source=_LIN,
+    compute=ngram_jsd,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from datasets import Dataset
 from tqdm import tqdm
 
@@ -13,22 +14,38 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.metrics.distance import FLOW_SIZE_DISTANCE, LENGTH_DISTANCE, TIMING_DISTANCE
-from hf_ntg.metrics.divergence import FLOW_JSD
+from hf_ntg.metrics.divergence import FLOW_JSD, FLOW_TV, NGRAM_JSD
 from hf_ntg.metrics.info import MetricInfo
+from hf_ntg.metrics.neighbours import COVERAGE, MEMBERSHIP_INFERENCE, NEAREST_DISTANCE
 from hf_ntg.metrics.novelty import COPY_RATE
+from hf_ntg.metrics.order import AUTOCORRELATION_DISTANCE, BURST_DISTANCE, DIRECTION_DISTANCE
 from hf_ntg.metrics.profile import describe_flows
+from hf_ntg.metrics.protocol import VALIDITY
 from hf_ntg.metrics.utility import TSTR
+from hf_ntg.metrics.whole import C2ST, CORRELATION_DIFFERENCE, MMD
 from hf_ntg.models.baselines import NGram, make_baseline
 
 __all__ = ["METRICS", "evaluate_flows"]
 
 METRICS: tuple[MetricInfo, ...] = (
     FLOW_JSD,
-    TSTR,
-    COPY_RATE,
+    FLOW_TV,
     LENGTH_DISTANCE,
     TIMING_DISTANCE,
     FLOW_SIZE_DISTANCE,
+    NGRAM_JSD,
+    DIRECTION_DISTANCE,
+    BURST_DISTANCE,
+    AUTOCORRELATION_DISTANCE,
+    C2ST,
+    MMD,
+    CORRELATION_DIFFERENCE,
+    COVERAGE,
+    TSTR,
+    COPY_RATE,
+    NEAREST_DISTANCE,
+    MEMBERSHIP_INFERENCE,
+    VALIDITY,
 )
 
 
@@ -44,8 +61,9 @@ def evaluate_flows(
     """Judge synthetic flows: every metric for them, for real flows, and for baselines.
 
     The column ``real`` holds what real flows reach: the training flows held against the test flows, which is the best
-    a generator can hope for (and for the share of copies the test flows held against the training flows). Baselines are
-    fitted on `train` and draw as many flows of each class as `synthetic` has.
+    a generator can hope for. For copies and nearest neighbours it is the test flows held against the training flows;
+    for membership inference half of the test flows stand in for synthetic ones, and the other half are the unseen.
+    Baselines are fitted on `train` and draw as many flows of each class as `synthetic` has.
 
     Args:
         train: real flows the generator was trained on. test: real flows it has not seen. synthetic: its flows.
@@ -54,9 +72,10 @@ def evaluate_flows(
 
     Returns:
         Plain data, fit for JSON. ``columns``: names of the judged sets. ``metrics``: for each metric what it is
-        (``title``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the full result for each
-        judged set. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test
-        flow, nats, for baselines that have one. ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`.
+        (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the whole
+        result for each judged set. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative
+        log-likelihood of a test flow, nats, for baselines that have one. ``profiles``: what the flows look like, see
+        :func:`hf_ntg.metrics.profile.describe_flows`.
         ``notes``: what was left out or scored by rule, in words.
 
     Raises:
@@ -101,6 +120,7 @@ def _measure(
     found: dict[str, dict] = {
         metric.name: {
             "title": metric.title,
+            "group": metric.group,
             "unit": metric.unit,
             "better": metric.better,
             "range": list(metric.range),
@@ -114,13 +134,26 @@ def _measure(
     bar = tqdm(work, desc="judging", unit="score", disable=None, leave=False)
     for metric, name in bar:
         bar.set_postfix_str(f"{metric.name}, {name}")
-        options = {"max_packets": max_packets} | ({"seed": seed} if metric.seeded else {})
-        if metric.against == "train":
-            score = metric.compute(train, test if name == "real" else judged[name], **options)
-        else:
-            score = metric.compute(test, judged[name], **options)
-        found[metric.name]["columns"][name] = score
+        options = {"max_packets": max_packets}
+        if metric.seeded:
+            options["seed"] = seed
+        if metric.needs_train:
+            options["train"] = train
+        real, made = _opposites(metric, name, train, test, judged[name], seed)
+        found[metric.name]["columns"][name] = metric.compute(real, made, **options)
     return found
+
+
+def _opposites(
+    metric: MetricInfo, name: str, train: FlowArrays, test: FlowArrays, judged: FlowArrays, seed: int
+) -> tuple[FlowArrays, FlowArrays]:
+    """The real flows, and those that are held against them."""
+    if name == "real" and metric.needs_train:  # fresh real flows in the part of synthetic ones: half of the test flows
+        order = np.random.default_rng(seed).permutation(len(test))
+        return test.take(order[::2]), test.take(order[1::2])
+    if metric.against == "train":
+        return train, test if name == "real" else judged
+    return test, judged
 
 
 def _label_counts(name: str, flows: FlowArrays) -> Counter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
+from hf_ntg.metrics.views import FlowSet, FlowView, row_bytes, view_flows
 
 __all__ = ["COPY_RATE", "copy_rate", "flow_identity"]
 
@@ -35,9 +35,7 @@ def copy_rate(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None
 def flow_identity(views: list[FlowView]) -> list[np.ndarray]:
     """A number for each flow of each view, (N,) int64: equal where class, directions and lengths are."""
     rows = np.concatenate([np.column_stack([view.classes.astype(np.int32), view.symbols]) for view in views])
-    rows = np.ascontiguousarray(rows)
-    as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-    _, numbers = np.unique(as_bytes, return_inverse=True)
+    _, numbers = np.unique(row_bytes(rows), return_inverse=True)
     return np.split(numbers, np.cumsum([len(view) for view in views])[:-1])
 
 
@@ -54,6 +52,7 @@ def _rates(names: list[str], view: FlowView, identity: np.ndarray, known: np.nda
 COPY_RATE = MetricInfo(
     name="copy_rate",
     title="Flows that repeat a training flow",
+    group="novelty",
     unit="share",
     range=(0.0, 1.0),
     better="real",

@@ -79,6 +79,7 @@ def _classifier(name: Classifier, seed: int) -> RandomForestClassifier | HistGra
 TSTR = MetricInfo(
     name="tstr",
     title="Train on synthetic, test on real",
+    group="use",
     unit="macro-F1",
     range=(0.0, 1.0),
     better="higher",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,16 @@ from datasets import Dataset
 
 from hf_ntg.flows.arrays import FlowArrays
 
-__all__ = ["FlowSet", "FlowView", "view_flows"]
+__all__ = [
+    "ENDED",
+    "FlowSet",
+    "FlowView",
+    "bounded_scores",
+    "cut_to_one_size",
+    "open_scores",
+    "row_bytes",
+    "view_flows",
+]
 
 FlowSet = Dataset | FlowArrays
 
@@ -35,6 +44,10 @@ class FlowView:
 
     def __len__(self) -> int:
         return len(self.flows)
+
+    def take(self, rows: np.ndarray) -> FlowView:
+        """The flows at `rows` (indices or a boolean mask), in that order."""
+        return replace(self, flows=self.flows.take(rows), classes=self.classes[rows])
 
     @cached_property
     def class_counts(self) -> np.ndarray:
@@ -72,3 +85,51 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
             flows, classes = flows.take(classes >= 0), classes[classes >= 0]
         views.append(FlowView(flows.head(max_packets), classes, len(names), max_packets))
     return names.to_pylist(), views
+
+
+def cut_to_one_size(views: list[FlowView], seed: int, most: int) -> list[FlowView]:
+    """Each view cut to the size of the smallest, or `most`, by flows drawn without replacement."""
+    size = min(most, *(len(view) for view in views))
+    rng = np.random.default_rng(seed)
+    return [view.take(np.sort(rng.choice(len(view), size, replace=False))) for view in views]
+
+
+def bounded_scores(names: list[str], real: FlowView, synthetic: FlowView, scores: np.ndarray, worst: float) -> dict:
+    """The result of a metric with a worst value, from its (num_classes,) `scores`.
+
+    Returns:
+        ``overall``: unweighted mean over the classes of `real`. ``weighted``: each class weighted by its share of
+        `real`. ``per_class``. ``missing``: classes of `real` that `synthetic` lacks: they score `worst`. ``unjudged``:
+        classes of `synthetic` that `real` lacks: they are left out.
+    """
+    judged = real.class_counts > 0
+    missing = judged & (synthetic.class_counts == 0)
+    scores = np.where(missing, worst, scores)
+    return {
+        "overall": float(scores[judged].mean()),
+        "weighted": float(np.average(scores[judged], weights=real.class_counts[judged])),
+        "per_class": {names[c]: float(scores[c]) for c in np.flatnonzero(judged)},
+        "missing": [names[c] for c in np.flatnonzero(missing)],
+        "unjudged": [names[c] for c in np.flatnonzero(~judged & (synthetic.class_counts > 0))],
+    }
+
+
+def open_scores(names: list[str], scores: dict[int, float]) -> dict:
+    """The result of a metric without a worst value, from the scores of those classes that can be compared.
+
+    Returns:
+        ``overall``: unweighted mean of `scores`, None (with a ``reason``) where there are none. ``per_class``.
+        ``unjudged``: the other classes, left out.
+    """
+    found = {
+        "overall": float(np.mean(list(scores.values()))) if scores else None,
+        "per_class": {names[c]: float(score) for c, score in scores.items()},
+        "unjudged": [name for c, name in enumerate(names) if c not in scores],
+    }
+    return found if scores else {**found, "reason": "no class can be compared"}
+
+
+def row_bytes(matrix: np.ndarray) -> np.ndarray:
+    """(N,) the rows of a matrix as single values, which sort and compare whole."""
+    matrix = np.ascontiguousarray(matrix)
+    return matrix.view(np.dtype((np.void, matrix.dtype.itemsize * matrix.shape[1]))).ravel()

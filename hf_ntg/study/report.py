@@ -12,11 +12,25 @@ from hf_ntg.study import figures
 
 __all__ = ["headline", "headline_rows", "write_report"]
 
+_GROUPS = {
+    "packets": "Packets, times and sizes",
+    "order": "Order and rhythm",
+    "whole": "Whole flows",
+    "use": "Use to a classifier",
+    "novelty": "Novelty and privacy",
+    "validity": "Protocol",
+}
 _ARROWS = {"lower": "↓ lower", "higher": "↑ higher", "real": "= as real"}
 # Figures beside the main one of a metric that are worth a line: key in the result, title, which way is better.
 _SECONDARY = {
     "flow_jsd": [("weighted", "weighted by flows of the class", "lower")],
     "tstr": [("weighted_f1", "weighted F1", "higher"), ("accuracy", "accuracy", "higher")],
+    "coverage": [
+        ("precision", "synthetic flows near real ones (precision)", "higher"),
+        ("recall", "real flows near synthetic ones (recall)", "higher"),
+        ("density", "density", "real"),
+    ],
+    "membership_inference": [("tpr_at_1_percent_fpr", "training flows named at 1 % false alarms", "real")],
 }
 
 
@@ -69,17 +83,21 @@ def headline(result: dict) -> str:
 def headline_rows(result: dict) -> list[dict]:
     """The lines of the headline table.
 
-    Each has ``title``, ``unit``, ``better``, ``values`` (one a column, None where not measured), ``against_real`` (the
-    synthetic figure held against the real one, in words) and ``main`` (False for the lines that go with one above).
+    Each has ``group`` (a heading, empty but for the first line of its group), ``title``, ``unit``, ``better``,
+    ``values`` (one a column, None where not measured), ``against_real`` (the synthetic figure held against the real
+    one, in words) and ``main`` (False for the lines that go with one above).
     """
-    rows = []
+    rows, group = [], None
     for name, metric in result["metrics"].items():
+        heading = _GROUPS[metric["group"]] if metric["group"] != group else ""
+        group = metric["group"]
         lines = [("overall", metric["title"], metric["better"]), *_SECONDARY.get(name, [])]
         for key, title, better in lines:
             values = [metric["columns"][column].get(key) for column in result["columns"]]
             found = dict(zip(result["columns"], values, strict=True))
             rows.append(
                 {
+                    "group": heading if key == "overall" else "",
                     "title": title,
                     "unit": metric["unit"] if key == "overall" else "",
                     "better": _ARROWS[better],
