@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import ipaddress
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -124,4 +124,5 @@ class CaptureTruth:
 
 
 def _texts(addresses: np.ndarray) -> list[str]:
-    return [str(ipaddress.ip_address(address.tobytes())) for address in addresses]
+    family = socket.AF_INET if addresses.shape[1] == 4 else socket.AF_INET6
+    return [socket.inet_ntop(family, address) for address in addresses]
