@@ -1,0 +1,38 @@
+import pytest
+from typer.testing import CliRunner
+from written_flows import flow, table, truth
+
+from hf_ntg import InputError
+from hf_ntg.cli import app
+from hf_ntg.flows import save_flows
+from hf_ntg.flows.pcap import read_pcap
+from hf_ntg.flows.stream import stream_flows
+
+
+def test_a_parquet_file_comes_in_pieces(tmp_path):
+    flows = table(*[flow(f"+{size + 1}", flow_id=str(size)) for size in range(25)])
+    save_flows(flows, tmp_path / "x.parquet")
+    pieces = list(stream_flows(tmp_path / "x.parquet", flows_at_once=10))
+    assert max(map(len, pieces)) <= 10
+    assert [name for piece in pieces for name in piece["flow_id"]] == flows["flow_id"][:]
+
+
+def test_broken_and_missing_files(tmp_path):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"x\.parquet: not a readable Parquet file"):
+        list(stream_flows(tmp_path / "x.parquet"))
+    with pytest.raises(InputError, match="no such file"):
+        list(stream_flows(tmp_path / "y.parquet"))
+
+
+def test_export(tmp_path):
+    save_flows(table(flow("+0 -0 +0 +5"), flow("+7", 17, "dns")), tmp_path / "x.parquet")
+    made = CliRunner().invoke(app, ["export", str(tmp_path / "x.parquet"), "--output", str(tmp_path / "x.pcapng")])
+    assert made.exit_code == 0, made.output
+    assert "2 flows (1 TCP), 8 packets" in made.output
+    assert len(read_pcap(tmp_path / "x.pcapng")) == 2
+    assert [line["label"] for line in truth(tmp_path / "x.flows.csv")] == ["web", "dns"]
+    folder = tmp_path / "flows"
+    made = CliRunner().invoke(app, ["export", str(tmp_path / "x.pcapng"), "--output", str(folder), "--per-flow"])
+    assert made.exit_code == 0, made.output
+    assert sorted(path.name for path in folder.rglob("*.pcap")) == ["00000000.pcap", "00000001.pcap"]
