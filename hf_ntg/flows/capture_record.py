@@ -21,7 +21,7 @@ from hf_ntg.flows.tcp_roles import Closing, Opening
 __all__ = ["TRUTH_COLUMNS", "CaptureReport", "CaptureTruth"]
 
 TRUTH_COLUMNS = (
-    "capture", "flow_id", "label", "protocol", "source_address", "source_port", "destination_address",
+    "capture", "flow_id", "label", "protocol", "source", "source_port", "destination",
     "destination_port", "start_time", "packets", "added_before", "added_after",
 )  # fmt: skip
 

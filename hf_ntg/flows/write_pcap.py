@@ -86,15 +86,16 @@ def write_pcap(
     ``complete=False`` nothing is added and nothing is to be taken off, but a flow whose first packet is downstream
     comes back with its sides swapped: such a capture does not say who began. What was cut up comes back cut up.
 
-    Beside the capture ``x.pcap`` stands ``x.flows.csv``, one line a flow: label, addresses, ports, start, and how many
-    packets were added at either end. What a flow table may lack is made up: 1 ms between packets, windows of 64240,
+    Beside the capture ``x.pcap`` (or folder ``x``) stands ``x.flows.csv``, one line a flow: label, addresses, ports,
+    start, and how many packets were added at either end; :class:`hf_ntg.flows.labels.LabelRules` takes it as a table
+    of labels. What a flow table may lack is made up: 1 ms between packets, windows of 64240,
     ports and protocol as in :mod:`hf_ntg.flows.endpoints`. The same flows, seed and options give the same bytes.
 
     Args:
         flows: flow table, or tables one after another (a stream of any length: memory holds open flows only).
         path: ``.pcap`` (microseconds) or ``.pcapng`` (nanoseconds, and a comment that says "synthetic").
         seed: seed of start times, addresses, ports, initial sequence numbers and payload.
-        per_flow: `path` is a new folder instead: ``<label>/<number of the flow>.pcap`` and ``flows.csv``.
+        per_flow: `path` is a new folder instead: ``<label>/<number of the flow>.pcap``, one for each.
         **options: see :class:`CaptureOptions`.
 
     Raises:
@@ -175,7 +176,7 @@ def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path,
         waiting = None
         for batch in _batches(flows):
             conversations = stream.place(batch)
-            truth.write(batch, conversations, [path.name] * len(batch))
+            truth.write(batch, conversations, [path.stem] * len(batch))
             packets = conversations.packets
             waiting = packets if waiting is None else np.concatenate([waiting, packets])
             ready = waiting["time"] <= stream.now
@@ -200,16 +201,15 @@ def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: P
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        with CaptureTruth.at(scratch / "flows.csv") as truth:
+        with CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:
             for batch in _batches(flows):
                 names = [
-                    f"{_file_name(label)}/{stream.report.flows + place:08d}.pcap"
-                    for place, label in enumerate(batch.label)
+                    f"{_file_name(label)}/{stream.report.flows + place:08d}" for place, label in enumerate(batch.label)
                 ]
                 conversations = stream.place(batch)
                 truth.write(batch, conversations, names)
                 for place, name in enumerate(names):
-                    target = scratch / name
+                    target = scratch / f"{name}.pcap"
                     target.parent.mkdir(exist_ok=True)
                     packets = conversations.packets[slice(*conversations.offsets[place : place + 2])]
                     target.write_bytes(stream.file_header + stream.frames.build(packets).tobytes())

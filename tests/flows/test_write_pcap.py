@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from written_flows import IPV6, flow, legal_flows, table, truth, without_added
 
 from hf_ntg import InputError
-from hf_ntg.flows import FlowArrays, write_pcap
+from hf_ntg.flows import FlowArrays, load_flows, write_pcap
 from hf_ntg.flows.frames import SYNTHETIC
+from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.labels import LabelRules
 from hf_ntg.flows.pcap import read_pcap
 
 PATIENT = {"idle_timeout": 1e6}
@@ -207,15 +209,30 @@ def test_tls_records_can_be_followed_through_the_stream(sizes):
 def test_per_flow(tmp_path):
     rows = [flow(WEB, label="a/b"), flow("+7 -8", 17, None), flow(WEB, label="..")]
     write_pcap(table(*rows), tmp_path / "out", per_flow=True)
-    lines = truth(tmp_path / "out" / "flows.csv")
+    lines = truth(tmp_path / "out.flows.csv")
     folders = ["a_b", "unlabelled", "unlabelled"]
-    assert [line["capture"] for line in lines] == [f"{name}/{row:08d}.pcap" for row, name in enumerate(folders)]
+    assert [line["capture"] for line in lines] == [f"{name}/{row:08d}" for row, name in enumerate(folders)]
     for row, line in zip(rows, lines, strict=True):
-        found = read(tmp_path / "out" / line["capture"])
+        found = read(tmp_path / "out" / f"{line['capture']}.pcap")
         assert found.payload_length.tolist() == row["payload_length"]
         assert found.direction.tolist() == row["direction"]
     with pytest.raises(InputError, match="new or empty folder"):
         write_pcap(table(*rows), tmp_path / "out", per_flow=True)
+
+
+@pytest.mark.parametrize("per_flow", [False, True])
+def test_labels_come_back_by_the_table_beside_the_capture(tmp_path, per_flow):
+    labels = ["web", None, 'a, "b"/c', "dns"]
+    rows = [flow(WEB, label=label) for label in labels[:3]] + [flow("+50 -60", 17, label="dns")]
+    path = tmp_path / ("out" if per_flow else "out.pcapng")
+    write_pcap(table(*rows), path, per_flow=per_flow, rate=1e-3)
+    rules = ReadingOptions(labels=LabelRules(table=tmp_path / "out.flows.csv"))
+    import_flows([path], tmp_path / "back.parquet", rules)
+    found = FlowArrays.from_dataset(load_flows(tmp_path / "back.parquet"))
+    if per_flow:  # files come in the order of their folders' names
+        assert found.label.tolist() == ['a, "b"/c', "dns", None, "web"]
+    else:
+        assert found.label.tolist() == labels
 
 
 def test_nothing_is_left_of_a_failure(tmp_path):

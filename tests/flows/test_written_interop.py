@@ -120,8 +120,8 @@ def test_nfstream_finds_the_flows_that_were_written(flows, tmp_path, networks):
     theirs = {(flow.src_ip, flow.src_port, flow.dst_ip, flow.dst_port, flow.protocol): flow for flow in streamer}
     assert len(theirs) == len(lines) == len(ours)
     for row, line in enumerate(lines):
-        ends = [line["source_address"], int(line["source_port"])]
-        ends += [line["destination_address"], int(line["destination_port"])]
+        ends = [line["source"], int(line["source_port"])]
+        ends += [line["destination"], int(line["destination_port"])]
         flow = theirs[*ends, int(line["protocol"])]
         held = slice(*ours.offsets[row : row + 2])
         assert flow.bidirectional_packets == int(line["packets"])
