@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hf_ntg.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 __all__ = ["app", "main"]
 
@@ -25,6 +30,9 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 def main() -> None:
     """Run a command; exit 0 when done, 2 with one line when the input or the user is at fault, 1 when we are."""
+    # Our own bars say what is going on; those of the libraries would tear them.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         app()
     except InputError as error:
@@ -38,6 +46,16 @@ def main() -> None:
 def say(line: str) -> None:
     """One line for the person at the terminal; standard output is kept for results."""
     print(line, file=sys.stderr, flush=True)
+
+
+def counted(parts: Iterable[Dataset], total: int) -> Iterator[Dataset]:
+    """Pass `parts` on, with a progress bar over their flows on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=" flows", desc="generating", disable=None) as bar:
+        for part in parts:
+            bar.update(len(part))
+            yield part
 
 
 @app.callback()
@@ -115,6 +133,103 @@ def _read_key(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+
+
+@app.command()
+def quickstart(
+    output: Annotated[Path, typer.Option(help="Folder for flows, model, synthetic flows and report.")] = Path(
+        "quickstart"
+    ),
+    flows: Annotated[str, typer.Option(help="Flows to start from; 'loopback' is the bundled set.")] = "loopback",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training flows.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train on the bundled flows, generate, judge, and write report.html.
+
+    Example: ntg quickstart --output quickstart
+    """
+    from hf_ntg.study.quickstart import run_quickstart
+
+    for line in run_quickstart(output, flows, epochs=epochs, seed=seed, say=say):
+        print(line)
+
+
+@app.command()
+def train(
+    flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for the model.")],
+    model: Annotated[str, typer.Option(help="'gpt2', 'llama', 'mamba' or 'unet'.")] = "gpt2",
+    max_packets: Annotated[int | None, typer.Option(help="Packets of a flow that are learned.")] = None,
+    times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the flows.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Flows a step, over all processes.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of matrices.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout, where the family has it.")] = None,
+    validation_share: Annotated[float | None, typer.Option(help="Share of the flows held back to validate.")] = None,
+    keep: Annotated[str | None, typer.Option(help="'last' weights, or those 'best' in validation.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Epochs between checkpoints; 0: none.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in the folder.")] = False,
+    mixed_precision: Annotated[str | None, typer.Option(help="'no', 'bf16' or 'fp16'.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="'tensorboard' logs to the folder's runs/.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train a generator; what is not given is the family's measured recipe.
+
+    Example: ntg train flows/train.parquet --model mamba --output model/
+
+    Several processes: accelerate launch -m hf_ntg.train flows/train.parquet --model mamba --output model/
+    """
+    from hf_ntg.flows import load_flows
+    from hf_ntg.training import TrainingConfig
+    from hf_ntg.training import train as run
+
+    given = {
+        name: value for name, value in locals().items() if name in TrainingConfig.field_names() and value is not None
+    }
+    config = TrainingConfig.recipe(**given, output_dir=str(output))
+    result = run(load_flows(flows), config)
+    if result.is_main:
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in result.history[-1].items())
+        print(f"{output}: {config.model}, {told}, processes {result.num_processes}")
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
+    output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap or .pcapng.")],
+    num_flows: Annotated[int | None, typer.Option(help="How many flows.")] = None,
+    label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
+    like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
+    num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
+    seed: Seed = 0,
+) -> None:
+    """Make new labelled flows with a trained model.
+
+    Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
+    """
+    from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
+    from hf_ntg.flows.write_pcap import CAPTURE_FORMATS, write_pcap
+    from hf_ntg.generation import FlowGenerator
+    from hf_ntg.generation.requests import counts_like
+
+    if output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
+        known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
+        raise InputError(f"{output}: no such format; name the file with one of {known}")
+    if like is not None and (num_flows is not None or label is not None):
+        raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
+    wanted = counts_like(like) if like is not None else label
+    options = {} if temperature is None else {"temperature": temperature}
+    generator = FlowGenerator.from_pretrained(model)
+    flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
+    if output.suffix in TABLE_SUFFIXES:
+        total = sum(wanted.values()) if like is not None else num_flows
+        save_flows(counted(flows, total), output)
+        print(f"{output}: {total} flows")
+    else:
+        print(f"{output}: {write_pcap(flows, output, seed)}")
 
 
 @app.command()

@@ -11,17 +11,18 @@ The tree is walked breadth first while it is narrow and depth first in chunks wh
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
+from hf_ntg.generation.node_cache import empty_cache, select_rows
+from hf_ntg.models.mamba_scan import ScanStates
 
 __all__ = ["sample_sentences"]
 
@@ -71,7 +72,7 @@ class _Nodes:
     packets: int
     timed: bool
     token: Tensor
-    cache: Cache
+    cache: Cache | ScanStates
     flow: Tensor
     node: Tensor
 
@@ -79,7 +80,7 @@ class _Nodes:
         """Nodes `first` to `last` (exclusive) with their flows."""
         start, stop = torch.searchsorted(self.node, torch.tensor([first, last], device=self.node.device)).tolist()
         rows = torch.arange(first, last, device=self.token.device)
-        part = {"token": self.token[first:last], "cache": _select_rows(self.cache, rows)}
+        part = {"token": self.token[first:last], "cache": select_rows(self.cache, rows)}
         return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
 
 
@@ -103,7 +104,7 @@ class _Walk:
         self.tokens[:, 0] = first.int()
         flow = torch.argsort(first, stable=True)
         token, node = torch.unique_consecutive(first[flow], return_inverse=True)
-        stack = [_Nodes(1, 0, False, token, DynamicCache(config=self.model.config), flow, node)]
+        stack = [_Nodes(1, 0, False, token, empty_cache(self.model, self.grammar.max_tokens), flow, node)]
         while stack:
             nodes = stack.pop()
             if len(nodes.token) > self.max_nodes:
@@ -175,7 +176,7 @@ class _Walk:
         parents = key // len(self.head)
         # Once every flow is a node of its own, nothing moves any more and nothing need be copied.
         same = len(parents) == len(nodes.token) and bool((parents[1:] > parents[:-1]).all())
-        cache = nodes.cache if same and chosen is None else _select_rows(nodes.cache, parents)
+        cache = nodes.cache if same and chosen is None else select_rows(nodes.cache, parents)
         new = {"token": key % len(self.head), "cache": cache, "flow": flow[order], "node": node[order]}
         return replace(nodes, place=nodes.place + 1, **new, **changes)
 
@@ -198,17 +199,3 @@ def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     # The two levels may differ in the last bit: a target past the group's end means its last token with any mass.
     target = torch.minimum(target, inside[:, -1:])
     return group[:, 0] * GROUP + torch.searchsorted(inside, target)[:, 0].clamp_(max=GROUP - 1)
-
-
-def _select_rows(cache: Cache, rows: Tensor) -> Cache:
-    """A cache of `rows` of `cache`, which is left as it is."""
-    chosen = copy.copy(cache)
-    chosen.layers = []
-    for layer in cache.layers:
-        twin = copy.copy(layer)
-        for name, states in vars(layer).items():
-            if isinstance(states, dict):  # a state-space layer keeps its states in dictionaries
-                setattr(twin, name, dict(states))
-        twin.reorder_cache(rows)
-        chosen.layers.append(twin)
-    return chosen

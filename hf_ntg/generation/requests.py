@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.load import load_flows
 
-__all__ = ["class_counts"]
+__all__ = ["class_counts", "counts_like"]
 
 
 def class_counts(
@@ -47,3 +50,8 @@ def class_counts(
     for name, count in wanted.items():
         counts[place[name]] = count
     return counts
+
+
+def counts_like(source: str | Path) -> dict[str | None, int]:
+    """Flows of each class in the flow table `source`, as a request."""
+    return dict(sorted(Counter(load_flows(source)["label"]).items(), key=lambda found: str(found[0])))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 
-__all__ = ["MODEL_FAMILIES", "TrainingConfig"]
+__all__ = ["MODEL_FAMILIES", "RECIPES", "TrainingConfig"]
 
 MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
+
+# What differs from the defaults below, by family; chosen on validation flows taken from training flows.
+RECIPES: dict[str, dict[str, Any]] = {"gpt2": {}, "llama": {}, "mamba": {}, "unet": {}}
 
 
 @dataclass
@@ -35,6 +39,12 @@ class TrainingConfig:
         weight_decay: of matrices; biases, gains and state-space parameters have none.
         dropout: see :func:`hf_ntg.models.build_causal_lm`.
         time_weight: weight of a timing token's loss against a packet's.
+        packet_form: of ``unet``, as the rest of this block: how a packet is written, see :class:`FlowSignalProcessor`.
+        prediction_type: what is predicted of a signal: ``epsilon``, ``v_prediction``, ``sample`` or ``flow``. Packets
+            written as codes are classified instead, by their cross-entropy.
+        self_conditioning: the last guess of the clean signal is an input (Chen, Zhang and Hinton, 2022).
+        snr_gamma: cap of the signal-to-noise ratio in the loss's min-SNR weights (Hang et al., 2023); 0 for none.
+        condition_dropout: share of the examples that are learned without class and header, for guidance.
         ema_decay: of the running average of the weights, which is what is validated and saved; 0 saves the raw ones.
         max_grad_norm: gradients are clipped to this norm.
         validation_share: share of the training flows (whole captures, where known) held back to validate on.
@@ -61,6 +71,11 @@ class TrainingConfig:
     weight_decay: float = 0.1
     dropout: float = 0.1
     time_weight: float = 0.5
+    packet_form: str = "codes"
+    prediction_type: str = "v_prediction"
+    self_conditioning: bool = True
+    snr_gamma: float = 5.0
+    condition_dropout: float = 0.1
     ema_decay: float = 0.99
     max_grad_norm: float = 1.0
     validation_share: float = 0.1
@@ -71,9 +86,21 @@ class TrainingConfig:
     mixed_precision: str = "no"
     tracker: str | None = None
 
+    @classmethod
+    def recipe(cls, model: str = "gpt2", **given: Any) -> TrainingConfig:
+        """The measured recipe of a family, with what is `given` in its place."""
+        return cls(model=model, **(RECIPES.get(model, {}) | given))
+
+    @classmethod
+    def field_names(cls) -> set[str]:
+        """Names of the settings."""
+        return {field.name for field in fields(cls)}
+
     def __post_init__(self) -> None:
         choices = {
             "model": MODEL_FAMILIES,
+            "packet_form": ("codes", "separate", "signed"),
+            "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
             "keep": ("best", "last"),
             "mixed_precision": ("no", "bf16", "fp16"),
             "tracker": (None, "tensorboard"),
@@ -84,7 +111,7 @@ class TrainingConfig:
         for name in ("max_packets", "max_payload", "epochs", "batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} {getattr(self, name)}: must be above 0")
-        for name in ("dropout", "ema_decay", "validation_share"):
+        for name in ("dropout", "condition_dropout", "ema_decay", "validation_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)}: must be at least 0 and below 1")
 
@@ -97,7 +124,7 @@ class TrainingConfig:
     def load(cls, folder: str | Path) -> TrainingConfig:
         """Read a folder's ``training_config.json``; fields it does not know are an error."""
         found = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
-        unknown = set(found) - {field.name for field in fields(cls)}
+        unknown = set(found) - cls.field_names()
         if unknown:
             raise InputError(f"{Path(folder) / CONFIG_FILE}: unknown setting {', '.join(sorted(unknown))}")
         return cls(**found)

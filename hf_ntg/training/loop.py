@@ -39,9 +39,12 @@ class TrainingResult:
         history: one dictionary an epoch: ``epoch``, ``loss`` (of the step weight's unit) and, where flows were held
             back, ``validation_loss``.
         best_weights: state of the averaged network at its best validation loss, while it is needed.
+        num_processes: data-parallel processes that trained. is_main: whether this is the one that saved the model.
     """
 
     folder: Path
+    num_processes: int = 1
+    is_main: bool = True
     history: list[dict] = field(default_factory=list)
     best_weights: dict | None = None
 
@@ -75,7 +78,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * config.epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
     average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=_moving_average(config.ema_decay))
-    result = TrainingResult(folder)
+    result = TrainingResult(folder, accelerator.num_processes, accelerator.is_main_process)
     accelerator.register_for_checkpointing(schedule, average, result)
     done = restore_checkpoint(accelerator, folder) if config.resume else 0
     with _progress(accelerator, steps, done, config.epochs) as bar:
@@ -167,6 +170,10 @@ def _hold_back(flows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset
 
 
 def _objective(config: TrainingConfig, training: Dataset, validation: Dataset | None) -> Objective:
+    if config.model == "unet":
+        from hf_ntg.training.objective_diffusion import DiffusionObjective
+
+        return DiffusionObjective(config, training, validation)
     from hf_ntg.training.objective_causal import CausalObjective
 
     return CausalObjective(config, training, validation)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 from transformers import PreTrainedModel
 
-from hf_ntg.codecs.tokenization_flow import EncodedFlows, FlowTokenizer
+from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.models.causal_lm import build_causal_lm
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
@@ -20,7 +20,11 @@ __all__ = ["CausalObjective", "nats_per_flow"]
 
 
 class CausalObjective(Objective):
-    """Cross-entropy of every token after the label. Sentences that recur are held once, with their count as weight."""
+    """Cross-entropy of every token after the label.
+
+    A sentence that recurs is held once, and computed once a batch, with its count as weight: the gradient is that of
+    all its flows, at the cost of one.
+    """
 
     unit = "nats per flow"
 
@@ -34,21 +38,22 @@ class CausalObjective(Objective):
             time_bins=config.time_bins,
         )
         grammar = self.tokenizer.grammar
-        sentences, counts = _distinct(self.tokenizer.encode_flows(flows))
-        self._sentences = sentences  # (N, longest) int64, padded
-        self.lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)
-        self._counts = counts
+        sentences, self._row = np.unique(self.tokenizer.encode_flows(flows).padded(), axis=0, return_inverse=True)
+        self._sentences = sentences.astype(np.int64)  # (S, longest), padded
+        lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
-        self.weights = counts * token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64)
+        weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64)
+        self.lengths, self.weights = lengths[self._row], weights[self._row]  # (N,)
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation).padded()
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
         self.module = _CausalLoss(model, torch.from_numpy(token_weight))
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        batch = self._sentences[rows, : self.lengths[rows].max()]
-        return {"sentences": torch.from_numpy(batch), "counts": torch.from_numpy(self._counts[rows])}
+        distinct, counts = np.unique(self._row[rows], return_counts=True)
+        batch = self._sentences[distinct, : self.lengths[rows].max(initial=2)]
+        return {"sentences": torch.from_numpy(batch), "counts": torch.from_numpy(counts.astype(np.float32))}
 
     def validation_loss(self, module: nn.Module) -> float:
         return float(nats_per_flow(module.model, self._validation).mean())
@@ -93,8 +98,3 @@ def _token_losses(model: PreTrainedModel, sentences: Tensor) -> Tensor:
     logits = model(input_ids=inputs, use_cache=False).logits  # (B, L - 1, V)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
 
-
-def _distinct(encoded: EncodedFlows) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct sentences, padded, and how often each occurs."""
-    sentences, counts = np.unique(encoded.padded(), axis=0, return_counts=True)
-    return sentences.astype(np.int64), counts.astype(np.float32)

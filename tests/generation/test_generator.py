@@ -1,0 +1,91 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from hf_ntg import FlowGenerator, InputError
+from hf_ntg.flows import conform_flows
+from hf_ntg.flows.schema import FLOW_FEATURES
+from hf_ntg.generation.requests import class_counts
+
+
+@pytest.fixture(scope="module", params=["tiny_gpt2", "tiny_mamba"])
+def generator(request):
+    return FlowGenerator.from_pretrained(request.getfixturevalue(request.param))
+
+
+def test_flows_are_in_the_schema_with_the_asked_counts(generator):
+    wanted = {"web": 17, "a chat & more": 5, "dns": 0}
+    made = conform_flows(generator.generate(label=wanted), "generated")
+    assert Counter(made["label"]) == Counter({"web": 17, "a chat & more": 5})
+    assert all(made.features[name] == FLOW_FEATURES[name] for name in made.column_names)
+    assert len(set(made["flow_id"])) == 22
+    assert max(map(len, made["payload_length"])) <= 6
+    assert all(times[0] == 0 for times in made["inter_arrival_time"])
+
+
+def test_mix_without_a_label_is_that_of_the_training_flows(generator, flows):
+    made = Counter(generator.generate(2 * len(flows))["label"])
+    assert made == Counter({label: 2 * count for label, count in Counter(flows["label"]).items()})
+
+
+def test_same_seed_same_flows_whatever_the_blocks_and_processes(generator, monkeypatch):
+    whole = generator.generate(60, seed=3)
+    assert whole.to_dict() == generator.generate(60, seed=3).to_dict()
+    assert whole["payload_length"] != generator.generate(60, seed=4)["payload_length"]
+    monkeypatch.setattr(type(generator), "block_size", 25)
+    blocks = list(generator.stream(60, seed=3))
+    assert [len(block) for block in blocks] == [25, 25, 10]
+    spread = list(generator.stream(60, seed=3, num_proc=2))
+    assert [block.to_dict() for block in blocks] == [block.to_dict() for block in spread]
+
+
+def test_low_temperature_leaves_the_likeliest_flow(generator):
+    made = generator.generate(20, "web", temperature=1e-3)
+    assert len({tuple(row) for row in made["payload_length"]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"num_flows": 3, "label": "mail"}, "'mail'"),
+        ({"num_flows": 3, "label": {"web": 2}}, "add up to 2"),
+        ({}, "how many"),
+        ({"num_flows": -1}, "negative"),
+        ({"num_flows": 3, "num_proc": 0}, "num_proc"),
+        ({"num_flows": 3, "temperature": 0.0}, "temperature"),
+    ],
+)
+def test_request_that_cannot_be_met_is_refused(generator, request_, said):
+    with pytest.raises(InputError, match=said):
+        generator.generate(**request_)
+
+
+def test_shares_are_rounded_by_largest_remainder():
+    counts = class_counts(10, None, ["a", "b", "c"], np.array([1.0, 1.0, 1.0]))
+    assert counts.sum() == 10
+    assert counts.max() - counts.min() == 1
+
+
+def test_no_flows_is_an_empty_table(generator):
+    assert len(generator.generate(0)) == 0
+
+
+def test_folder_that_is_none_of_ours_is_named(tmp_path):
+    with pytest.raises(InputError, match="no model of hf_ntg"):
+        FlowGenerator.from_pretrained(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        FlowGenerator.from_pretrained(tmp_path / "gone")
+
+
+def test_interrupted_download_is_one_clear_line(tiny_gpt2, tmp_path):
+    for file in tiny_gpt2.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="damaged or incomplete") as caught:
+        FlowGenerator.from_pretrained(tmp_path)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(InputError, match="damaged or incomplete"):
+        FlowGenerator.from_pretrained(tmp_path)

@@ -1,0 +1,127 @@
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+
+from hf_ntg import FlowTokenizer
+from hf_ntg.codecs.flow_grammar import FlowGrammar
+from hf_ntg.generation.prefix_tree import _invert, sample_sentences
+from hf_ntg.models.causal_lm import build_causal_lm
+
+SMALL = {"labels": ("a", "b"), "label_counts": (1, 1), "max_packets": 2, "max_payload": 1}
+
+
+def make(family, **changes):
+    grammar = FlowGrammar(**(SMALL | changes))
+    model = build_causal_lm(family, FlowTokenizer.from_format(grammar), seed=3).eval()
+    for parameter in model.parameters():  # far from uniform, so that a wrong mask or temperature shows
+        parameter.data.mul_(3)
+    return model, grammar
+
+
+def every_sentence(grammar, label):
+    """All sentences of a class that the grammar allows, by brute force."""
+    blocks = grammar.blocks
+    heads = [()]
+    if grammar.has_header:
+        ids = [range(blocks[kind].start, blocks[kind].stop) for kind in ("protocol", "port")]
+        heads = list(itertools.product(*ids))
+    packets = range(blocks["packet"].start, blocks["packet"].stop)
+    times = range(blocks["time"].start, blocks["time"].stop)
+    for head, count in itertools.product(heads, range(1, grammar.max_packets + 1)):
+        for body in itertools.product(packets, repeat=count):
+            tails = itertools.product(times, repeat=count - 1) if grammar.has_times else [None]
+            for tail in tails:
+                middle = () if tail is None else (grammar.end_of_packets, *tail)
+                yield (blocks["label"].start + label, *head, *body, *middle, grammar.eos)
+
+
+def probability(model, grammar, sentence, temperature):
+    """Of a sentence given its label: masked, tempered next-token probabilities from whole forward passes."""
+    with torch.no_grad():
+        scores = model(input_ids=torch.tensor([sentence]), use_cache=False).logits[0].double() / temperature
+    blocks, total, packets = grammar.blocks, 0.0, 0
+    for place, token in enumerate(sentence[1:], start=1):
+        timed = grammar.has_times and grammar.end_of_packets in sentence[:place]
+        if place < grammar.prefix_length:
+            allowed = blocks["protocol" if place == 1 else "port"]
+        elif not timed:
+            allowed = grammar.allowed_packets(packets)
+            packets += 1
+        elif place < len(sentence) - 1:
+            allowed = blocks["time"]
+        else:
+            allowed = blocks["eos"]
+        total += torch.log_softmax(scores[place - 1, allowed], dim=0)[token - allowed.start].item()
+    return np.exp(total)
+
+
+@pytest.mark.parametrize(
+    ("family", "changes", "temperature"),
+    [
+        ("gpt2", {}, 1.0),
+        ("llama", {}, 0.7),
+        ("mamba", {}, 1.3),
+        ("gpt2", {"protocols": (6, 17), "ports": (443,)}, 1.0),
+        ("llama", {"max_payload": 0, "time_edges": (0.001, 0.1)}, 1.0),
+        ("mamba", {"max_payload": 0, "time_edges": (0.001, 0.1)}, 0.8),
+    ],
+)
+def test_draws_follow_the_enumerated_distribution(family, changes, temperature):
+    model, grammar = make(family, **changes)
+    draws = 20_000
+    sentences = list(every_sentence(grammar, 1))
+    expected = np.array([probability(model, grammar, sentence, temperature) for sentence in sentences])
+    assert expected.sum() == pytest.approx(1, abs=1e-4)
+    uniforms = np.random.default_rng(0).random((draws, grammar.max_tokens))
+    drawn = sample_sentences(model, grammar, np.ones(draws, dtype=np.int64), uniforms, temperature)
+    place = {sentence: i for i, sentence in enumerate(sentences)}
+    parts = np.split(drawn.ids, drawn.offsets[1:-1])
+    found = np.bincount([place[tuple(part.tolist())] for part in parts], minlength=len(sentences))
+    rare = expected * draws < 5  # a chi-square test wants expected counts of five and more
+    observed = np.append(found[~rare], found[rare].sum())
+    wanted = np.append(expected[~rare], expected[rare].sum()) * draws
+    kept = wanted > 0
+    assert chisquare(observed[kept], wanted[kept] * observed[kept].sum() / wanted[kept].sum()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mamba"])
+def test_flows_do_not_depend_on_each_other_or_on_the_chunks(family):
+    model, grammar = make(family, max_packets=4, max_payload=3, time_edges=(0.001, 0.1))
+    labels = np.random.default_rng(0).integers(0, 2, 300)
+    uniforms = np.random.default_rng(1).random((300, grammar.max_tokens))
+    whole = sample_sentences(model, grammar, labels, uniforms).padded()
+    chunked = sample_sentences(model, grammar, labels, uniforms, max_nodes=7).padded()
+    np.testing.assert_array_equal(whole, chunked)
+    some = np.random.default_rng(2).permutation(300)[:40]
+    alone = sample_sentences(model, grammar, labels[some], uniforms[some]).padded()
+    np.testing.assert_array_equal(alone, whole[some][:, : alone.shape[1]])
+
+
+def test_inversion_takes_the_first_token_whose_cumulative_weight_reaches_the_number():
+    weights = torch.tensor([[0.0, 2.0, 0.0, 1.0, 1.0]])
+    uniform = torch.tensor([1e-12, 0.5, 0.5 + 1e-9, 0.75, 0.76, 1.0], dtype=torch.float64)
+    drawn = _invert(weights.log(), torch.zeros(6, dtype=torch.int64), uniform)
+    assert drawn.tolist() == [1, 1, 3, 3, 4, 4]
+
+
+def test_tokens_of_no_weight_are_never_drawn():
+    scores = torch.full((1, 130), -torch.inf)
+    scores[0, [70, 128]] = 0.0
+    uniform = torch.from_numpy(1 - np.random.default_rng(0).random(5_000))
+    drawn = _invert(scores, torch.zeros(5_000, dtype=torch.int64), uniform)
+    assert set(drawn.tolist()) == {70, 128}
+
+
+def test_one_evaluation_serves_all_flows_of_a_prefix():
+    model, grammar = make("gpt2")
+    rows = []
+    trunk = model.base_model.forward
+    counting = SimpleNamespace(forward=lambda **inputs: (rows.append(len(inputs["input_ids"])), trunk(**inputs))[1])
+    model.base_model.forward = counting.forward
+    sample_sentences(model, grammar, np.zeros(1_000, dtype=np.int64), np.random.default_rng(0).random((1_000, 4)))
+    assert rows[0] == 1
+    assert sum(rows) <= 1 + 4 + 16  # the prefixes there are, not the 1,000 flows

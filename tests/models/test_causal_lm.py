@@ -1,0 +1,37 @@
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+from hf_ntg import FlowTokenizer, InputError
+from hf_ntg.models.causal_lm import CAUSAL_FAMILIES, build_causal_lm
+
+
+@pytest.mark.parametrize("family", CAUSAL_FAMILIES)
+def test_presets_have_one_to_two_million_parameters(flows, family):
+    model = build_causal_lm(family, FlowTokenizer.fit(flows))
+    assert 1_000_000 <= sum(p.numel() for p in model.parameters()) <= 2_000_000
+
+
+def test_seed_makes_the_weights(flows):
+    tokenizer = FlowTokenizer.fit(flows)
+    one, same, other = (build_causal_lm("llama", tokenizer, seed=seed).state_dict() for seed in (0, 0, 1))
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(one[name], same[name])
+    assert not torch.equal(one[name], other[name])
+
+
+def test_unknown_family_is_named(flows):
+    with pytest.raises(InputError, match="rnn"):
+        build_causal_lm("rnn", FlowTokenizer.fit(flows))
+
+
+@pytest.mark.parametrize("folder", ["tiny_gpt2", "tiny_mamba"])
+def test_stock_classes_load_the_folder_and_print_a_flow(folder, request):
+    folder = request.getfixturevalue(folder)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(0)
+    printed = pipeline("text-generation", model=model, tokenizer=tokenizer)("<web>")[0]["generated_text"]
+    words = printed.split()
+    assert words[0] == "<web>"
+    assert 1 < len(words) <= model.config.get_text_config().vocab_size
+    assert all(word in tokenizer.get_vocab() for word in words)

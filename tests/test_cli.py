@@ -1,0 +1,78 @@
+import subprocess
+import sys
+
+import pytest
+
+from hf_ntg import cli, load_flows
+from hf_ntg.flows import save_flows
+
+
+def run(monkeypatch, capsys, *words):
+    """Exit status, standard output and standard error of ``ntg words``."""
+    monkeypatch.setattr(sys, "argv", ["ntg", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        sys.exit(cli.main())
+    said = capsys.readouterr()
+    return stopped.value.code or 0, said.out, said.err
+
+
+def test_import_and_help_and_reading_flows_leave_torch_alone(flows, tmp_path):
+    path = save_flows(flows, tmp_path / "flows.parquet")
+    checks = [
+        "import hf_ntg, sys; assert 'torch' not in sys.modules and 'datasets' not in sys.modules",
+        f"import hf_ntg, sys; hf_ntg.load_flows({str(path)!r}); assert 'torch' not in sys.modules",
+        "import sys; sys.argv = ['ntg', '--help']\nfrom hf_ntg import cli\ntry: cli.main()\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'datasets' not in sys.modules",
+    ]
+    for check in checks:
+        subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+def test_every_command_has_an_example(monkeypatch, capsys):
+    for command in cli.app.registered_commands:
+        name = command.name or command.callback.__name__
+        status, out, _ = run(monkeypatch, capsys, name, "--help")
+        assert status == 0
+        assert f"Example: ntg {name}" in " ".join(out.split()), name
+
+
+def test_split_train_generate_like(flows, tmp_path, monkeypatch, capsys):
+    table = save_flows(flows, tmp_path / "flows.parquet")
+    assert run(monkeypatch, capsys, "split", table, "--by", "capture", "--output", tmp_path / "parts")[0] == 0
+    training = tmp_path / "parts" / "train.parquet"
+    options = ("--epochs", 1, "--max-packets", 4, "--validation-share", 0)
+    status, out, _ = run(monkeypatch, capsys, "train", training, "--output", tmp_path / "model", *options)
+    assert status == 0
+    assert "processes 1" in out
+    for suffix in ("parquet", "jsonl", "csv", "pcap", "pcapng"):
+        made = tmp_path / f"new.{suffix}"
+        assert run(monkeypatch, capsys, "generate", tmp_path / "model", "--like", training, "--output", made)[0] == 0
+        assert made.stat().st_size > 0
+    new, real = load_flows(tmp_path / "new.parquet"), load_flows(training)
+    assert sorted(new["label"]) == sorted(real["label"])
+
+
+def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
+    table = save_flows(flows, tmp_path / "flows.parquet")
+    (tmp_path / "empty.parquet").touch()
+    (tmp_path / "model").mkdir()
+    save_flows(flows.remove_columns("direction"), tmp_path / "undirected.parquet")
+    out = ("--output", tmp_path / "out.parquet")
+    tries = [
+        ("train", tmp_path / "gone.parquet", "--output", tmp_path / "m"),
+        ("train", tmp_path / "empty.parquet", "--output", tmp_path / "m"),
+        ("train", tmp_path / "undirected.parquet", "--output", tmp_path / "m"),
+        ("train", table, "--model", "rnn", "--output", tmp_path / "m"),
+        ("split", table, "--by", "day", "--output", tmp_path / "m"),
+        ("generate", tmp_path / "model", "--num-flows", 5, *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--label", "mail", *out),
+        ("generate", tiny_gpt2, *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.txt"),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--like", table, *out),
+    ]
+    before = sorted(tmp_path.rglob("*"))
+    for words in tries:
+        status, printed, said = run(monkeypatch, capsys, *words)
+        lines = [line for line in said.splitlines() if line.startswith("ntg: ")]
+        assert (status, printed, len(lines)) == (2, "", 1), (words, said)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,117 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_ntg import InputError, TrainingConfig, train
+from hf_ntg.training import loop
+
+SMALL = {"max_packets": 5, "batch_size": 32, "validation_share": 0.2, "checkpoint_every": 1, "epochs": 3}
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same_weights(one, other, **tolerance):
+    for name, weight in weights(one).items():
+        torch.testing.assert_close(weights(other)[name], weight, msg=name, **tolerance)
+
+
+def test_loss_falls_and_the_folder_is_whole(flows, tmp_path):
+    result = train(flows, TrainingConfig(output_dir=str(tmp_path), **SMALL))
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert result.history[-1]["validation_loss"] < result.history[0]["validation_loss"]
+    assert not (tmp_path / "checkpoints").exists()
+    assert TrainingConfig.load(tmp_path) == TrainingConfig(**SMALL)
+    saved = json.loads((tmp_path / "training_config.json").read_text())
+    assert str(tmp_path) not in json.dumps(saved)
+
+
+def test_same_seed_same_model(flows, tmp_path):
+    for name in ("one", "two"):
+        train(flows, TrainingConfig(output_dir=str(tmp_path / name), **SMALL))
+    assert_same_weights(tmp_path / "one", tmp_path / "two", atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_killed_run_resumes_to_the_same_model(flows, tmp_path, monkeypatch, family):
+    config = {"model": family, **SMALL, "epochs": 4}
+    whole = train(flows, TrainingConfig(output_dir=str(tmp_path / "whole"), **config))
+    run_epoch = loop._run_epoch
+
+    def killed(*args):
+        if args[7] == 2:
+            raise KeyboardInterrupt
+        return run_epoch(*args)
+
+    monkeypatch.setattr(loop, "_run_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), **config))
+    monkeypatch.setattr(loop, "_run_epoch", run_epoch)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    resumed = train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), resume=True, **config))
+    assert resumed.history == whole.history
+    assert_same_weights(tmp_path / "whole", tmp_path / "cut", atol=0, rtol=0)
+
+
+def test_best_weights_are_kept(flows, tmp_path):
+    config = SMALL | {"epochs": 5, "learning_rate": 0.5, "ema_decay": 0.0, "keep": "best"}  # diverges after a while
+    result = train(flows, TrainingConfig(output_dir=str(tmp_path), **config))
+    losses = [record["validation_loss"] for record in result.history]
+    best = losses.index(min(losses)) + 1
+    assert best < 5
+    again = train(flows, TrainingConfig(output_dir=str(tmp_path / "again"), **config))
+    assert again.history == result.history
+    assert_same_weights(tmp_path, tmp_path / "again", atol=0, rtol=0)
+
+
+def test_best_without_validation_is_refused(flows, tmp_path):
+    with pytest.raises(InputError, match="validate"):
+        train(flows, TrainingConfig(output_dir=str(tmp_path), validation_share=0, keep="best"))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"model": "rnn"}, {"epochs": 0}, {"dropout": 1.0}, {"mixed_precision": "int4"}, {"tracker": "mlflow"}]
+)
+def test_setting_out_of_range_is_named(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        TrainingConfig(**wrong)
+
+
+def test_two_ranks_make_the_model_of_one(flows, tmp_path):
+    """Two processes over gloo at the same global batch; no dropout, whose draws differ from rank to rank."""
+    flows.to_parquet(tmp_path / "flows.parquet")
+    options = [
+        "--epochs",
+        "2",
+        "--batch-size",
+        "32",
+        "--max-packets",
+        "5",
+        "--dropout",
+        "0",
+        "--validation-share",
+        "0.2",
+        "--checkpoint-every",
+        "0",
+    ]
+    command = [str(tmp_path / "flows.parquet"), *options, "--output"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    runs = {
+        "one": [sys.executable, "-m", "hf_ntg.train", *command, str(tmp_path / "one")],
+        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone",
+                "-m", "hf_ntg.train", *command, str(tmp_path / "two")],
+    }  # fmt: skip
+    said = {}
+    for name, run in runs.items():
+        done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        said[name] = done.stdout
+    assert "processes 1" in said["one"]
+    assert said["two"].count("processes 2") == 1
+    assert_same_weights(tmp_path / "one", tmp_path / "two", atol=2e-4, rtol=1e-3)
