@@ -85,8 +85,8 @@ def _block(window: Window, starts: np.ndarray, order: str, tick: int, header: in
     return PacketBlock(data, starts + header, captured, wire, time, np.full(len(starts), link), window.packets)
 
 
-def _sensible_records(data: bytes, order: str, header: int, tick: int) -> int:
-    """How many of the first records look like records if their headers are `header` bytes long."""
+def _sensible_records(data: bytes, order: str, header: int, tick: int) -> tuple[int, bool]:
+    """How many of the first records look like records if headers take `header` bytes; do they fill `data` exactly?"""
     fields, place, sensible, before = struct.Struct(order + "IIII"), _FILE_HEADER, 0, None
     while sensible < _TRIED_RECORDS and place + header <= len(data):
         seconds, fraction, captured, wire = fields.unpack_from(data, place)
@@ -97,4 +97,4 @@ def _sensible_records(data: bytes, order: str, header: int, tick: int) -> int:
             break
         sensible += 1
         place += header + captured
-    return sensible
+    return sensible, place == len(data)

@@ -159,7 +159,8 @@ def listed(cell: object) -> list | None:
     if not isinstance(cell, str):
         return cell
     try:
-        return json.loads(cell)
+        numbers = json.loads(cell)
+        return numbers if isinstance(numbers, list) else [numbers]
     except (ValueError, RecursionError):
         parts = [part for part in _SEPARATORS.split(cell.strip("()[]{} ")) if part]
         return [float(part) if _NUMBER.fullmatch(part) else None for part in parts] or None
