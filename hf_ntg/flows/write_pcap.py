@@ -31,6 +31,7 @@ CAPTURE_FORMATS = tuple(f".{container}" for container in CONTAINERS)
 _FLOWS_AT_ONCE = 2_048
 _BYTES_AT_ONCE = 8 << 20
 _ETHERNET_MTU, _MAX_IP = 1_500, 65_535
+_END_OF_TIME = 2**32 - 1.0  # seconds since 1970, in 32 bits
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class CaptureOptions:
     def __post_init__(self) -> None:
         if not 0 < self.rate < float("inf"):
             raise InputError(f"rate {self.rate}: give a positive number of flows a second")
-        if not 0 <= self.start_time < 2**32:
+        if not 0 <= self.start_time < _END_OF_TIME:
             raise InputError(f"start_time {self.start_time}: give seconds since 1970, up to 2106")
         if self.payload not in PAYLOADS:
             raise InputError(f"payload {self.payload!r}: choose one of {', '.join(PAYLOADS)}")
@@ -142,7 +143,7 @@ class _Stream:
         limit = np.where(protocol == TCP, np.where(tls, min(self.mss, 2**14 + 5), self.mss), self.max_datagram)
         conversations = converse(flows, protocol, tls, limit, self.rng, settings.complete, self.tick)
         packets, row = conversations.packets, conversations.packets["flow"]
-        packets["time"] += self._starts(len(flows))[row]
+        packets["time"] += self._starts(flows)[row]
         ends = self.pool.pairs(first, len(flows))
         up = packets["upstream"]
         width = ends[0].shape[1]
@@ -159,11 +160,21 @@ class _Stream:
             return speaks_tls(flows, server_port)
         return np.full(len(flows), self.settings.payload == "tls")
 
-    def _starts(self, count: int) -> np.ndarray:
+    def _starts(self, flows: FlowArrays) -> np.ndarray:
         """Beginnings of the next flows, nanoseconds since 1970; leaves ``now`` at the last of them."""
-        gaps = self.rng.exponential(NANOSECONDS / self.settings.rate, size=count)
+        gaps = self.rng.exponential(NANOSECONDS / self.settings.rate, size=len(flows))
         starts = self.now + np.cumsum(np.rint(gaps / self.tick).astype(np.int64) * self.tick)
         self.now = int(starts[-1])
+        lasting = np.zeros(len(flows))
+        if flows.inter_arrival_time is not None:
+            lasting = np.add.reduceat(flows.inter_arrival_time, flows.offsets[:-1], dtype=np.float64)
+        ends = starts / NANOSECONDS + lasting
+        if ends.max() > _END_OF_TIME:
+            row = int(ends.argmax())
+            raise InputError(
+                f"the flow in row {self.report.flows + row} ends beyond the year 2106, where captures do: it lasts "
+                f"{lasting[row]:.3g} seconds (inter_arrival_time is in seconds), at a rate of {self.settings.rate:g}"
+            )
         return starts
 
 

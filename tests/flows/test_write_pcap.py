@@ -271,4 +271,6 @@ def test_bad_input(tmp_path):
         write_pcap(iter([]), tmp_path / "x.pcap")
     with pytest.raises(InputError, match="protocol 1"):
         write_pcap(table(flow(WEB, 1)), tmp_path / "x.pcap")
+    with pytest.raises(InputError, match=r"row 1 ends beyond the year 2106.*1e\+12 seconds"):
+        write_pcap(table(*[flow("+1 +1", inter_arrival_time=[0, gap]) for gap in (1, 1e12)]), tmp_path / "x.pcap")
     assert list(tmp_path.iterdir()) == []
