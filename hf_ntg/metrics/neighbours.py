@@ -95,7 +95,8 @@ def membership_inference(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_
 def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbours: int = 5, seed: int = 0) -> dict:
     """Precision, recall, density and coverage by k nearest neighbours (:func:`embed_flows`, classes kept apart).
 
-    Around each flow lies a ball that reaches its k-th nearest neighbour in its own set. Both sets are cut to one size
+    Around each flow lies a ball that reaches its k-th nearest neighbour in its own set, or all of its class where
+    that has no k others. Both sets are cut to one size
     (that of the smaller, 3,000 at most, drawn by `seed`), since density and coverage depend on it.
 
     Returns:
@@ -108,7 +109,9 @@ def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbour
     k = min(neighbours, len(views[0]) - 1)
     if k < 1:
         return {"overall": None, "per_class": {}, "reason": "fewer than 2 flows in a set"}
-    real_reach, made_reach = (np.partition(_distances(view, view), k, axis=1)[:, k] for view in views)
+    real_reach, made_reach = (
+        np.minimum(np.partition(_distances(view, view), k, axis=1)[:, k], _APART / 2) for view in views
+    )
     between = _distances(*views)  # (real, synthetic)
     covered = between.min(axis=1) <= real_reach
     return {

@@ -7,6 +7,7 @@ from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from hf_ntg.metrics.distance import LEAST_TIME, has_times
 from hf_ntg.metrics.info import MetricInfo
@@ -36,7 +37,10 @@ def c2st(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0
     is_real = np.repeat([1, 0], [len(view) for view in views])
     model = HistGradientBoostingClassifier(random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
-    said = cross_val_predict(model, features, is_real, cv=folds, method="predict_proba")[:, 1]
+    with threadpool_limits(
+        1, "openmp"
+    ):  # its threads wait in busy loops: on a machine that is not idle they cost minutes
+        said = cross_val_predict(model, features, is_real, cv=folds, method="predict_proba")[:, 1]
     classes = np.concatenate([view.classes for view in views])
     both = np.flatnonzero((views[0].class_counts > 0) & (views[1].class_counts > 0))
     return {
@@ -89,8 +93,8 @@ def correlation_difference(real: FlowSet, synthetic: FlowSet, max_packets: int =
 def _features(view: FlowView, times: bool) -> np.ndarray:
     columns = [view.classes[:, None], embed_flows(view)]
     if times:
-        gaps = view.flows.padded("inter_arrival_time", view.max_packets, fill=np.nan)[:, 1:]
-        columns.append(np.log10(np.maximum(gaps, LEAST_TIME)))
+        gaps = view.flows.padded("inter_arrival_time", view.max_packets, fill=-1)[:, 1:]
+        columns.append(np.where(gaps < 0, np.log10(LEAST_TIME) - 1, np.log10(np.maximum(gaps, LEAST_TIME))))
     return np.concatenate(columns, axis=1)
 
 

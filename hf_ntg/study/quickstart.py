@@ -15,7 +15,7 @@ from hf_ntg.training import TrainingConfig, train
 
 __all__ = ["run_quickstart"]
 
-QUICK = {"max_packets": 10, "epochs": 12}  # a model that is worth looking at, in about a minute on two cores
+QUICK = {"max_packets": 10, "steps": 800}  # a model that is worth looking at, in about a minute on two cores
 
 
 def run_quickstart(

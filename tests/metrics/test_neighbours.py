@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from made_flows import table, two_services
+
+from hf_ntg.flows import FlowArrays
+from hf_ntg.metrics.neighbours import coverage, embed_flows, membership_inference, nearest_distance
+from hf_ntg.metrics.views import view_flows
+
+
+def test_points_tell_directions_lengths_and_ends_apart():
+    _, (view,) = view_flows(table(("a", ["+0", "-0", 1460, -365])), max_packets=5)
+    assert embed_flows(view).tolist() == [[1, -1, 2, -1.5, 0]]
+
+
+def test_nearest_known_answer():
+    train = table(("a", ["+0", "+0"]), ("a", [1460, 1460]), ("b", ["+0", "-0"]))
+    synthetic = table(("a", ["+0", "+0"]), ("a", [1460, "+0"]), ("b", ["+0", "+0"]), ("c", [5]))
+    found = nearest_distance(train, synthetic, max_packets=2)
+    assert found["per_class"] == {"a": 0.25, "b": 1}
+    assert found["overall"] == pytest.approx(0.5)
+    assert found["unjudged"] == ["c"]
+    assert nearest_distance(train, table(("c", [5])))["overall"] is None
+
+
+def test_copies_are_nearer_than_fresh_flows_and_noise_is_farther():
+    train, fresh = two_services(60, seed=0), two_services(60, seed=1)
+    noise = table(*((row["label"], [900, 3, 900]) for row in fresh))
+    copied, real, strange = (nearest_distance(train, flows)["overall"] for flows in (train, fresh, noise))
+    assert copied == 0 < real < strange
+
+
+def test_membership_of_copies_and_of_fresh_flows():
+    rng = np.random.default_rng(0)
+    train, unseen, fresh = (table(*(("a", rng.integers(0, 1460, 6).tolist()) for _ in range(200))) for _ in range(3))
+    copied = membership_inference(unseen, train, train=train)
+    assert copied["overall"] == 1
+    assert copied["tpr_at_1_percent_fpr"] == 1
+    honest = membership_inference(unseen, fresh, train=train)
+    assert abs(honest["overall"] - 0.5) < 0.1
+    assert honest["tpr_at_1_percent_fpr"] < 0.1
+    assert membership_inference(unseen, fresh, train=table(("b", [1])))["overall"] is None
+
+
+def test_coverage_sees_a_collapse_that_density_does_not():
+    real, same = two_services(80, seed=0), two_services(80, seed=1)
+    one = FlowArrays.from_dataset(same).take(np.repeat([0, 80], 80))
+    whole, collapsed = coverage(real, same), coverage(real, one)
+    assert whole["coverage"] > 0.8
+    assert collapsed["coverage"] < 0.5
+    assert collapsed["precision"] == 1
+    assert collapsed["density"] > 0.5
+
+
+def test_coverage_keeps_classes_apart():
+    real = table(*(("a", [10 + k]) for k in range(9)), *(("b", [-500 - k]) for k in range(9)))
+    swap = {"a": "b", "b": "a"}
+    found = coverage(real, real.map(lambda row: {"label": swap[row["label"]]}))
+    assert found["coverage"] == found["precision"] == found["recall"] == 0
+    few = coverage(real.select([0, 9, 10]), real.select([1, 2, 3]))
+    assert few["per_class"] == {"a": 1, "b": 0}
+    assert coverage(table(("a", [1])), table(("a", [1])))["overall"] is None
+
+
+def test_coverage_by_hand():
+    """Four points on a line and k = 1; the synthetic ones stand at two of them."""
+    real = table(*(("a", [int(1460 * place**2)]) for place in (0, 0.1, 0.5, 0.6)))
+    synthetic = table(*(("a", [int(1460 * place**2)]) for place in (0, 0, 0.1, 0.1)))
+    found = coverage(real, synthetic, neighbours=1)
+    assert found["coverage"] == 0.5
+    assert found["precision"] == 1
+    assert found["recall"] == 0.5
+    assert found["density"] == pytest.approx(2)
