@@ -32,13 +32,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, disable_progress_bars
-from hf_ntg.files import replacing, write_text
-from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.pcap import read_pcap
-
 from loopback.network import CLIENT_HOSTS, ENVIRONMENT, Lab
 from loopback.services import NAMES, find
 from loopback.workload import Persona
+
+from hf_ntg.files import replacing, write_text
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.pcap import read_pcap
 
 PROGRAMS = {  # Debian package: a program of it
     "bind9-dnsutils": "dig",

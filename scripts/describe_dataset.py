@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from hf_ntg import load_flows
-from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.load import BUNDLED
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from hf_ntg import load_flows
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.load import BUNDLED
 
 PACKETS, FOLDS = 10, 5
 
