@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from hf_ntg.flows.schema import UDP
+from hf_ntg.flows.schema import TCP, UDP
 
 __all__ = ["PAYLOADS", "PayloadFiller"]
 
@@ -21,7 +21,10 @@ _EMPTY_MESSAGES = (  # UDP ports, bytes to leave as they are, what follows them
     ((53, 5353, 5355, 137), 2, _DNS),
     ((123,), 0, _NTP),
     ((67, 68), 0, _DHCP),
+    ((5683,), 0, b"\x50\x02"),  # a POST that asks for no acknowledgement (RFC 7252, section 3); then its identifier,
+    ((5683,), 4, b"\xff"),  # and its payload
 )
+_MQTT_PORT, _MQTT_HEADER = 1883, 6
 
 
 class PayloadFiller:
@@ -30,8 +33,8 @@ class PayloadFiller:
     ``random`` is seeded and uniform, ``zero`` is zero. ``tls`` and ``auto`` put the header of an application-data
     record wherever a packet begins one. ``auto`` also keeps parsers from seeing messages where there are none: outside
     TLS records every byte has its high bit set, so that it is not text; the first byte of a datagram is that of
-    protected QUIC, which neither RTP nor STUN nor DTLS begin with; datagrams of DNS, DHCP and NTP begin with the header
-    of an empty message.
+    protected QUIC, which neither RTP nor STUN nor DTLS begin with; datagrams of DNS, DHCP, NTP and CoAP begin with the
+    header of an empty message, and packets of MQTT are one message each.
 
     Args:
         mode: one of :data:`PAYLOADS`.
@@ -56,6 +59,7 @@ class PayloadFiller:
             datagrams = start[(packets["protocol"] == UDP) & (packets["length"] > 0)]
             buffer[datagrams] = buffer[datagrams] & 0x3F | 0x40  # RFC 9000, section 17.3
             self._put_empty_messages(buffer, packets, start)
+            self._put_mqtt_messages(buffer, packets, start)
         self._put_tls_headers(buffer, packets, start)
 
     @staticmethod
@@ -68,9 +72,27 @@ class PayloadFiller:
 
     @staticmethod
     def _put_empty_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
-        ports = np.where(packets["upstream"], packets["destination_port"], packets["source_port"])
+        port = _server_port(packets)
         for service_ports, skip, message in _EMPTY_MESSAGES:
-            rows = (packets["protocol"] == UDP) & np.isin(ports, service_ports)
+            rows = (packets["protocol"] == UDP) & np.isin(port, service_ports)
             rows &= packets["length"] >= skip + len(message)
             place = start[rows, None] + skip + np.arange(len(message))
             buffer[place] = np.frombuffer(message, dtype=np.uint8)
+
+    @staticmethod
+    def _put_mqtt_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
+        """Noise published under the topic "a", as long as the packet (MQTT 5.0, section 3.3); a ping if short."""
+        length = packets["length"].astype(np.int64)
+        rows = (packets["protocol"] == TCP) & (_server_port(packets) == _MQTT_PORT) & (packets["tls_record"] < 0)
+        published = np.flatnonzero(rows & (length > _MQTT_HEADER) & (length < 2**14))
+        remaining = length[published] - 3
+        header = np.empty((len(published), _MQTT_HEADER), dtype=np.uint8)
+        header[:] = [0x30, 0, 0, 0, 1, ord("a")]
+        header[:, 1], header[:, 2] = remaining & 0x7F | 0x80, remaining >> 7
+        buffer[start[published, None] + np.arange(_MQTT_HEADER)] = header
+        pings = np.flatnonzero(rows & (length >= 2) & (length <= _MQTT_HEADER))
+        buffer[start[pings]], buffer[start[pings] + 1] = 0xC0, length[pings] - 2
+
+
+def _server_port(packets: np.ndarray) -> np.ndarray:
+    return np.where(packets["upstream"], packets["destination_port"], packets["source_port"])

@@ -24,7 +24,7 @@ DICTATED = {
 }
 """Expert items above "note" that come from the flows themselves."""
 CHECKSUMS = [f"-o{protocol}.check_checksum:TRUE" for protocol in ("ip", "tcp", "udp")]
-PORTS = {6: {0: 1, 80: 1, 443: 1, 8080: 1, 8443: 1, 9999: 1}, 17: {53: 12, 67: 241, 123: 48, 137: 12, 443: 1, 5353: 12}}
+PORTS = {6: {0: 1, 80: 1, 443: 1, 8080: 1, 8443: 1, 1883: 2}, 17: {53: 12, 67: 241, 123: 48, 5683: 6, 443: 1, 5353: 12}}
 """Ports of services, with the bytes that their shortest message has: a flow with less makes any parser complain."""
 
 
@@ -56,10 +56,12 @@ def made_flows(count: int = 1_500, seed: int = 0) -> Dataset:
     return Dataset.from_list(rows)
 
 
-@pytest.fixture(scope="module", params=["made", *REAL])
+@pytest.fixture(scope="module", params=["made", "loopback", *REAL])
 def flows(request) -> Dataset:
     if request.param == "made":
         return made_flows()
+    if request.param == "loopback":
+        return load_flows("loopback")
     path = SHARED / f"{request.param}.parquet"
     if not path.exists():
         pytest.skip(f"{path.name} is not here")
