@@ -119,7 +119,8 @@ def main() -> None:
     disable_progress_bars()
     options = _options()
     _check_machine()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     personas = [Persona(name, index, options.seed) for index in range(options.captures) for name in options.services]
     todo = [persona for persona in personas if not _flows_file(options.work, persona).exists()]
     print(f"{len(personas)} captures, {len(todo)} to make, {options.jobs} at a time", file=sys.stderr)

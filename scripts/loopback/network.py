@@ -51,6 +51,7 @@ class Lab:
         prefix = f"ntg{os.getpid()}-{persona.capture}"
         self.relay_space, self.server_space = f"{prefix}-wire", f"{prefix}-server"
         self.client_spaces = [f"{prefix}-client{number}" for number in range(1, CLIENT_HOSTS + 1)]
+        self._ended = False
         self._spaces = [self.relay_space, self.server_space, *self.client_spaces]
 
     def __enter__(self) -> Lab:
@@ -68,7 +69,8 @@ class Lab:
         self.log.close()
 
     def end_programs(self) -> None:
-        """End every program that runs in these namespaces, daemons included: only ours can be there."""
+        """End every program in these namespaces, daemons too (only ours can be there), and let none start again."""
+        self._ended = True
         for number in (signal.SIGTERM, signal.SIGKILL):
             found = [pid for space in self._spaces for pid in _pids(space)]
             for pid in found:
@@ -78,7 +80,9 @@ class Lab:
 
     # -- programs ---------------------------------------------------------------------------------------------------
     def inside(self, space: str, *command: object) -> list[str]:
-        """The command line that runs `command` in namespace `space`."""
+        """The command line that runs `command` in namespace `space`; InterruptedError after `end_programs`."""
+        if self._ended:
+            raise InterruptedError(f"{self.persona.capture}: stopped")
         return ["nsenter", f"--net=/run/netns/{space}", *map(str, command)]
 
     def inside_client(self, number: int, *command: object) -> list[str]:
