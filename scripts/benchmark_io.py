@@ -1,16 +1,20 @@
-"""Packets a second, written, against dpkt and Scapy in one run; peak memory for few and for many flows.
+"""Packets a second, read and written, against dpkt, Scapy and nfstream in one run; peak memory for little and for much.
 
+Each reader gets the same capture: dpkt and Scapy decode every packet and make no flows of them, nfstream and we do.
 Each writer gets the same packets as Python values (addresses, ports, flags, payload, time), and has to make headers,
 checksums and the file of them; ours starts from the flow table, which is its input. Times are of the processor, so that
 other work on the machine counts little.
 
-Example: python scripts/benchmark_io.py write --flows 2000
+Example: python scripts/benchmark_io.py read --flows 20000
+         python scripts/benchmark_io.py read-memory --megabytes 10 2048
+         python scripts/benchmark_io.py write --flows 2000
          python scripts/benchmark_io.py memory --flows 10000 1000000
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -23,6 +27,8 @@ import numpy as np
 from datasets import Dataset
 
 from hf_ntg.flows import FlowArrays, write_pcap
+from hf_ntg.flows.capture_file import read_packets
+from hf_ntg.flows.pcap import CaptureReader
 
 PACKETS_A_FLOW = 12
 
@@ -93,13 +99,96 @@ def write_with_scapy(values: list[tuple], path: Path) -> None:
             writer.write(frame)
 
 
+def read_with_dpkt(path: Path) -> None:
+    import dpkt
+
+    with path.open("rb") as file:
+        for _, frame in dpkt.pcap.Reader(file):
+            dpkt.ethernet.Ethernet(frame)
+
+
+def read_with_scapy(path: Path, most: int) -> None:
+    from itertools import islice
+
+    from scapy.layers.l2 import Ether
+    from scapy.utils import PcapReader
+
+    with PcapReader(str(path)) as packets:
+        for packet in islice(packets, most):
+            assert isinstance(packet, Ether)
+
+
+def read_with_nfstream(path: Path) -> None:
+    from nfstream import NFStreamer
+
+    streamer = NFStreamer(str(path), splt_analysis=32, accounting_mode=3, n_dissections=0, n_meters=1)
+    for _ in streamer:
+        pass
+
+
+def compare_readers(num_flows: int) -> None:
+    """Read a capture of `num_flows` flows of ours; then say who took how long."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "read.pcap"
+        packets = write_pcap(made_flows(num_flows), path).packets
+        few = min(packets, 20_000)
+        size = path.stat().st_size / 2**20
+        rates = {
+            "hf_ntg": rate(packets, lambda: list(CaptureReader(path))),
+            "hf_ntg 32": rate(packets, lambda: list(CaptureReader(path, max_packets=32))),
+            "dpkt": rate(packets, lambda: read_with_dpkt(path)),
+            "scapy": rate(few, lambda: read_with_scapy(path, few)),
+            "nfstream": rate(packets, lambda: read_with_nfstream(path)),
+        }
+        print(f"reading pcap, {packets} packets in {size:.0f} MiB ({few} for scapy)")
+        for name, found in rates.items():
+            print(f"{name:10} {found:12,.0f} packets/s {rates['hf_ntg'] / found:8.1f} x")
+
+
+def repeat_capture(base: Path, path: Path, megabytes: int) -> None:
+    """The packets of `base` again and again, each time an hour later, until there are so many bytes."""
+    data = np.frombuffer(base.read_bytes(), np.uint8)
+    (block,) = read_packets(base)
+    headers = block.start - 16
+    seconds = block.time // 10**9
+    later = data.copy()
+    with path.open("wb") as file:
+        file.write(data.tobytes())
+        for turn in range(1, megabytes * 2**20 // len(data) + 1):
+            fields = (seconds + 3600 * turn).astype("<u4")[:, None].view(np.uint8)
+            later[headers[:, None] + np.arange(4)] = fields
+            file.write(later[24:].tobytes())
+
+
+def measure_reading_memory(megabytes: int) -> None:
+    """Import a capture of so many megabytes in this process, then say its peak memory."""
+    from hf_ntg.flows.importing import ReadingOptions, import_flows
+
+    with tempfile.TemporaryDirectory() as folder:
+        base, path, output = (Path(folder) / name for name in ("base.pcap", "long.pcap", "flows.parquet"))
+        write_pcap(made_flows(200), base)
+        repeat_capture(base, path, megabytes)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        begin = time.process_time()
+        report = import_flows([path], output, ReadingOptions(max_packets=32))
+        spent, peak = time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size = path.stat().st_size / 2**20
+    print(f"{size:8,.0f} MiB {report.flows:9,} flows {spent:7.1f} s  peak {peak:6.0f} MiB ({before:.0f} before)")
+
+
+def processor_seconds() -> float:
+    """Of this process and of those it has started and waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def rate(packets: int, work: Callable[[], object]) -> float:
     """Packets a second of processor time, the best of three."""
     best = float("inf")
     for _ in range(3):
-        begin = time.process_time()
+        begin = processor_seconds()
         work()
-        best = min(best, time.process_time() - begin)
+        best = min(best, processor_seconds() - begin)
     return packets / best
 
 
@@ -135,16 +224,23 @@ def measure_memory(num_flows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("read").add_argument("--flows", type=int, default=20_000)
+    commands.add_parser("read-memory").add_argument("--megabytes", type=int, nargs="+", default=[10, 2048])
     commands.add_parser("write").add_argument("--flows", type=int, default=20_000)
     commands.add_parser("memory").add_argument("--flows", type=int, nargs="+", default=[10_000, 1_000_000])
     arguments = parser.parse_args()
-    if arguments.command == "write":
+    if arguments.command == "read":
+        compare_readers(arguments.flows)
+    elif arguments.command == "write":
         compare_writers(arguments.flows)
-    elif len(arguments.flows) == 1:
-        measure_memory(arguments.flows[0])
-    else:  # a process each: peak memory never goes down
-        for num_flows in arguments.flows:
-            subprocess.run([sys.executable, __file__, "memory", "--flows", str(num_flows)], check=True)
+    else:
+        option = "megabytes" if arguments.command == "read-memory" else "flows"
+        amounts = getattr(arguments, option)
+        if len(amounts) == 1:
+            (measure_reading_memory if option == "megabytes" else measure_memory)(amounts[0])
+        else:  # a process each: peak memory never goes down
+            for amount in amounts:
+                subprocess.run([sys.executable, __file__, arguments.command, f"--{option}", str(amount)], check=True)
 
 
 if __name__ == "__main__":

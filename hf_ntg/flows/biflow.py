@@ -34,7 +34,7 @@ __all__ = ["DEFAULT_IDLE_TIMEOUT", "Biflow", "BiflowAssembler", "BiflowBatch"]
 DEFAULT_IDLE_TIMEOUT = 120.0
 _SEQUENCE_NUMBERS = 1 << 32
 _END_OF_TIME = 1 << 62
-_BATCH_FLOWS, _BATCH_PACKETS = 50_000, 1_000_000  # how much is collected before finished flows are given out
+_BATCH_FLOWS, _BATCH_PACKETS = 20_000, 500_000  # how much is collected before finished flows are given out
 
 
 class Biflow:

@@ -39,7 +39,7 @@ __all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
 
 _KNOWN_SUFFIXES = (*CAPTURE_SUFFIXES, ".json", ".json.gz", ".zip", ".csv", ".csv.gz", ".parquet")
 _EXTRA_COLUMNS = ("sni", "source_hash", "destination_hash")
-_ROWS_IN_GROUP = 50_000
+_ROWS_IN_GROUP = 20_000
 _POLL = 0.2  # seconds between two looks at the progress of other processes
 
 
@@ -149,7 +149,7 @@ def import_flows(
 
     Captures are named by their files; by their paths below the folder given where a folder is given. Flows stand in the
     order of the sources (files of a folder by name), and within a capture in the order of their first packets as far as
-    they end within one batch of 50,000 flows.
+    they end within one batch of 20,000 flows.
 
     Args:
         sources: captures, MIRAGE files or zips, CESNET CSV files, other tables, and folders of all these.
