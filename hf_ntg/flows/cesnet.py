@@ -18,10 +18,10 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.flow_rows import FlowRows
 from hf_ntg.flows.reading import (
     BrokenFileError,
     FlowBatch,
-    FlowRows,
     Tell,
     csv_rows,
     no_columns,

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.flow_rows import FlowRows
 from hf_ntg.flows.reading import (
     STREAM_ERRORS,
     BrokenFileError,
     FlowBatch,
-    FlowRows,
     Tell,
     first_bytes,
     open_unpacked,

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.flow_rows import FlowRows
 from hf_ntg.flows.reading import (
     BrokenFileError,
     FlowBatch,
-    FlowRows,
     Tell,
     csv_rows,
     no_columns,
