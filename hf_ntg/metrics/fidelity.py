@@ -75,8 +75,7 @@ def evaluate_flows(
         (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the whole
         result for each judged set. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative
         log-likelihood of a test flow, nats, for baselines that have one. ``profiles``: what the flows look like, see
-        :func:`hf_ntg.metrics.profile.describe_flows`.
-        ``notes``: what was left out or scored by rule, in words.
+        :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``: what was left out or scored by rule, in words.
 
     Raises:
         InputError: a table does not keep to the schema or holds no labelled flow, no class of `synthetic` is in
@@ -85,12 +84,15 @@ def evaluate_flows(
     if max_packets < 1:
         raise InputError(f"max_packets {max_packets}: flows are judged on at least one packet")
     given = {"train": train, "test": test, "synthetic": synthetic}
-    arrays = {name: FlowArrays.from_dataset(conform_flows(flows, f"{name} flows")) for name, flows in given.items()}
-    counts = {name: _label_counts(name, flows) for name, flows in arrays.items()}
-    if not counts["synthetic"].keys() & counts["test"].keys():
-        raise InputError(
-            "synthetic flows: none of their labels is among those of the test flows; compare like with like"
-        )
+    arrays = {name: _labelled(flows, f"{name} flows") for name, flows in given.items()}
+    counts = {name: Counter(flows.label.tolist()) for name, flows in arrays.items()}
+    if len(arrays["test"]) < 2:
+        raise InputError("test flows: one flow is too few to judge by; bring more")
+    for name in ("train", "test"):
+        if not counts["synthetic"].keys() & counts[name].keys():
+            raise InputError(
+                f"synthetic flows: none of their labels is among those of the {name} flows; compare like with like"
+            )
     fitted = {name: make_baseline(name).fit(arrays["train"], max_packets) for name in baselines}
     wanted = {label: count for label, count in counts["synthetic"].items() if label in counts["train"]}
     judged = {"real": arrays["train"], "synthetic": arrays["synthetic"]}
@@ -102,7 +104,7 @@ def evaluate_flows(
         "max_packets": max_packets,
         "seed": seed,
         "columns": list(judged),
-        "sets": {name: {"flows": sum(found.values()), "classes": len(found)} for name, found in counts.items()},
+        "sets": {name: {"flows": found.total(), "classes": len(found)} for name, found in counts.items()},
         "metrics": _measure(arrays["train"], arrays["test"], judged, max_packets, seed),
         "held_out_nats": {
             name: -float(model.log_likelihood(arrays["test"]).mean())
@@ -110,7 +112,7 @@ def evaluate_flows(
             if isinstance(model, NGram)
         },
         "profiles": describe_flows(shown, max_packets),
-        "notes": _notes(arrays, counts),
+        "notes": _notes(counts, {name: len(flows) - len(arrays[name]) for name, flows in given.items()}),
     }
 
 
@@ -156,19 +158,16 @@ def _opposites(
     return test, judged
 
 
-def _label_counts(name: str, flows: FlowArrays) -> Counter:
-    counts = Counter(label for label in flows.label.tolist() if label is not None)
-    if not counts:
-        raise InputError(f"{name} flows: none has a label; fill the column 'label'")
-    return counts
+def _labelled(flows: Dataset, source: str) -> FlowArrays:
+    arrays = FlowArrays.from_dataset(conform_flows(flows, source))
+    labelled = np.array([label is not None for label in arrays.label], dtype=bool)
+    if not labelled.any():
+        raise InputError(f"{source}: none has a label; fill the column 'label'")
+    return arrays if labelled.all() else arrays.take(labelled)
 
 
-def _notes(arrays: dict[str, FlowArrays], counts: dict[str, Counter]) -> list[str]:
-    notes = []
-    for name, flows in arrays.items():
-        unlabelled = len(flows) - sum(counts[name].values())
-        if unlabelled:
-            notes.append(f"{unlabelled} {name} flows have no label and were left out.")
+def _notes(counts: dict[str, Counter], unlabelled: dict[str, int]) -> list[str]:
+    notes = [f"{number} {name} flows have no label and were left out." for name, number in unlabelled.items() if number]
     missing = sorted(counts["test"].keys() - counts["synthetic"].keys())
     if missing:
         notes.append(
@@ -185,10 +184,10 @@ def _notes(arrays: dict[str, FlowArrays], counts: dict[str, Counter]) -> list[st
     unknown = sorted(counts["synthetic"].keys() - counts["train"].keys())
     if unknown:
         notes.append(f"No baseline can make the synthetic labels {', '.join(unknown)}: no training flow has them.")
-    if len(arrays["synthetic"]) != len(arrays["train"]):
+    made, trained = (counts[name].total() for name in ("synthetic", "train"))
+    if made != trained:
         notes.append(
-            f"There are {len(arrays['synthetic'])} synthetic flows (and as many of each baseline) against "
-            f"{len(arrays['train'])} training flows in the column 'real': a bigger sample lowers divergences and "
-            "teaches a classifier more."
+            f"There are {made} synthetic flows (and as many of each baseline) against {trained} training flows in the "
+            "column 'real': a bigger sample lowers divergences and teaches a classifier more."
         )
     return notes

@@ -95,9 +95,9 @@ def membership_inference(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_
 def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbours: int = 5, seed: int = 0) -> dict:
     """Precision, recall, density and coverage by k nearest neighbours (:func:`embed_flows`, classes kept apart).
 
-    Around each flow lies a ball that reaches its k-th nearest neighbour in its own set, or all of its class where
-    that has no k others. Both sets are cut to one size
-    (that of the smaller, 3,000 at most, drawn by `seed`), since density and coverage depend on it.
+    Around each flow lies a ball that reaches its k-th nearest neighbour in its own set, or all of its class where that
+    has no k others. Both sets are cut to one size (that of the smaller, 3,000 at most, drawn by `seed`), since density
+    and coverage depend on it.
 
     Returns:
         ``overall``, ``coverage``: share of real flows with a synthetic flow in their ball. ``precision``: share of

@@ -57,7 +57,7 @@ def check_flows(view: FlowView) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _shares(names: list[str], view: FlowView) -> dict:
-    if view.flows.protocol is None or not len(view):
+    if view.flows.protocol is None:
         return {"overall": None, "per_class": {}, "checks": {}, "reason": "no protocol"}
     checks = check_flows(view)
     passed = np.stack([passes | ~applies for passes, applies in checks.values()]).all(axis=0)

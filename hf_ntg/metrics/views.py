@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = [
@@ -74,6 +75,9 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
     """Give each of `sets` a view, and the sorted names of all classes found in any of them.
 
     Flows without a label belong to no class and are left out.
+
+    Raises:
+        InputError: a set holds no labelled flow.
     """
     arrays = [flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows) for flows in sets]
     labels = [pa.array(flows.label, pa.string(), from_pandas=True) for flows in arrays]
@@ -83,6 +87,8 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
         classes = pc.index_in(column, value_set=names).fill_null(-1).to_numpy().astype(np.int64)
         if (classes < 0).any():
             flows, classes = flows.take(classes >= 0), classes[classes >= 0]
+        if not len(flows):
+            raise InputError("a set to be compared holds no labelled flow; fill the column 'label'")
         views.append(FlowView(flows.head(max_packets), classes, len(names), max_packets))
     return names.to_pylist(), views
 

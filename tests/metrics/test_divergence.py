@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from made_flows import table, two_services
 from scipy.spatial.distance import jensenshannon
 
+from hf_ntg.errors import InputError
 from hf_ntg.metrics.divergence import flow_jsd, jensen_shannon
 
 
@@ -54,6 +55,8 @@ def test_classes_that_one_side_lacks():
 def test_flows_without_a_label_are_left_out():
     real = table(("a", [1]), (None, [2]))
     assert flow_jsd(real, table(("a", [1])), max_packets=1)["per_class"] == {"a": 0}
+    with pytest.raises(InputError, match="no labelled flow"):
+        flow_jsd(real, table((None, [1])))
 
 
 @given(

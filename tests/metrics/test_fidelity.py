@@ -64,13 +64,17 @@ def test_what_is_left_out_is_said(sets):
     assert "1 synthetic flows have no label" in notes
     assert "no synthetic flow (mail)" in notes
     assert "not among the test flows (chat; 0 training and 1 synthetic flows)" in notes
-    assert "5 synthetic flows" in notes
+    assert "There are 4 synthetic flows" in notes
 
 
 def test_sets_that_cannot_be_compared(sets):
     train, test, synthetic = sets
     with pytest.raises(InputError, match="none of their labels"):
         evaluate_flows(train, test, table(("chat", [5])))
+    with pytest.raises(InputError, match="labels is among those of the train flows"):
+        evaluate_flows(table(("chat", [5])), test, synthetic)
+    with pytest.raises(InputError, match="one flow is too few"):
+        evaluate_flows(train, test.select([0]), synthetic)
     with pytest.raises(InputError, match="none has a label"):
         evaluate_flows(train, table((None, [5])), synthetic)
     with pytest.raises(InputError, match="synthetic flows: no column 'direction'"):
