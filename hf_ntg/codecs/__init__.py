@@ -5,6 +5,7 @@ from importlib import import_module
 _HOMES = {
     "EncodedFlows": "hf_ntg.codecs.tokenization_flow",
     "FlowGrammar": "hf_ntg.codecs.flow_grammar",
+    "FlowSignalProcessor": "hf_ntg.codecs.processing_flow_signal",
     "FlowTokenizer": "hf_ntg.codecs.tokenization_flow",
 }
 

@@ -1,0 +1,249 @@
+"""FlowDiffusionPipeline: labelled flows out of noise, in diffusers' own manner."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset, concatenate_datasets
+from diffusers import DiffusionPipeline, SchedulerMixin, UNet1DModel
+from diffusers.utils import BaseOutput
+from diffusers.utils.torch_utils import randn_tensor
+from huggingface_hub import snapshot_download
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.models.flow_denoiser import FlowDenoiser, noise_target
+
+__all__ = ["FLOWS_PER_BLOCK", "FlowDiffusionPipeline", "FlowPipelineOutput"]
+
+FLOWS_PER_BLOCK = 256
+_HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
+
+
+@dataclass
+class FlowPipelineOutput(BaseOutput):
+    """What a call of the pipeline returns.
+
+    Attributes:
+        flows: a ``datasets.Dataset`` in the schema; None where signals alone were asked for.
+        signals: (N, C, W) clean signals: a tensor, or an array where that was asked for.
+    """
+
+    flows: Dataset | None
+    signals: Tensor | np.ndarray
+
+
+class FlowDiffusionPipeline(DiffusionPipeline):
+    """Draws labelled flows with a native ``UNet1DModel``.
+
+    It is saved and loaded as every pipeline of diffusers, and its scheduler may be exchanged for any that diffuses with
+    discrete steps (DDPM, DDIM, DPM-Solver++, Euler, …) or by flow matching, whatever the UNet was trained to predict.
+    """
+
+    def __init__(
+        self,
+        unet: UNet1DModel,
+        scheduler: SchedulerMixin,
+        processor: FlowSignalProcessor,
+        prediction_type: str = "v_prediction",
+        self_conditioning: bool = True,
+        num_inference_steps: int = 20,
+        guidance_scale: float = 1.0,
+    ) -> None:
+        """Put a pipeline together.
+
+        Args:
+            unet: the network. scheduler: the sampler. processor: reads signals as flows.
+            prediction_type: what the UNet predicts of a signal, one of ``PREDICTION_TYPES``. self_conditioning: it is
+                given its last guess of the clean signal.
+            num_inference_steps, guidance_scale: what a call uses unless told otherwise.
+        """
+        super().__init__()
+        self.register_modules(unet=unet, scheduler=scheduler, processor=processor)
+        self.register_to_config(
+            prediction_type=prediction_type,
+            self_conditioning=self_conditioning,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+        )
+        self._denoiser = FlowDenoiser(unet, processor, prediction_type, self_conditioning).eval()
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options) -> FlowDiffusionPipeline:
+        """Load a saved pipeline from a folder or a Hub id; `options` as diffusers takes them (``revision``, …)."""
+        if not Path(source).is_dir():
+            # diffusers refuses components of other libraries from the Hub, but not from a folder; none has code.
+            hub = {name: options.pop(name) for name in _HUB_OPTIONS if name in options}
+            source = snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors"], **hub)
+        return super().from_pretrained(source, **options)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        class_labels: Sequence[str | None] | np.ndarray,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        generator: torch.Generator | None = None,
+        output_type: str = "dataset",
+        snap: bool = False,
+    ) -> FlowPipelineOutput:
+        """Draw one flow for each of `class_labels`, all in one batch.
+
+        Args:
+            num_inference_steps: steps of the scheduler. guidance_scale: how far the guess for the class is pushed away
+                from the guess for no class (Ho and Salimans, 2022); 1 is none, and half the work.
+            generator: source of everything random. output_type: ``dataset``, ``pt`` or ``np``.
+            snap: payload lengths are moved to the nearest that the class was seen with.
+
+        Raises:
+            InputError: a class is not one the model knows, or no such `output_type`.
+        """
+        if output_type not in ("dataset", "pt", "np"):
+            raise InputError(f"output type {output_type!r}: choose one of dataset, pt, np")
+        drawn = self._draw(class_labels, num_inference_steps, guidance_scale, generator)
+        if output_type == "pt":
+            return FlowPipelineOutput(None, drawn.signals)
+        if output_type == "np":
+            return FlowPipelineOutput(None, drawn.signals.cpu().numpy())
+        return FlowPipelineOutput(self._read(drawn, snap).to_dataset(), drawn.signals)
+
+    def iter_flows(
+        self,
+        labels: Sequence[str | None] | np.ndarray,
+        seed: int = 0,
+        *,
+        first: int = 0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        snap: bool = False,
+    ) -> Iterator[Dataset]:
+        """Draw one flow for each of `labels`, a data set of at most 256 at a time.
+
+        Every block of 256 has a seed and a batch of its own, so that a flow depends on `seed`, its place and its label
+        alone, and several processes can share a request.
+
+        Args:
+            first: place of the first of `labels` in the whole request, a multiple of 256.
+            num_inference_steps, guidance_scale, snap: as for a call of the pipeline.
+        """
+        if first % FLOWS_PER_BLOCK:
+            raise InputError(f"first {first}: must be a multiple of {FLOWS_PER_BLOCK}")
+        labels = np.array(labels, dtype=object)
+        for start in range(0, len(labels), FLOWS_PER_BLOCK):
+            block = labels[start : start + FLOWS_PER_BLOCK]
+            padded = np.concatenate([block, np.repeat(block[-1:], FLOWS_PER_BLOCK - len(block))])
+            state = np.random.SeedSequence([seed, (first + start) // FLOWS_PER_BLOCK]).generate_state(1, np.uint64)
+            generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
+            drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, quiet=True)
+            flows = self._read(drawn, snap).take(np.arange(len(block)))
+            names = np.array([f"synthetic-{first + start + i}" for i in range(len(block))], dtype=object)
+            yield replace(flows, flow_id=names).to_dataset()
+
+    def generate_flows(
+        self, labels: Sequence[str | None] | np.ndarray, seed: int = 0, *, progress: bool = False, **options
+    ) -> Dataset:
+        """Draw one flow for each of `labels` as one data set; `options` as for :meth:`iter_flows`."""
+        if not len(labels):
+            raise InputError("no flows asked for; give at least one label")
+        blocks = []
+        with tqdm(total=len(labels), unit="flow", desc="generating", disable=not progress) as bar:
+            for block in self.iter_flows(labels, seed, **options):
+                blocks.append(block)
+                bar.update(len(block))
+        return concatenate_datasets(blocks)
+
+    @torch.no_grad()
+    def _draw(
+        self,
+        labels: Sequence[str | None] | np.ndarray,
+        steps: int | None,
+        guidance: float | None,
+        generator: torch.Generator | None,
+        quiet: bool = False,
+    ) -> _Drawn:
+        steps = self.config.num_inference_steps if steps is None else steps
+        guidance = self.config.guidance_scale if guidance is None else guidance
+        classes = self.processor.places_of(np.array(labels, dtype=object))
+        # One number from the generator seeds what is drawn in NumPy: headers and ports.
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else None))
+        headers = self.processor.draw_headers(classes, np.random.default_rng([seed, 0]))
+        device = self._execution_device
+        denoiser = self._denoiser.to(device)
+        condition = denoiser.condition(torch.as_tensor(classes, device=device), torch.as_tensor(headers, device=device))
+        nothing = torch.full((len(classes),), -1, device=device)
+        blank = denoiser.condition(nothing, nothing) if guidance != 1 else None
+        scheduler, guess = self.scheduler, None
+        scheduler.set_timesteps(steps, device=device)
+        shape = (len(classes), self.processor.num_channels, self.unet.config.sample_size)
+        sample = randn_tensor(shape, generator, device, self.unet.dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
+        takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+        extra = {"generator": generator} if takes_generator else {}
+        for timestep in scheduler.timesteps if quiet else self.progress_bar(scheduler.timesteps):
+            noisy, angle = self._at_unit_variance(sample, timestep)
+            guess = _guided(denoiser, noisy, angle, condition, blank, guess, guidance)
+            told = self._told_scheduler(guess, noisy, angle)
+            sample = scheduler.step(told, timestep, sample, **extra).prev_sample
+        return _Drawn(sample, classes, headers, seed)
+
+    def _read(self, drawn: _Drawn, snap: bool) -> FlowArrays:
+        rng = np.random.default_rng([drawn.seed, 1])
+        signals = drawn.signals.float().cpu().numpy()
+        return self.processor.decode(signals, drawn.classes, drawn.headers, rng=rng, snap=snap)
+
+    def _at_unit_variance(self, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """The scheduler's sample as the denoiser sees it, and its angle (B,)."""
+        if self._flow_matching:
+            mix = float(timestep) / self.scheduler.config.num_train_timesteps
+            noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
+        else:
+            kept = float(self.scheduler.alphas_cumprod[round(float(timestep))])
+            noisy, angle = self.scheduler.scale_model_input(sample, timestep), math.acos(math.sqrt(kept))
+        return noisy, torch.full((len(sample),), angle, dtype=sample.dtype, device=sample.device)
+
+    def _told_scheduler(self, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+        """The guess of the clean signal in the terms that the scheduler expects of a model."""
+        kind = "flow" if self._flow_matching else self.scheduler.config.prediction_type
+        turn = angle[:, None, None]
+        noise = (noisy - torch.cos(turn) * clean) / torch.sin(turn)
+        return noise_target(kind, clean, noise, angle)
+
+    @property
+    def _flow_matching(self) -> bool:
+        return not hasattr(self.scheduler, "alphas_cumprod")
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A batch of clean signals and what they are of; `seed` draws what is left to draw."""
+
+    signals: Tensor
+    classes: np.ndarray
+    headers: np.ndarray
+    seed: int
+
+
+def _guided(
+    denoiser: FlowDenoiser,
+    noisy: Tensor,
+    angle: Tensor,
+    condition: Tensor,
+    blank: Tensor | None,
+    guess: Tensor | None,
+    scale: float,
+) -> Tensor:
+    """The clean signal guessed for the class, pushed away from the one for no class where there is a `blank`."""
+    told = denoiser(noisy, angle, condition, guess)
+    if blank is None:
+        return told.clean
+    untold = denoiser(noisy, angle, blank, guess)
+    raw = untold.raw + scale * (told.raw - untold.raw)
+    return denoiser.read(raw, noisy, angle).clean

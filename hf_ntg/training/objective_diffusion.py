@@ -1,0 +1,152 @@
+"""Denoising training of the diffusion model on flow signals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from diffusers import DPMSolverMultistepScheduler
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from hf_ntg.codecs.processing_flow_signal import CODE_WIDTH, FlowSignalProcessor, FlowSignals
+from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target
+from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
+from hf_ntg.training.config import TrainingConfig
+from hf_ntg.training.objective import Objective
+
+__all__ = ["DiffusionObjective"]
+
+VALIDATION_DRAWS = 4  # noise levels that every validation flow is seen at
+GUESS_SHARE = 0.5  # of the examples, with self-conditioning, are given a guess
+
+
+class DiffusionObjective(Objective):
+    """Packets written as codes are classified by cross-entropy; all other channels are denoised in squared error.
+
+    Noise levels are uniform in the angle of the mix, which is the cosine schedule (Nichol and Dhariwal, 2021). The
+    draws of an example depend on the step and its row alone, so the gradient does not depend on the processes.
+    """
+
+    unit = "loss"
+
+    def __init__(self, config: TrainingConfig, flows: Dataset, validation: Dataset | None) -> None:
+        self.processor = FlowSignalProcessor.fit(
+            flows,
+            max_packets=config.max_packets,
+            packet_form=config.packet_form,
+            header=config.header,
+            times=config.times,
+        )
+        self._config = config
+        unet = build_unet(self.processor, config.self_conditioning, config.seed)
+        width = unet.config.sample_size
+        self._signals = self.processor.encode(flows, width)
+        self._validation = None if validation is None else self.processor.encode(validation, width)
+        self.weights = np.ones(len(self._signals.classes))
+        self.lengths = np.ones(len(self.weights), dtype=np.int64)
+        denoiser = FlowDenoiser(unet, self.processor, config.prediction_type, config.self_conditioning)
+        self.module = _DenoisingLoss(denoiser, config.max_packets, config.snr_gamma)
+
+    def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
+        return _noised(self._signals, rows, int(rng.integers(2**62)), self._config.condition_dropout)
+
+    @torch.no_grad()
+    def validation_loss(self, module: nn.Module) -> float:
+        was_training, device = module.training, next(module.parameters()).device
+        module.eval()
+        total, rows = 0.0, np.arange(len(self._validation.classes))
+        for draw in range(VALIDATION_DRAWS):
+            for part in np.array_split(rows, math.ceil(len(rows) / 512)):
+                batch = _noised(self._validation, part, draw, condition_dropout=0.0)
+                total += float(module(**{name: value.to(device) for name, value in batch.items()}))
+        module.train(was_training)
+        return total / (VALIDATION_DRAWS * len(rows))
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        scheduler = DPMSolverMultistepScheduler(
+            beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
+        )
+        pipeline = FlowDiffusionPipeline(
+            module.denoiser.unet,
+            scheduler,
+            self.processor,
+            prediction_type=self._config.prediction_type,
+            self_conditioning=self._config.self_conditioning,
+        )
+        pipeline.save_pretrained(folder)
+
+
+class _DenoisingLoss(nn.Module):
+    """The denoiser with its loss inside, so that data-parallel wrappers see one call."""
+
+    def __init__(self, denoiser: FlowDenoiser, max_packets: int, snr_gamma: float) -> None:
+        super().__init__()
+        self.denoiser, self.max_packets, self.snr_gamma = denoiser, max_packets, snr_gamma
+
+    def forward(
+        self,
+        clean: Tensor,
+        words: Tensor,
+        noise: Tensor,
+        angle: Tensor,
+        guessing: Tensor,
+        classes: Tensor,
+        headers: Tensor,
+    ) -> Tensor:
+        """Sum of the losses of clean signals (B, C, W), whose packets are code `words` (B, W), mixed with `noise`.
+
+        `guessing` (B,) tells which examples are given a guess of their clean signal.
+        """
+        net = self.denoiser
+        turn = angle[:, None, None]
+        noisy = torch.cos(turn) * clean + torch.sin(turn) * noise
+        condition = net.condition(classes, headers)
+        guess = torch.zeros_like(clean)
+        if net.self_conditioning and guessing.any():
+            with torch.no_grad():
+                guess[guessing] = net(noisy[guessing], angle[guessing], condition[guessing]).clean
+        out = net(noisy, angle, condition, guess)
+        weight = _snr_weight(net.prediction_type, angle, self.snr_gamma)[:, None, None]
+        error = weight * (out.raw - noise_target(net.prediction_type, clean, noise, angle)).square()
+        error = error[:, :, : self.max_packets].mean(dim=2)  # (B, C)
+        if out.logits is None:
+            return error.mean(dim=1).sum()
+        entropy = F.cross_entropy(out.logits[:, :, : self.max_packets], words[:, : self.max_packets], reduction="none")
+        return error[:, CODE_WIDTH:].sum() + entropy.mean(dim=1).sum()
+
+
+def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout: float) -> dict[str, Tensor]:
+    """Signals `rows` with what is random about them, as keyword arguments of the loss."""
+    noise = np.empty((len(rows), *signals.values.shape[1:]), dtype=np.float32)
+    chance = np.empty((len(rows), 3))
+    for place, row in enumerate(rows):
+        own = np.random.default_rng([seed, row])
+        noise[place] = own.standard_normal(noise.shape[1:], dtype=np.float32)
+        chance[place] = own.random(3)
+    told = chance[:, 0] >= condition_dropout
+    batch = {
+        "clean": signals.values[rows],
+        "words": signals.words[rows],
+        "noise": noise,
+        "angle": (chance[:, 1] * math.pi / 2).astype(np.float32),
+        "guessing": chance[:, 2] < GUESS_SHARE,
+        "classes": np.where(told, signals.classes[rows], -1),
+        "headers": np.where(told, signals.headers[rows], -1),
+    }
+    return {name: torch.from_numpy(part) for name, part in batch.items()}
+
+
+def _snr_weight(prediction_type: str, angle: Tensor, gamma: float) -> Tensor:
+    """Min-SNR weights (Hang et al., 2023): those of min(SNR, gamma) on the clean signal's error, for this prediction.
+
+    The flow's velocity keeps weight 1, which is how flow matching weighs it.
+    """
+    if not gamma or prediction_type == "flow":
+        return torch.ones_like(angle)
+    snr = torch.tan(angle).square().clamp(min=1e-6).reciprocal()
+    capped = snr.clamp(max=gamma)
+    return {"sample": capped, "epsilon": capped / snr, "v_prediction": capped / (snr + 1)}[prediction_type]
