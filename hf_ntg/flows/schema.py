@@ -115,7 +115,7 @@ def _cast(flows: Dataset, source: str) -> Dataset:
     if features == flows.features:
         return flows
     try:
-        return flows.cast(features)
+        return Dataset(flows.with_format("arrow")[:].cast(features.arrow_schema))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         raise InputError(f"{source}: a column cannot be read as the flow schema wants it: {error}") from error
 

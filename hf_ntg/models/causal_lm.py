@@ -27,7 +27,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
         "tie_word_embeddings": True,
     },
-    "mamba": {"hidden_size": WIDTH, "num_hidden_layers": 6, "state_size": 16, "expand": 2, "tie_word_embeddings": True},
+    "mamba": {"hidden_size": WIDTH, "num_hidden_layers": 6, "state_size": 8, "expand": 2, "tie_word_embeddings": True},
 }
 CAUSAL_FAMILIES = tuple(_PRESETS)
 

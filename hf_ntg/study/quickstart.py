@@ -15,7 +15,7 @@ from hf_ntg.training import TrainingConfig, train
 
 __all__ = ["run_quickstart"]
 
-QUICK = {"max_packets": 10, "steps": 800}  # a model that is worth looking at, in about a minute on two cores
+QUICK = {"max_packets": 10, "max_steps": 600}  # a model that is worth looking at, in about a minute on two cores
 
 
 def run_quickstart(
@@ -44,7 +44,7 @@ def run_quickstart(
     for name, part in parts.items():
         save_flows(part, output / "flows" / f"{name}.parquet")
     step(f"training GPT-2 on {len(parts['train']):,} flows of {len(set(parts['train']['label']))} classes")
-    settings = QUICK if epochs is None else QUICK | {"epochs": epochs}
+    settings = QUICK if epochs is None else QUICK | {"epochs": epochs, "max_steps": None}
     config = TrainingConfig.recipe("gpt2", **settings, checkpoint_every=0, seed=seed, output_dir=str(output / "model"))
     train(parts["train"], config)
     step("generating as many flows of each class")

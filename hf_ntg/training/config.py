@@ -16,7 +16,7 @@ MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
 
 # What differs from the defaults below, by family; chosen on validation flows taken from training flows.
-RECIPES: dict[str, dict[str, Any]] = {"gpt2": {}, "llama": {}, "mamba": {}, "unet": {}}
+RECIPES: dict[str, dict[str, Any]] = {"gpt2": {}, "llama": {}, "mamba": {"epochs": 10}, "unet": {}}
 
 
 @dataclass
@@ -31,7 +31,8 @@ class TrainingConfig:
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
         time_bins: log-spaced bins of the inter-arrival times.
-        epochs: passes over the training flows.
+        epochs: passes over the training flows, unless `max_steps` ends sooner.
+        max_steps: whole passes end before more optimizer steps than this, after one pass at least; None: no limit.
         batch_size: flows a step, over all processes together.
         learning_rate: peak rate of AdamW, reached after the warm-up, then a cosine down to `final_rate` times it.
         warmup: share of the steps in which the rate rises.
@@ -63,7 +64,8 @@ class TrainingConfig:
     header: bool = True
     times: bool = True
     time_bins: int = 64
-    epochs: int = 60
+    epochs: int = 25
+    max_steps: int | None = 1_500
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup: float = 0.05
@@ -78,7 +80,7 @@ class TrainingConfig:
     condition_dropout: float = 0.1
     ema_decay: float = 0.99
     max_grad_norm: float = 1.0
-    validation_share: float = 0.1
+    validation_share: float = 0.0
     keep: str = "last"
     seed: int = 0
     checkpoint_every: int = 10
@@ -88,8 +90,9 @@ class TrainingConfig:
 
     @classmethod
     def recipe(cls, model: str = "gpt2", **given: Any) -> TrainingConfig:
-        """The measured recipe of a family, with what is `given` in its place."""
-        return cls(model=model, **(RECIPES.get(model, {}) | given))
+        """The measured recipe of a family, with what is `given` in its place; `epochs` given are not cut short."""
+        free = {"max_steps": None} if "epochs" in given else {}
+        return cls(model=model, **(RECIPES.get(model, {}) | free | given))
 
     @classmethod
     def field_names(cls) -> set[str]:
@@ -108,8 +111,8 @@ class TrainingConfig:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
-        for name in ("max_packets", "max_payload", "epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+        for name in ("max_packets", "max_payload", "epochs", "max_steps", "batch_size", "learning_rate"):
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise InputError(f"{name} {getattr(self, name)}: must be above 0")
         for name in ("dropout", "condition_dropout", "ema_decay", "validation_share"):
             if not 0 <= getattr(self, name) < 1:

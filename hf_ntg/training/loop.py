@@ -74,15 +74,16 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     training, validation = _hold_back(flows, config)
     objective = _objective(config, training, validation)
     steps = math.ceil(len(objective.weights) / config.batch_size)  # an epoch
+    epochs = config.epochs if config.max_steps is None else max(1, min(config.epochs, config.max_steps // steps))
     optimizer = torch.optim.AdamW(_decay_groups(objective.module, config.weight_decay), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * config.epochs))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
     average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=_moving_average(config.ema_decay))
     result = TrainingResult(folder, accelerator.num_processes, accelerator.is_main_process)
     accelerator.register_for_checkpointing(schedule, average, result)
     done = restore_checkpoint(accelerator, folder) if config.resume else 0
-    with _progress(accelerator, steps, done, config.epochs) as bar:
-        for epoch in range(done, config.epochs):
+    with _progress(accelerator, steps, done, epochs) as bar:
+        for epoch in range(done, epochs):
             started = time.perf_counter()
             loss = _run_epoch(objective, module, optimizer, schedule, average, accelerator, config, epoch, bar)
             record = {"epoch": epoch + 1, "loss": loss}
@@ -94,7 +95,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
             result.history.append(record)
             accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
             bar.set_postfix_str(_told(record, objective.unit, rate))
-            if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < config.epochs:
+            if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
                 write_checkpoint(accelerator, folder, epoch + 1)
     if config.keep == "best":
         average.module.load_state_dict(result.best_weights)
