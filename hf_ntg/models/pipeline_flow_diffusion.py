@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from hf_ntg.models.flow_denoiser import FlowDenoiser, noise_target
 
 __all__ = ["FLOWS_PER_BLOCK", "FlowDiffusionPipeline", "FlowPipelineOutput"]
 
-FLOWS_PER_BLOCK = 256
+FLOWS_PER_BLOCK = 256  # drawn in one batch, always: the arithmetic of a batch depends on its size
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
@@ -116,50 +116,48 @@ class FlowDiffusionPipeline(DiffusionPipeline):
             return FlowPipelineOutput(None, drawn.signals.cpu().numpy())
         return FlowPipelineOutput(self._read(drawn, snap).to_dataset(), drawn.signals)
 
-    def iter_flows(
-        self,
-        labels: Sequence[str | None] | np.ndarray,
-        seed: int = 0,
-        *,
-        first: int = 0,
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        snap: bool = False,
-    ) -> Iterator[Dataset]:
-        """Draw one flow for each of `labels`, a data set of at most 256 at a time.
-
-        Every block of 256 has a seed and a batch of its own, so that a flow depends on `seed`, its place and its label
-        alone, and several processes can share a request.
-
-        Args:
-            first: place of the first of `labels` in the whole request, a multiple of 256.
-            num_inference_steps, guidance_scale, snap: as for a call of the pipeline.
-        """
-        if first % FLOWS_PER_BLOCK:
-            raise InputError(f"first {first}: must be a multiple of {FLOWS_PER_BLOCK}")
-        labels = np.array(labels, dtype=object)
-        for start in range(0, len(labels), FLOWS_PER_BLOCK):
-            block = labels[start : start + FLOWS_PER_BLOCK]
-            padded = np.concatenate([block, np.repeat(block[-1:], FLOWS_PER_BLOCK - len(block))])
-            state = np.random.SeedSequence([seed, (first + start) // FLOWS_PER_BLOCK]).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-            drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, quiet=True)
-            flows = self._read(drawn, snap).take(np.arange(len(block)))
-            names = np.array([f"synthetic-{first + start + i}" for i in range(len(block))], dtype=object)
-            yield replace(flows, flow_id=names).to_dataset()
-
     def generate_flows(
         self, labels: Sequence[str | None] | np.ndarray, seed: int = 0, *, progress: bool = False, **options
     ) -> Dataset:
-        """Draw one flow for each of `labels` as one data set; `options` as for :meth:`iter_flows`."""
-        if not len(labels):
-            raise InputError("no flows asked for; give at least one label")
+        """Draw one flow for each of `labels` as one data set; `options` as for :meth:`draw_block`."""
         blocks = []
         with tqdm(total=len(labels), unit="flow", desc="generating", disable=not progress) as bar:
-            for block in self.iter_flows(labels, seed, **options):
-                blocks.append(block)
-                bar.update(len(block))
+            for start in range(0, len(labels), FLOWS_PER_BLOCK):
+                flows = self.draw_block(labels[start : start + FLOWS_PER_BLOCK], seed, len(blocks), **options)
+                names = np.array([f"synthetic-{start + i}" for i in range(len(flows))], dtype=object)
+                blocks.append(replace(flows, flow_id=names).to_dataset())
+                bar.update(len(flows))
+        if not blocks:
+            raise InputError("no flows asked for; give at least one label")
         return concatenate_datasets(blocks)
+
+    def draw_block(
+        self,
+        labels: Sequence[str | None] | np.ndarray,
+        seed: int,
+        block: int,
+        *,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        snap: bool = False,
+    ) -> FlowArrays:
+        """Draw one flow for each of at most 256 `labels`.
+
+        Every block has a random stream and a batch of its own, so that a flow depends on `seed`, `block`, its place and
+        its label alone, and several processes can share a request.
+
+        Args:
+            seed, block: number the random stream.
+            num_inference_steps, guidance_scale, snap: as for a call of the pipeline.
+        """
+        missing = FLOWS_PER_BLOCK - len(labels)
+        padded = np.concatenate(
+            [np.array(labels, dtype=object), np.repeat(np.array(labels[-1:], dtype=object), missing)]
+        )
+        state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
+        generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+        drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, quiet=True)
+        return self._read(drawn, snap).take(np.arange(len(labels)))
 
     @torch.no_grad()
     def _draw(
