@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,9 @@ def main() -> None:
     """Run a command; exit 0 when done, 2 with one line when the input or the user is at fault, 1 when we are."""
     # Our own bars say what is going on; those of the libraries would tear them.
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
     try:
         app()
     except InputError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar
@@ -108,6 +108,8 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         words = models.WordLevel({word: i for i, word in enumerate(grammar.words())}, unk_token=PAD)
         backend = Tokenizer(words)
         backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        # Every word brings its own space, so that text made piece by piece can be laid end to end.
+        backend.decoder = decoders.Replace(Regex(r"\A"), " ")
         return cls(
             tokenizer_object=backend,
             pad_token=PAD,

@@ -26,8 +26,11 @@ def draw_blocks(
 ) -> Iterator[FlowArrays]:
     """Draw ``counts[k]`` flows of class k, class after class, in blocks of the generator's size and in their order."""
     ends = np.cumsum(counts)
+    if ends[-1] == 0:  # no flows, but the columns that flows of this model have
+        yield generator.draw(np.zeros(1, dtype=np.int64), seed, 0, **options).take(np.arange(0))
+        return
     tasks = []
-    for block, first in enumerate(range(0, max(int(ends[-1]), 1), generator.block_size)):
+    for block, first in enumerate(range(0, int(ends[-1]), generator.block_size)):
         flows = np.arange(first, min(first + generator.block_size, ends[-1]))
         tasks.append((np.searchsorted(ends, flows, side="right"), seed, block, options))
     if num_proc == 1 or len(tasks) == 1:

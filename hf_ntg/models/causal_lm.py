@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (its usual name)
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
@@ -36,7 +38,8 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
     """A fresh model of `family` (``gpt2``, ``llama``, ``mamba``) for the sentences of `tokenizer`.
 
     Args:
-        dropout: of embeddings, attention and residual branches in GPT-2, of attention in LLaMA; Mamba has none.
+        dropout: of embeddings and residual branches, and of attention where there is any. LLaMA and Mamba have none of
+            their own for the first two: hooks give it, which are not saved.
         seed: of the initial weights.
     """
     if family not in _PRESETS:
@@ -58,6 +61,8 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if family != "gpt2" and dropout:
+        _add_dropout(model, dropout)
     model.generation_config = GenerationConfig(
         do_sample=True,
         top_k=0,  # stock sampling cuts at 50 tokens unless told not to
@@ -66,6 +71,17 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
     return _with_fast_scan(model)
+
+
+def _add_dropout(model: PreTrainedModel, share: float) -> None:
+    """Dropout on what the embedding and the last projection of every residual branch give, in training."""
+
+    def drop(module: nn.Module, _, output: Tensor) -> Tensor:
+        return F.dropout(output, share, module.training)
+
+    for name, module in model.base_model.named_modules():
+        if name.endswith(("embed_tokens", "embeddings", "o_proj", "down_proj", "out_proj")):
+            module.register_forward_hook(drop)
 
 
 def load_causal_lm(source: str | Path, **hub: Any) -> PreTrainedModel:

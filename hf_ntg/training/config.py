@@ -16,7 +16,7 @@ MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
 
 # What differs from the defaults below, by family; chosen on validation flows taken from training flows.
-RECIPES: dict[str, dict[str, Any]] = {"gpt2": {}, "llama": {}, "mamba": {"epochs": 10}, "unet": {}}
+RECIPES: dict[str, dict[str, Any]] = {"gpt2": {}, "llama": {}, "mamba": {"epochs": 15}, "unet": {}}
 
 
 @dataclass
@@ -65,7 +65,7 @@ class TrainingConfig:
     times: bool = True
     time_bins: int = 64
     epochs: int = 25
-    max_steps: int | None = 1_500
+    max_steps: int | None = 3_000
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup: float = 0.05

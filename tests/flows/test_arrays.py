@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from hf_ntg.flows import FlowArrays
@@ -46,8 +48,9 @@ def test_packet_symbols_tell_direction_and_length_apart():
 
 def test_unknown_header_facts_stay_unknown(flows):
     arrays = FlowArrays.from_dataset(flows)
-    arrays.protocol[0] = -1
-    assert arrays.to_dataset()[0]["protocol"] is None
+    unknown = replace(arrays, protocol=np.full(len(arrays), -1, dtype=np.int32)).to_dataset()
+    assert set(unknown["protocol"]) == {None}
+    assert set(FlowArrays.from_dataset(unknown).protocol) == {-1}
 
 
 def test_ragged_positions():
