@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from hf_ntg.files import replacing
 __all__ = ["TABLE_SUFFIXES", "save_flows"]
 
 TABLE_SUFFIXES = (".parquet", ".jsonl", ".csv")
+FLOWS_PER_ROW_GROUP = 16_384
 
 
 def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
@@ -41,7 +42,7 @@ def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
         if path.suffix == ".parquet":
             # The features travel in the schema's metadata, so that datasets reads the same types back.
             with pa.parquet.ParquetWriter(scratch, first.features.arrow_schema, compression="zstd") as writer:
-                for table in tables:
+                for table in _gathered(tables):
                     writer.write_table(table.cast(first.features.arrow_schema))
         elif path.suffix == ".jsonl":
             with scratch.open("w", encoding="utf-8") as lines:
@@ -54,6 +55,18 @@ def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
                 for text in chain([head], texts):
                     writer.write_table(text)
     return path
+
+
+def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """`tables` in pieces large enough for a row group of their own."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= FLOWS_PER_ROW_GROUP:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
 
 
 def _lists_as_text(table: pa.Table) -> pa.Table:

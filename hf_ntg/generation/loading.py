@@ -19,9 +19,7 @@ def load_generator(source: str | Path, *, revision: str | None = None, token: st
         if (folder / "flow_grammar.json").is_file():
             return _load_causal(folder)
         if (folder / "model_index.json").is_file():
-            from hf_ntg.generation.diffusion import DiffusionFlowGenerator
-
-            return DiffusionFlowGenerator.load(folder)
+            return _load_diffusion(folder)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
@@ -60,3 +58,10 @@ def _load_causal(folder: Path) -> FlowGenerator:
     from hf_ntg.models.causal_lm import load_causal_lm
 
     return CausalFlowGenerator(folder, load_causal_lm(folder), FlowTokenizer.from_pretrained(folder))
+
+
+def _load_diffusion(folder: Path) -> FlowGenerator:
+    from hf_ntg.generation.diffusion import DiffusionFlowGenerator
+    from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
+
+    return DiffusionFlowGenerator(folder, FlowDiffusionPipeline.from_pretrained(folder))
