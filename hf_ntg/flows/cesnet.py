@@ -79,7 +79,7 @@ class CesnetReader:
                     if len(self._rows) >= _BATCH:
                         yield self._rows.take()
         except BrokenFileError as error:
-            self.broken = error
+            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
         if len(self._rows):
             yield self._rows.take()
 

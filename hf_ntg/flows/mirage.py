@@ -102,7 +102,7 @@ class MirageReader:
                 else:
                     yield from self._from_json(file, self.path.name, self.capture, str(self.path))
         except BrokenFileError as error:
-            self.broken = error
+            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
         if len(self._rows):
             yield self._rows.take()
 

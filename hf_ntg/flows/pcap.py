@@ -112,7 +112,7 @@ class CaptureReader:
                 self._assembler.add(self._decoder.decode(block))
                 yield from self._finished()
         except BrokenFileError as error:
-            self.broken = error
+            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
         yield from self._finished(everything=True)
 
     def _finished(self, everything: bool = False) -> Iterator[FlowBatch]:
