@@ -2,7 +2,7 @@
 
     python scripts/compare_models.py loopback own.parquet --models gpt2 mamba 3-gram --by random capture --output runs/
 
-Each run (table, split, model, seed) trains on the training flows alone, draws 1 and 4 times as many flows of each class,
+Each run (table, split, model, seed) trains on the training flows alone, draws 1 and 4 times as many of each class,
 and judges them against the test flows. A finished run is a line of ``runs/results.jsonl`` and is not run again; the
 table is printed as Markdown.
 """

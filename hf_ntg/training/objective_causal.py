@@ -97,4 +97,3 @@ def _token_losses(model: PreTrainedModel, sentences: Tensor) -> Tensor:
     targets = sentences[:, 1:]
     logits = model(input_ids=inputs, use_cache=False).logits  # (B, L - 1, V)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-
