@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import is_tensorboard_available, set_seed
 from datasets import Dataset
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -64,12 +64,13 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     Raises:
         InputError: the flows cannot be learned under `config`.
     """
+    if config.tracker == "tensorboard" and not is_tensorboard_available():
+        raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
     folder = Path(config.output_dir)
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )
-    if config.tracker is not None:
-        _start_tracker(accelerator, config)
+    accelerator.init_trackers("hf_ntg")
     set_seed(config.seed)
     training, validation = _hold_back(flows, config)
     objective = _objective(config, training, validation)
@@ -211,12 +212,6 @@ def _moving_average(decay: float):
         torch._foreach_lerp_(averaged, current, 1 - now)
 
     return update
-
-
-def _start_tracker(accelerator: Accelerator, config: TrainingConfig) -> None:
-    if not accelerator.trackers and not accelerator.log_with:
-        raise InputError(f"tracker {config.tracker!r} is not installed: pip install 'hf-ntg[tensorboard]'")
-    accelerator.init_trackers("hf_ntg")
 
 
 def _progress(accelerator: Accelerator, steps: int, done: int, epochs: int) -> tqdm:

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -86,6 +87,12 @@ def test_best_weights_are_kept(flows, tmp_path, monkeypatch):
 def test_best_without_validation_is_refused(flows, tmp_path):
     with pytest.raises(InputError, match="validate"):
         train(flows, TrainingConfig(output_dir=str(tmp_path), validation_share=0, keep="best"))
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="TensorBoard is installed")
+def test_tracker_that_is_not_installed_is_named_with_its_remedy(flows, tmp_path):
+    with pytest.raises(InputError, match=r"pip install 'hf-ntg\[tensorboard\]'"):
+        train(flows, TrainingConfig(output_dir=str(tmp_path), tracker="tensorboard", **SMALL))
 
 
 @pytest.mark.parametrize(
