@@ -3,7 +3,7 @@
 The names below are imported when they are first used, so that ``import hf_ntg`` and reading flows stay free of torch.
 """
 
-from importlib import import_module
+from hf_ntg.lazy import attributes
 
 __version__ = "0.1.0"
 
@@ -22,13 +22,4 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hf_ntg' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__ = attributes(__name__, _HOMES)

@@ -213,10 +213,10 @@ def generate(
 
     Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
     """
+    from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.flows.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.generation import FlowGenerator
-    from hf_ntg.generation.requests import counts_like
 
     if output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))

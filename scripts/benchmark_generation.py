@@ -20,7 +20,7 @@ import torch
 import transformers
 
 from hf_ntg import FlowGenerator
-from hf_ntg.generation.requests import class_counts
+from hf_ntg.flows.class_mix import class_counts
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Flows to model input and back, exactly."""
 
-from importlib import import_module
+from hf_ntg.lazy import attributes
 
 _HOMES = {
     "EncodedFlows": "hf_ntg.codecs.tokenization_flow",
@@ -10,9 +10,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hf_ntg.codecs' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = attributes(__name__, _HOMES)

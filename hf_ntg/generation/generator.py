@@ -13,8 +13,8 @@ from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.generation.parallel import draw_blocks
-from hf_ntg.generation.requests import class_counts
 
 __all__ = ["FlowGenerator"]
 

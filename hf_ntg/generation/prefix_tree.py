@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 (its usual name)
+from torch.nn import functional as F
 from transformers import Cache, PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar

@@ -1,6 +1,6 @@
 """What learns: causal language models, Mamba's scan, the diffusion pipeline, and the baselines they must beat."""
 
-from importlib import import_module
+from hf_ntg.lazy import attributes
 
 _HOMES = {
     "CAUSAL_FAMILIES": "hf_ntg.models.causal_lm",
@@ -11,9 +11,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hf_ntg.models' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = attributes(__name__, _HOMES)

@@ -16,7 +16,7 @@ from types import MethodType
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F  # noqa: N812 (its usual name)
+from torch.nn import functional as F
 from transformers.models.mamba.modeling_mamba import MambaForCausalLM, MambaMixer
 
 __all__ = ["ScanStates", "selective_scan", "use_fast_scan"]

@@ -1,6 +1,6 @@
 """One Accelerate loop, one objective per family."""
 
-from importlib import import_module
+from hf_ntg.lazy import attributes
 
 _HOMES = {
     "MODEL_FAMILIES": "hf_ntg.training.config",
@@ -10,9 +10,4 @@ _HOMES = {
 }
 
 __all__ = list(_HOMES)
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'hf_ntg.training' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = attributes(__name__, _HOMES)

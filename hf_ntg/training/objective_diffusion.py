@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 (its usual name)
+from torch.nn import functional as F
 
 from hf_ntg.codecs.processing_flow_signal import CODE_WIDTH, FlowSignalProcessor, FlowSignals
 from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target

@@ -5,8 +5,8 @@ import pytest
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.flows import conform_flows
+from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.schema import FLOW_FEATURES
-from hf_ntg.generation.requests import class_counts
 
 
 @pytest.fixture(scope="module", params=["tiny_gpt2", "tiny_mamba"])

@@ -75,7 +75,7 @@ def test_without_optional_columns():
 def test_requests_that_cannot_be_met(tmp_path):
     model = Replay().fit(flows_of())
     for request, message in (
-        ({"num_flows": 3, "label": "chat"}, "'chat' was not trained on; choose from ask, push"),
+        ({"num_flows": 3, "label": "chat"}, "no class 'chat'; choose from ask, push"),
         ({"num_flows": 3, "label": {"ask": 2}}, "add up to 2"),
         ({}, "how many"),
         ({"num_flows": -1}, "negative"),

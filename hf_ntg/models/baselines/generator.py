@@ -15,8 +15,9 @@ from safetensors.numpy import save_file
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.class_mix import class_counts
 
-__all__ = ["BaselineGenerator", "label_counts"]
+__all__ = ["BaselineGenerator"]
 
 Label = str | Mapping[str, int] | None
 
@@ -58,15 +59,15 @@ class BaselineGenerator:
 
         Args:
             num_flows: how many in all; may be left out where `label` holds counts.
-            label: None draws the labels by their training frequency; a name gives all flows that label; a mapping
-                holds the count of each.
+            label: None mixes the classes as the training flows did; a name gives all flows that label; a mapping holds
+                the count of each.
             seed: the same seed gives the same flows.
 
         Raises:
             InputError: a label was not trained on, or the counts do not add up to `num_flows`.
         """
         rng = np.random.default_rng(seed)
-        counts = label_counts(num_flows, label, self.labels, self.label_weights, rng)
+        counts = class_counts(num_flows, label, self.labels, self.label_weights)
         classes = np.repeat(np.arange(len(self.labels)), counts)
         return self._generate(classes, rng).to_dataset()
 
@@ -110,34 +111,3 @@ class BaselineGenerator:
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         raise NotImplementedError
-
-
-def label_counts(
-    num_flows: int | None, label: Label, labels: list[str], weights: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """How many flows of each of `labels` a request means: (K,) int64.
-
-    Raises:
-        InputError: an unknown label, a negative count, or counts that do not add up to `num_flows`.
-    """
-    if isinstance(label, Mapping):
-        wanted = dict(label)
-        total = sum(wanted.values())
-        if num_flows is not None and num_flows != total:
-            raise InputError(f"{num_flows} flows asked, but the counts of the labels add up to {total}")
-    elif num_flows is None:
-        raise InputError("say how many flows: num_flows, or a count for each label")
-    else:
-        wanted = {label: num_flows}
-    if min(wanted.values(), default=0) < 0:
-        raise InputError("a number of flows cannot be negative")
-    if label is None:
-        return rng.multinomial(num_flows, weights)
-    place = {name: k for k, name in enumerate(labels)}
-    unknown = [name for name in wanted if name not in place]
-    if unknown:
-        raise InputError(f"label {unknown[0]!r} was not trained on; choose from {', '.join(labels)}")
-    counts = np.zeros(len(labels), dtype=np.int64)
-    for name, count in wanted.items():
-        counts[place[name]] = count
-    return counts

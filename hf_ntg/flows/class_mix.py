@@ -1,4 +1,4 @@
-"""What a request for flows means."""
+"""How many flows of each class a request means."""
 
 from __future__ import annotations
 
