@@ -100,8 +100,8 @@ def import_(
     from tqdm import tqdm
 
     from hf_ntg.flows.importing import ReadingOptions, import_flows
-    from hf_ntg.flows.labels import LabelRules
-    from hf_ntg.flows.tabular import parse_columns
+    from hf_ntg.flows.labelling.labels import LabelRules
+    from hf_ntg.flows.table_in.tabular import parse_columns
 
     options = ReadingOptions(
         labels=LabelRules(label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label),
@@ -213,9 +213,9 @@ def generate(
 
     Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
     """
+    from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
-    from hf_ntg.flows.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.generation import FlowGenerator
 
     if output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):

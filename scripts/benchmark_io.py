@@ -27,8 +27,8 @@ import numpy as np
 from datasets import Dataset
 
 from hf_ntg.flows import FlowArrays, write_pcap
-from hf_ntg.flows.capture_file import read_packets
-from hf_ntg.flows.pcap import CaptureReader
+from hf_ntg.flows.capture_in.capture_file import read_packets
+from hf_ntg.flows.capture_in.pcap import CaptureReader
 
 PACKETS_A_FLOW = 12
 

@@ -38,7 +38,7 @@ from loopback.workload import Persona
 
 from hf_ntg.files import replacing, write_text
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.pcap import read_pcap
+from hf_ntg.flows.capture_in.pcap import read_pcap
 
 PROGRAMS = {  # Debian package: a program of it
     "bind9-dnsutils": "dig",

@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.cesnet import CesnetReader
-from hf_ntg.flows.mirage import MirageReader
-from hf_ntg.flows.pcap import CaptureReader
+from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.schema import MAX_PAYLOAD
+from hf_ntg.flows.table_in.cesnet import CesnetReader
+from hf_ntg.flows.table_in.mirage import MirageReader
 
 SECONDS_ALLOWED = 2
 KINDS = (".pcap", ".pcapng", ".json", ".csv")

@@ -26,14 +26,14 @@ from datasets import Features, Value
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
-from hf_ntg.flows.biflow import DEFAULT_IDLE_TIMEOUT
-from hf_ntg.flows.cesnet import CesnetReader
-from hf_ntg.flows.labels import LabelRules, ndpi_labels
-from hf_ntg.flows.mirage import Background, Labelling, MirageReader
-from hf_ntg.flows.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
+from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
+from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
+from hf_ntg.flows.labelling.labels import LabelRules, ndpi_labels
 from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
 from hf_ntg.flows.schema import FLOW_FEATURES
-from hf_ntg.flows.tabular import TableReader
+from hf_ntg.flows.table_in.cesnet import CesnetReader
+from hf_ntg.flows.table_in.mirage import Background, Labelling, MirageReader
+from hf_ntg.flows.table_in.tabular import TableReader
 
 __all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
 
@@ -57,7 +57,7 @@ class ReadingOptions:
         labelling: MIRAGE: keep ``all`` flows, or those labelled ``exact`` or ``most-common``.
         background: MIRAGE: ``label`` flows of other apps "background", ``drop`` them, or ``keep`` their label.
         label_column: CESNET: the column with the class.
-        columns: other tables: our column names to theirs, see :class:`hf_ntg.flows.tabular.TableReader`.
+        columns: other tables: our column names to theirs, see :class:`hf_ntg.flows.table_in.tabular.TableReader`.
         keep_addresses: ``hashed`` keeps a keyed hash (BLAKE2b, 64 bits) of both addresses; addresses are never stored.
         address_key: the key; drawn for this import, and forgotten, when empty.
     """

@@ -26,7 +26,7 @@ def load_flows(
             or the id of a data set on the Hub (``"org/name"``).
         split: the split of a data set on the Hub; all of them, one after another, when None.
         revision: branch, tag or commit of a data set on the Hub.
-        **reading: how a capture is cut into flows, see :func:`hf_ntg.flows.pcap.read_pcap`.
+        **reading: how a capture is cut into flows, see :func:`hf_ntg.flows.capture_in.pcap.read_pcap`.
 
     Raises:
         InputError: the source is missing, empty, broken, or not a flow table.
@@ -44,7 +44,7 @@ def load_flows(
         if path.suffix == ".parquet":
             return conform_flows(_read_parquet([path]), name)
         if path.suffix in _CAPTURE_SUFFIXES:
-            from hf_ntg.flows.pcap import read_pcap
+            from hf_ntg.flows.capture_in.pcap import read_pcap
 
             return conform_flows(read_pcap(path, **reading), name)
         raise InputError(

@@ -9,7 +9,7 @@ from hf_ntg.cli import app, main
 from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows
 from hf_ntg.flows.importing import ReadingOptions, import_flows
-from hf_ntg.flows.labels import LabelRules
+from hf_ntg.flows.labelling.labels import LabelRules
 
 
 @pytest.fixture

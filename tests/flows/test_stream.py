@@ -5,7 +5,7 @@ from written_flows import flow, table, truth
 from hf_ntg import InputError
 from hf_ntg.cli import app
 from hf_ntg.flows import save_flows
-from hf_ntg.flows.pcap import read_pcap
+from hf_ntg.flows.capture_in.pcap import read_pcap
 from hf_ntg.flows.stream import stream_flows
 
 

@@ -1,0 +1,332 @@
+"""Packets to biflows: which packet belongs to which flow, where a flow begins and ends, who began it.
+
+The rules, in order:
+
+1. A flow is the packets between two endpoints (address, port) of one transport protocol, both ways. VLAN tags do not
+   tell flows apart.
+2. A packet that comes more than the idle time-out after the flow's last one begins a new flow. Time is the latest
+   time stamp seen so far in the capture; a step backwards by more than the time-out sets a new reckoning, so that it
+   neither ends flows nor keeps them open.
+3. A TCP segment with SYN and without ACK begins a new flow where the flow has seen a FIN or RST (port reuse), or where
+   its sequence number is not the one that this side began with (a connection whose end was not captured). A SYN sent
+   again stays in its flow, and so does one that was captured after the SYN-ACK.
+4. A SYN-ACK begins a new flow where it fits neither side's first sequence number: captures of one side see no SYN.
+5. Everything else stays in the open flow: data and ACKs behind a FIN or RST belong to the connection that it closes.
+6. The initiator (direction +1) sent the SYN; with no SYN seen it received the SYN-ACK; else it sent the first packet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from hf_ntg.flows.arrays import ragged_positions
+from hf_ntg.flows.capture_in.offload import announced_segment, segment_sizes, split_segments
+from hf_ntg.flows.capture_in.packets import ACK, FIN, RST, SYN, Packets
+from hf_ntg.flows.schema import MAX_PAYLOAD, TCP
+
+__all__ = ["DEFAULT_IDLE_TIMEOUT", "Biflow", "BiflowAssembler", "BiflowBatch"]
+
+DEFAULT_IDLE_TIMEOUT = 120.0
+_SEQUENCE_NUMBERS = 1 << 32
+_END_OF_TIME = 1 << 62
+_BATCH_FLOWS, _BATCH_PACKETS = 20_000, 500_000  # how much is collected before finished flows are given out
+
+
+class Biflow:
+    """A flow under way: what must be known of it to place its next packet."""
+
+    __slots__ = (
+        "closed",
+        "count",
+        "first_sequence",
+        "initiator",
+        "key",
+        "last",
+        "number",
+        "protocol",
+        "segment",
+        "sni",
+        "start",
+        "syn_seen",
+    )
+
+    def __init__(self, key: bytes, number: int, start: int, side: int) -> None:
+        self.key = key  # a row of `Packets.key`
+        self.protocol = int(np.frombuffer(key, np.uint64)[4] >> 8) & 0xFF
+        self.number = number  # of its first packet in the capture
+        self.start = start  # time of its first packet, ns
+        self.initiator = side
+        self.last = 0  # reckoning of its latest packet, ns
+        self.count = 0  # packets
+        self.closed = False  # a FIN or RST was seen
+        self.syn_seen = False
+        self.first_sequence: list[int | None] = [None, None]  # initial sequence number of each side
+        self.segment: int | None = None  # smallest MSS announced
+        self.sni: str | None = None  # server name asked for, where somebody looks for it
+
+    def begin_tcp(self, side: int, flags: int, sequence: int, acknowledgement: int) -> None:
+        """Learn from the first segment, whoever sent it."""
+        if not flags & SYN:
+            sequence -= 1
+        self.first_sequence[side] = sequence % _SEQUENCE_NUMBERS
+        if flags & ACK:
+            self.first_sequence[1 - side] = (acknowledgement - 1) % _SEQUENCE_NUMBERS
+        if flags & SYN:
+            self.syn_seen = not flags & ACK
+            self.initiator = 1 - side if flags & ACK else side
+        self.closed = bool(flags & (FIN | RST))
+
+    def admits_syn(self, side: int, flags: int, sequence: int, acknowledgement: int) -> bool:
+        """Does a segment with SYN belong to this flow (rules 3 and 4)?"""
+        known = self.first_sequence[side]
+        if not flags & ACK:
+            return not self.closed and known in (None, sequence)
+        if self.first_sequence[1 - side] == (acknowledgement - 1) % _SEQUENCE_NUMBERS:
+            return True
+        return known == sequence or (known is None and not self.closed)
+
+    def learn_syn(self, side: int, flags: int, sequence: int) -> None:
+        """Take a further SYN of this flow into account."""
+        if self.first_sequence[side] is None:
+            self.first_sequence[side] = sequence
+        if not flags & ACK and not self.syn_seen:
+            self.syn_seen, self.initiator = True, side
+
+
+@dataclass(frozen=True)
+class BiflowBatch:
+    """Finished flows, in the order of their first packets, their packets laid end to end."""
+
+    flows: list[Biflow]
+    offsets: np.ndarray  # (N + 1,)
+    time: np.ndarray  # (P,) ns
+    side: np.ndarray  # (P,)
+    length: np.ndarray  # (P,)
+    window: np.ndarray  # (P,)
+
+
+Inspect = Callable[[Packets, np.ndarray, list[tuple[Biflow, int]]], None]
+
+
+class BiflowAssembler:
+    """Sorts packets into flows by the rules above.
+
+    Only open flows are kept, and finished ones until there are enough to give out.
+
+    Args:
+        idle_timeout: seconds. max_packets: packets of a flow to keep; all are counted.
+        split_offload: cut TCP packets longer than the maximum segment size into segments (see `offload`).
+        inspect: shown every block's packets, their rows sorted by flow, and the flows with where theirs begin.
+    """
+
+    def __init__(
+        self,
+        idle_timeout: float,
+        max_packets: int | None = None,
+        split_offload: bool = False,
+        inspect: Inspect | None = None,
+    ) -> None:
+        self.idle_timeout = int(min(idle_timeout * 1e9, _END_OF_TIME))
+        self.max_packets = max_packets
+        self.split_offload = split_offload
+        self.inspect = inspect
+        self.noticed: Counter[str] = Counter()
+        self._clock = _Clock(self.idle_timeout)
+        self._open: dict[bytes, Biflow] = {}
+        self._finished: list[Biflow] = []
+        self._packets = _PacketStore()
+        self._next_sweep = 0
+
+    def add(self, packets: Packets) -> None:
+        """Place the next packets of the capture."""
+        if not len(packets):
+            return
+        reckoning = self._clock.read(packets.time)
+        codes, keys = _interned(packets.key)
+        order = np.argsort(codes, kind="stable")
+        runs = self._cut(packets, order, codes[order], reckoning[order], keys)
+        self._keep(packets, order, runs)
+        if self.inspect is not None:
+            self.inspect(packets, order, runs)
+        self._sweep(int(reckoning[-1]))
+
+    def take(self, everything: bool = False) -> BiflowBatch | None:
+        """Finished flows once there are many; with `everything` all flows, finished or not; None for none."""
+        if everything:
+            self._finished.extend(self._open.values())
+            self._open.clear()
+        enough = len(self._finished) >= _BATCH_FLOWS or self._packets.is_full
+        if not self._finished or not (everything or enough):
+            return None
+        flows, self._finished = sorted(self._finished, key=lambda flow: flow.number), []
+        return self._packets.take(flows)
+
+    def _cut(
+        self, packets: Packets, order: np.ndarray, codes: np.ndarray, reckoning: np.ndarray, keys: list[bytes]
+    ) -> list[tuple[Biflow, int]]:
+        """Which flow each packet is in, for packets sorted by key: the flows, and where the packets of each begin."""
+        begins = np.flatnonzero(np.diff(codes, prepend=-1))
+        late = np.diff(reckoning, prepend=reckoning[0]) > self.idle_timeout
+        late[begins] = False
+        events = np.flatnonzero(late | (packets.flags[order] & (SYN | FIN | RST) > 0))
+        bounds = np.searchsorted(events, [*begins, len(order)]).tolist()
+        ends = [*begins[1:].tolist(), len(order)]
+        first_seen, last_seen = reckoning[begins].tolist(), reckoning[np.array(ends) - 1].tolist()
+        events, order = events.tolist(), order.tolist()
+        runs: list[tuple[Biflow, int]] = []
+        for group, (begin, key) in enumerate(zip(begins.tolist(), keys, strict=True)):
+            flow = self._open.get(key)
+            fresh = flow is None or first_seen[group] - flow.last > self.idle_timeout
+            if fresh:
+                flow = self._begin(packets, order[begin], key)
+            runs.append((flow, begin))
+            for place in events[bounds[group] : bounds[group + 1]]:
+                if fresh and place == begin:
+                    continue  # the flow began with it
+                following = self._after_event(packets, order[place], flow, bool(late[place]))
+                if following is not flow:
+                    flow = following
+                    runs.append((flow, place))
+            flow.last = last_seen[group]
+        return runs
+
+    def _begin(self, packets: Packets, row: int, key: bytes) -> Biflow:
+        """A new flow from the packet at `row`; the one before it between the same endpoints is finished."""
+        before = self._open.get(key)
+        if before is not None:
+            self._finished.append(before)
+        flow = Biflow(key, int(packets.number[row]), int(packets.time[row]), int(packets.side[row]))
+        if flow.protocol == TCP:
+            sequence, acknowledgement = int(packets.sequence[row]), int(packets.acknowledgement[row])
+            flow.begin_tcp(int(packets.side[row]), int(packets.flags[row]), sequence, acknowledgement)
+            self._learn_segment(packets, row, flow)
+        self._open[key] = flow
+        return flow
+
+    def _after_event(self, packets: Packets, row: int, flow: Biflow, late: bool) -> Biflow:
+        """The flow of the packet at `row`, which is late or has SYN, FIN or RST: `flow`, or a new one."""
+        flags, side = int(packets.flags[row]), int(packets.side[row])
+        if late:
+            return self._begin(packets, row, flow.key)
+        if flags & SYN and not flags & RST:
+            sequence = int(packets.sequence[row])
+            if not flow.admits_syn(side, flags, sequence, int(packets.acknowledgement[row])):
+                return self._begin(packets, row, flow.key)
+            flow.learn_syn(side, flags, sequence)
+            self._learn_segment(packets, row, flow)
+        if flags & (FIN | RST):
+            flow.closed = True
+        return flow
+
+    def _learn_segment(self, packets: Packets, row: int, flow: Biflow) -> None:
+        if self.split_offload and packets.flags[row] & SYN:
+            announced = announced_segment(packets, row)
+            flow.segment = min(flow.segment or announced, announced) if announced else flow.segment
+
+    def _keep(self, packets: Packets, order: np.ndarray, runs: list[tuple[Biflow, int]]) -> None:
+        """Count the packets of every run and store those that are within the flow's `max_packets`."""
+        flows = [flow for flow, _ in runs]
+        lengths = np.diff([*(begin for _, begin in runs), len(order)])
+        rows, payload = order, packets.length[order]
+        is_tcp = np.repeat([flow.protocol == TCP for flow in flows], lengths)
+        if self.split_offload:
+            announced = np.repeat([flow.segment or 0 for flow in flows], lengths)
+            size = np.where(is_tcp, segment_sizes(packets, rows, announced), MAX_PAYLOAD)
+            pieces, rows, payload = split_segments(rows, payload, size)
+            lengths = np.diff(np.concatenate([[0], np.cumsum(pieces)])[np.concatenate([[0], np.cumsum(lengths)])])
+            self._notice("offloaded TCP packets split into segments", pieces > 1)
+        else:
+            self._notice("TCP packets longer than 1460 bytes (offloaded), kept whole", is_tcp & (payload > 1460))
+        counted = np.array([flow.count for flow in flows])
+        if self.max_packets is None:
+            within = slice(None)
+        else:
+            within = np.repeat(counted, lengths) + ragged_positions(lengths) < self.max_packets
+        number = np.repeat([flow.number for flow in flows], lengths)
+        rows = rows[within]
+        self._packets.add(number[within], packets.time[rows], packets.side[rows], payload[within], packets.window[rows])
+        for flow, count in zip(flows, (counted + lengths).tolist(), strict=True):
+            flow.count = count
+
+    def _notice(self, what: str, where: np.ndarray) -> None:
+        if where.any():
+            self.noticed[what] += int(where.sum())
+
+    def _sweep(self, now: int) -> None:
+        """Finish the flows that have been idle for too long, from time to time."""
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + self.idle_timeout // 2
+        idle = [key for key, flow in self._open.items() if now - flow.last > self.idle_timeout]
+        self._finished.extend(self._open.pop(key) for key in idle)
+
+
+class _Clock:
+    """Time that never goes back: rule 2."""
+
+    def __init__(self, tolerance: int) -> None:
+        self.tolerance = tolerance
+        self.latest: int | None = None
+        self.shift = 0
+
+    def read(self, times: np.ndarray) -> np.ndarray:
+        """The reckoning at each of `times`: (n,) int64 ns, ascending."""
+        if self.latest is None:
+            self.latest = int(times[0])
+        shifted = times + self.shift
+        reckoning = np.maximum(np.maximum.accumulate(shifted), self.latest)
+        if (reckoning - shifted > self.tolerance).any():
+            reckoning = np.array([self._next(time) for time in times.tolist()])
+        self.latest = int(reckoning[-1])
+        return reckoning
+
+    def _next(self, time: int) -> int:
+        if time + self.shift < self.latest - self.tolerance:
+            self.shift = self.latest - time
+        self.latest = min(max(self.latest, time + self.shift), _END_OF_TIME)
+        return self.latest
+
+
+class _PacketStore:
+    """Packets in order of capture, to be given out flow by flow."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, ...]] = []
+        self._held = 0
+        self._limit = _BATCH_PACKETS
+
+    @property
+    def is_full(self) -> bool:
+        return self._held >= self._limit
+
+    def add(self, number: np.ndarray, *columns: np.ndarray) -> None:
+        """Store packets of the flows with these numbers."""
+        self._parts.append((number, *columns))
+        self._held += len(number)
+
+    def take(self, flows: list[Biflow]) -> BiflowBatch:
+        """Hand out the packets of `flows`, which are in order of their numbers."""
+        number, *columns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
+        wanted = np.array([flow.number for flow in flows])
+        slot = np.searchsorted(wanted, number)
+        chosen = wanted[np.minimum(slot, len(wanted) - 1)] == number
+        rows = np.flatnonzero(chosen)
+        rows = rows[np.argsort(slot[rows], kind="stable")]
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(slot[rows], minlength=len(flows)))])
+        rest = tuple(column[~chosen] for column in (number, *columns))
+        self._parts, self._held = [rest], len(rest[0])
+        self._limit = max(_BATCH_PACKETS, 2 * self._held)
+        return BiflowBatch(flows, offsets, *(column[rows] for column in columns))
+
+
+def _interned(keys: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
+    """Number the distinct rows of `keys` by first appearance: the number of each row, and the rows as bytes."""
+    width = keys.shape[1] * keys.itemsize
+    rows = pa.Array.from_buffers(pa.binary(width), len(keys), [None, pa.py_buffer(keys)])
+    encoded = rows.dictionary_encode()
+    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()

@@ -1,0 +1,180 @@
+"""From the first byte of a frame to its IP header: link types, VLAN tags, MPLS labels, PPPoE, LLC.
+
+Works on many packets at once; `Layers` holds those that have come equally far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at
+
+__all__ = ["BRIDGED", "CUT_OFF", "IPV4", "IPV6", "TOO_DEEP", "Layers", "first_layers", "joined", "peel_to_ip"]
+
+# What a header is called by the one before it: ethertypes, and two names of our own below 0.
+IPV4, IPV6, BRIDGED = 0x0800, 0x86DD, 0x6558
+_VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
+_MPLS, _PPPOE = (0x8847, 0x8848), 0x8864
+_ANY_IP, _OTHER = -1, -2
+_LLC_BELOW = 0x0600  # smaller "ethertypes" are lengths, and an LLC header follows
+_PPP_PROTOCOLS = {0x0021: IPV4, 0x0057: IPV6}
+_MAX_NESTING = 16
+
+_ETHERNET, _NULL, _LOOP, _COOKED, _COOKED_2 = 1, 0, 108, 113, 276
+_RAW = (12, 14, 101, 228, 229)
+
+CUT_OFF = "cut off inside a header"
+TOO_DEEP = "headers nested too deep"
+
+
+@dataclass(frozen=True)
+class Layers:
+    """m packets of a block, each at the start of one of its headers.
+
+    Attributes:
+        rows: (m,) places of the packets in their block. at: (m,) byte where the header begins. kind: (m,) what it is.
+        kept: (m,) byte behind the last one captured. end: (m,) byte behind the last one that was on the wire.
+    """
+
+    rows: np.ndarray
+    at: np.ndarray
+    kind: np.ndarray
+    kept: np.ndarray
+    end: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Layers:
+        return Layers(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def holding(self, size: int, skipped: Counter) -> Layers:
+        """Those of which `size` bytes were captured; the others are counted as cut off."""
+        whole = self.at + size <= self.kept
+        if whole.all():
+            return self
+        skipped[CUT_OFF] += int((~whole).sum())
+        return self.take(whole)
+
+    def moved(self, step: int | np.ndarray, kind: np.ndarray) -> Layers:
+        """At the next header, `step` bytes on, which is a `kind`."""
+        return Layers(self.rows, self.at + step, kind, self.kept, self.end)
+
+
+def first_layers(block: PacketBlock, skipped: Counter) -> Layers:
+    """The packets of `block` at their first header behind the link's own, by link type."""
+    kept, end = block.start + block.captured, block.start + np.maximum(block.wire, block.captured)
+    everything = Layers(np.arange(len(block)), block.start, np.full(len(block), _OTHER), kept, end)
+    parts = []
+    for link in np.unique(block.link):
+        frames = everything.take(block.link == link)
+        if link == _ETHERNET:
+            frames = frames.moved(0, np.full(len(frames.rows), BRIDGED))
+        elif link in _RAW:
+            frames = frames.moved(0, np.full(len(frames.rows), _ANY_IP))
+        elif link in (_NULL, _LOOP):  # an address family in somebody's byte order; the IP version says the same
+            frames = frames.moved(4, np.full(len(frames.rows), _ANY_IP))
+        elif link == _COOKED:
+            frames = frames.holding(16, skipped)
+            frames = frames.moved(16, numbers_at(block.data, frames.at + 14, ">u2"))
+        elif link == _COOKED_2:
+            frames = frames.holding(20, skipped)
+            frames = frames.moved(20, numbers_at(block.data, frames.at, ">u2"))
+        else:
+            reason = f"link type {link} not understood" if link >= 0 else "an interface that was never described"
+            skipped[reason] += len(frames.rows)
+            continue
+        parts.append(frames)
+    return joined(parts)
+
+
+def peel_to_ip(data: np.ndarray, frames: Layers, skipped: Counter) -> tuple[Layers, Layers]:
+    """Peel tags and labels off `frames`: those that arrive at IPv4, and those that arrive at IPv6."""
+    parts = []
+    for _ in range(_MAX_NESTING):
+        kind = frames.kind
+        arrived = (kind == IPV4) | (kind == IPV6)
+        parts.append(frames.take(arrived))
+        under_way = (
+            (kind == BRIDGED)
+            | (kind == _ANY_IP)
+            | (kind == _PPPOE)
+            | np.isin(kind, _VLAN_TAGS + _MPLS)
+            | ((kind >= 0) & (kind < _LLC_BELOW))
+        )
+        other = int((~arrived & ~under_way).sum())
+        if other:
+            skipped["not IP"] += other
+        frames = frames.take(under_way)
+        if not len(frames.rows):
+            break
+        frames = _peel_one(data, frames, skipped)
+    else:
+        skipped[TOO_DEEP] += len(frames.rows)
+    found = joined(parts)
+    return found.take(found.kind == IPV4), found.take(found.kind == IPV6)
+
+
+def _peel_one(data: np.ndarray, frames: Layers, skipped: Counter) -> Layers:
+    """Every frame one header further."""
+    parts = []
+    for chosen, size, peel in (
+        (frames.kind == BRIDGED, 14, _peel_ethernet),
+        (frames.kind == _ANY_IP, 1, _peel_version),
+        (np.isin(frames.kind, _VLAN_TAGS), 4, _peel_vlan),
+        (np.isin(frames.kind, _MPLS), 5, _peel_mpls),
+        (frames.kind == _PPPOE, 8, _peel_pppoe),
+        ((frames.kind >= 0) & (frames.kind < _LLC_BELOW), 8, _peel_llc),
+    ):
+        if chosen.any():
+            part = frames if chosen.all() else frames.take(chosen)
+            parts.append(peel(data, part.holding(size, skipped)))
+    return joined(parts)
+
+
+def _peel_ethernet(data: np.ndarray, frames: Layers) -> Layers:
+    return frames.moved(14, numbers_at(data, frames.at + 12, ">u2"))
+
+
+def _peel_version(data: np.ndarray, frames: Layers) -> Layers:
+    return frames.moved(0, _ip_kind(data[frames.at] >> 4))
+
+
+def _peel_vlan(data: np.ndarray, frames: Layers) -> Layers:
+    return frames.moved(4, numbers_at(data, frames.at + 2, ">u2"))
+
+
+def _peel_mpls(data: np.ndarray, frames: Layers) -> Layers:
+    """One label; what follows the last is told from its first bits (RFC 4928: 0 begins a pseudowire control word)."""
+    bottom, nibble = (data[frames.at + 2] & 1) == 1, data[frames.at + 4] >> 4
+    pseudowire = bottom & (nibble == 0)
+    kind = np.where(bottom, np.where(pseudowire, BRIDGED, _ip_kind(nibble)), frames.kind)
+    return frames.moved(np.where(pseudowire, 8, 4), kind)
+
+
+def _peel_pppoe(data: np.ndarray, frames: Layers) -> Layers:
+    protocol, kind = numbers_at(data, frames.at + 6, ">u2"), np.full(len(frames.rows), _OTHER)
+    for number, name in _PPP_PROTOCOLS.items():
+        kind[protocol == number] = name
+    return frames.moved(8, kind)
+
+
+def _peel_llc(data: np.ndarray, frames: Layers) -> Layers:
+    """LLC with a SNAP header that holds an ethertype (RFC 1042); any other LLC is not IP."""
+    snap = numbers_at(data, frames.at, ">u4") == 0xAAAA0300
+    snap &= numbers_at(data, frames.at + 4, ">u2") == 0
+    ethertype = numbers_at(data, frames.at + 6, ">u2")
+    return frames.moved(8, np.where(snap & (ethertype >= _LLC_BELOW), ethertype, _OTHER))
+
+
+def _ip_kind(version: np.ndarray) -> np.ndarray:
+    return np.where(version == 4, IPV4, np.where(version == 6, IPV6, _OTHER))
+
+
+def joined(parts: list[Layers]) -> Layers:
+    """All of `parts`, one after another."""
+    if not parts:
+        return Layers(*(np.empty(0, np.int64) for _ in fields(Layers)))
+    if len(parts) == 1:
+        return parts[0]
+    return Layers(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Layers)))

@@ -1,0 +1,129 @@
+"""IPv4 and IPv6 headers of many packets at once: addresses, fragments, extension headers, and what GRE carries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from hf_ntg.flows.capture_in.capture_file import numbers_at
+from hf_ntg.flows.capture_in.link_layer import CUT_OFF, Layers
+
+__all__ = ["Datagrams", "inside_gre", "read_ipv4", "read_ipv6"]
+
+_IPV6_OPTIONS, _AUTHENTICATION, _FRAGMENT = (0, 43, 60, 135, 139, 140), 51, 44
+_DAMAGED = "damaged IP header"
+
+
+@dataclass
+class Datagrams:
+    """m IP packets at the header behind the IP header; `kind` of `layers` is the protocol number."""
+
+    layers: Layers
+    source: np.ndarray  # (m, 2) uint64
+    destination: np.ndarray  # (m, 2) uint64
+    version: np.ndarray  # (m,)
+    fragment: np.ndarray  # (m,) bool, part of a longer packet
+    offset: np.ndarray  # (m,) of the fragment in it
+    identification: np.ndarray  # (m,)
+
+    def take(self, chosen: np.ndarray) -> Datagrams:
+        return Datagrams(self.layers.take(chosen), *(getattr(self, field.name)[chosen] for field in fields(self)[1:]))
+
+    def holding(self, size: int, skipped: Counter) -> Datagrams:
+        """Those of which `size` more bytes were captured; the others are counted as cut off."""
+        whole = self.layers.at + size <= self.layers.kept
+        if whole.all():
+            return self
+        skipped[CUT_OFF] += int((~whole).sum())
+        return self.take(whole)
+
+
+def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
+    layers = layers.holding(20, skipped)
+    at = layers.at
+    header = (data[at] & 15).astype(np.int64) * 4
+    total = numbers_at(data, at + 2, ">u2")
+    end = np.where(total > 0, at + total, layers.end)
+    sound = (data[at] >> 4 == 4) & (header >= 20) & (at + header <= end)
+    if not sound.all():
+        skipped[_DAMAGED] += int((~sound).sum())
+        layers, header, end = layers.take(sound), header[sound], end[sound]
+        at = layers.at
+    fragmentation = numbers_at(data, at + 6, ">u2")
+    addresses = np.zeros((2, len(at), 2), np.uint64)
+    addresses[0, :, 1], addresses[1, :, 1] = numbers_at(data, at + 12, ">u4"), numbers_at(data, at + 16, ">u4")
+    return Datagrams(
+        layers=Layers(layers.rows, at + header, data[at + 9].astype(np.int64), layers.kept, end),
+        source=addresses[0],
+        destination=addresses[1],
+        version=np.full(len(at), 4),
+        fragment=(fragmentation & 0x3FFF) > 0,  # more to come, or not the first
+        offset=fragmentation & 0x1FFF,
+        identification=numbers_at(data, at + 4, ">u2"),
+    )
+
+
+def read_ipv6(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
+    layers = layers.holding(40, skipped)
+    at = layers.at
+    size = numbers_at(data, at + 4, ">u2")
+    end = np.where(size > 0, at + 40 + size, layers.end)
+    sound = data[at] >> 4 == 6
+    if not sound.all():
+        skipped[_DAMAGED] += int((~sound).sum())
+        layers, end = layers.take(sound), end[sound]
+        at = layers.at
+    words = [numbers_at(data, at + place, ">u8").astype(np.uint64) for place in (8, 16, 24, 32)]
+    datagrams = Datagrams(
+        layers=Layers(layers.rows, at + 40, data[at + 6].astype(np.int64), layers.kept, end),
+        source=np.stack(words[:2], axis=1),
+        destination=np.stack(words[2:], axis=1),
+        version=np.full(len(at), 6),
+        fragment=np.zeros(len(at), bool),
+        offset=np.zeros(len(at), np.int64),
+        identification=np.zeros(len(at), np.int64),
+    )
+    return _pass_extensions(data, datagrams, skipped)
+
+
+def _pass_extensions(data: np.ndarray, datagrams: Datagrams, skipped: Counter) -> Datagrams:
+    """Move past IPv6 extension headers (RFC 8200, section 4), noting fragments, up to the transport header."""
+    while True:
+        kind = datagrams.layers.kind
+        extended = np.isin(kind, (*_IPV6_OPTIONS, _AUTHENTICATION, _FRAGMENT)) & (datagrams.offset == 0)
+        if not extended.any():
+            return datagrams
+        layers = datagrams.layers
+        short = extended & ((layers.at + 8 > layers.kept) | (layers.at + 8 > layers.end))
+        if short.any():
+            skipped[CUT_OFF] += int(short.sum())
+            datagrams, extended = datagrams.take(~short), extended[~short]
+            layers = datagrams.layers
+        at = layers.at[extended]
+        kind, units = layers.kind[extended], data[at + 1].astype(np.int64)
+        is_fragment = kind == _FRAGMENT
+        step = np.where(is_fragment, 8, np.where(kind == _AUTHENTICATION, (units + 2) * 4, (units + 1) * 8))
+        where = np.flatnonzero(extended)[is_fragment]
+        fragmentation = numbers_at(data, at[is_fragment] + 2, ">u2")
+        datagrams.fragment[where] |= (fragmentation & 0xFFF9) > 0
+        datagrams.offset[where] = fragmentation >> 3
+        datagrams.identification[where] = numbers_at(data, at[is_fragment] + 4, ">u4")
+        moved_at, moved_kind = layers.at.copy(), layers.kind.copy()
+        moved_at[extended] += step
+        moved_kind[extended] = data[at]
+        datagrams.layers = Layers(layers.rows, moved_at, moved_kind, layers.kept, layers.end)
+
+
+def inside_gre(data: np.ndarray, layers: Layers, skipped: Counter) -> Layers:
+    """What GRE version 0 carries (RFC 2784, 2890), behind its optional checksum, key and sequence number."""
+    layers = layers.holding(4, skipped)
+    flags = numbers_at(data, layers.at, ">u2")
+    plain = (flags & 0x4007) == 0  # no source routing, version 0
+    if not plain.all():
+        skipped["GRE of an unknown version"] += int((~plain).sum())
+        layers, flags = layers.take(plain), flags[plain]
+    options = (flags & 0x8000 > 0).astype(np.int64) + (flags & 0x2000 > 0) + (flags & 0x1000 > 0)
+    kind = numbers_at(data, layers.at + 2, ">u2")
+    return layers.moved(4 + 4 * options, kind)

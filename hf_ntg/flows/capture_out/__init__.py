@@ -1,0 +1,1 @@
+"""Biflows to captures: what each packet does in a conversation, and its bytes."""

@@ -1,0 +1,213 @@
+"""From a flow's packet lists to the packets of a conversation: what is added, cut up, numbered and timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.flows.capture_out.tcp_roles import ACK, FIN, PSH, SYN, Closing, Opening, TcpRoles
+from hf_ntg.flows.schema import TCP
+
+__all__ = ["ADDED_GAP", "DEFAULT_GAP", "DEFAULT_WINDOW", "NANOSECONDS", "PACKET", "Conversations", "converse"]
+
+NANOSECONDS = 1_000_000_000
+ADDED_GAP = 10_000_000
+"""Nanoseconds between an added packet and its neighbours."""
+DEFAULT_GAP = 1_000_000
+"""Nanoseconds between the packets of a flow without inter-arrival times."""
+DEFAULT_WINDOW = 64_240
+"""Raw TCP window of an added packet, and of every packet of a flow without windows."""
+_TLS_HEADER = 5
+_LARGEST_TLS_RECORD = 2**14 + 256  # RFC 8446, section 5.2
+
+PACKET = np.dtype(
+    [
+        ("time", "i8"),  # nanoseconds: since the flow's first packet here, since the epoch once it is placed
+        ("flow", "i8"),
+        ("sequence", "u4"),
+        ("acknowledgement", "u4"),
+        ("length", "i4"),  # payload, bytes
+        ("tls_record", "i4"),  # length of the TLS record that this payload begins in, -1 for none
+        ("source", "u1", 16),  # IPv4 addresses lie in the first four bytes
+        ("destination", "u1", 16),
+        ("source_port", "u2"),
+        ("destination_port", "u2"),
+        ("window", "u2"),
+        ("protocol", "u1"),
+        ("flags", "u1"),
+        ("tls_skip", "u1"),  # bytes of that record's header that came before
+        ("upstream", "?"),
+        ("added", "?"),
+    ]
+)
+"""One packet of a conversation: all that its headers are made from."""
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """N conversations of T packets in all, flow by flow.
+
+    Attributes:
+        packets: (T,) of :data:`PACKET`; addresses and ports are still to be filled in.
+        offsets: (N + 1,) int64; conversation i owns packets ``offsets[i]:offsets[i + 1]``.
+        added_before, added_after: (N,) packets added at the two ends.
+        roles: what the flow's own packets were taken for.
+        segmented: payloads that were cut up.
+    """
+
+    packets: np.ndarray
+    offsets: np.ndarray
+    added_before: np.ndarray
+    added_after: np.ndarray
+    roles: TcpRoles
+    segmented: int
+
+
+def converse(
+    flows: FlowArrays,
+    protocol: np.ndarray,
+    tls: np.ndarray,
+    limit: np.ndarray,
+    rng: np.random.Generator,
+    complete: bool = True,
+    tick: int = 1,
+) -> Conversations:
+    """Turn flows into conversations by the rules of :mod:`hf_ntg.flows.capture_out.tcp_roles`.
+
+    With `complete`, a TCP flow without an opening of its own gets a handshake of three packets before it, and one
+    without a closing gets FIN, FIN, ACK after it, begun by the side that sent last; an attempt that nobody answered,
+    or that was refused, gets neither. Without it, nothing is added.
+
+    Sequence numbers start at random and count payload, SYN and FIN; every packet acknowledges all that the other side
+    has sent before it.
+
+    Args:
+        flows: N flows.
+        protocol: (N,) 6 or 17.
+        tls: (N,) bool: the payload is to be cut into TLS records.
+        limit: (N,) largest payload of one packet; what is longer becomes several packets at the same time, with PSH
+            and FIN on the last of them.
+        tick: nanoseconds that every gap between packets is rounded to.
+    """
+    is_tcp = protocol == TCP
+    roles = TcpRoles.of(flows, is_tcp)
+    wants = is_tcp & (roles.opening <= Opening.HANDSHAKE) & complete
+    head, tail = wants & (roles.opening == Opening.NONE), wants & (roles.closing == Closing.OPEN)
+    row = flows.flow_index
+    pieces = np.maximum(-(-flows.payload_length // limit[row]), 1)
+    own = np.add.reduceat(pieces, flows.offsets[:-1])
+    offsets = np.concatenate([[0], np.cumsum(own + 3 * head + 3 * tail)])
+
+    packets = np.zeros(offsets[-1], dtype=PACKET)
+    numbers = np.zeros(len(packets), dtype=np.int64)  # sequence numbers used by SYN and FIN
+    packets["flow"] = np.repeat(np.arange(len(flows)), np.diff(offsets))
+    packets["protocol"] = protocol[packets["flow"]]
+    _fill_own(packets, numbers, flows, roles, pieces, limit, offsets[:-1] + 3 * head, tick)
+    before, after = offsets[:-1][head], offsets[1:][tail] - 3
+    gaps = ADDED_GAP * np.arange(3)
+    _fill_added(packets, numbers, before, np.ones(len(before)), SYN, gaps)
+    packets["time"] += np.where(packets["added"], 0, 3 * ADDED_GAP * head[packets["flow"]])
+    closer = flows.direction[flows.offsets[1:] - 1][tail]
+    _fill_added(packets, numbers, after, closer, FIN, packets["time"][after - 1][:, None] + ADDED_GAP + gaps)
+    _number(packets, numbers, offsets, roles, rng)
+    _set_tls_records(packets, tls & is_tcp)
+    return Conversations(packets, offsets, 3 * head, 3 * tail, roles, int((pieces > 1).sum()))
+
+
+def _fill_own(
+    packets: np.ndarray,
+    numbers: np.ndarray,
+    flows: FlowArrays,
+    roles: TcpRoles,
+    pieces: np.ndarray,
+    limit: np.ndarray,
+    first: np.ndarray,
+    tick: int,
+) -> None:
+    """The flow's own packets, from place `first` of each flow on, `pieces` packets for each of them."""
+    source = np.repeat(np.arange(len(pieces)), pieces)  # (Q,) the flow's packet that a piece is of
+    row, is_tcp = flows.flow_index[source], roles.flags[source] > 0
+    begin = np.cumsum(pieces) - pieces
+    place = first[row] + np.arange(len(source)) - begin[flows.offsets[:-1]][row]
+    rank = ragged_positions(pieces)
+    is_last = rank == pieces[source] - 1
+    length = np.where(is_last, flows.payload_length[source] - rank * limit[row], limit[row])
+    packets["length"][place] = length
+    packets["upstream"][place] = flows.direction[source] > 0
+    packets["time"][place] = _times(flows, tick)[source]
+    window = DEFAULT_WINDOW if flows.tcp_window is None else flows.tcp_window[source]
+    packets["window"][place] = np.where(is_tcp, window, 0)
+    flags = np.where(is_last, roles.flags[source], roles.flags[source] & ~np.uint8(FIN))
+    packets["flags"][place] = flags | np.where(is_tcp & is_last & (length > 0), PSH, 0).astype(np.uint8)
+    numbers[place] = np.where(is_last, roles.numbers[source], 0)
+
+
+def _times(flows: FlowArrays, tick: int) -> np.ndarray:
+    """(P,) nanoseconds since the flow's first packet, every gap rounded to `tick`."""
+    if flows.inter_arrival_time is None:
+        return flows.position * DEFAULT_GAP
+    gaps = np.rint(flows.inter_arrival_time.astype(np.float64) * (NANOSECONDS / tick)).astype(np.int64) * tick
+    total = np.cumsum(gaps)
+    return total - total[flows.offsets[:-1]][flows.flow_index]
+
+
+def _fill_added(
+    packets: np.ndarray, numbers: np.ndarray, place: np.ndarray, side: np.ndarray, flag: int, times: np.ndarray
+) -> None:
+    """Three packets from each of `place` on: `flag` from `side`, `flag` back, ACK; at `times`."""
+    places = place[:, None] + np.arange(3)  # (flows, 3)
+    packets["added"][places] = True
+    packets["upstream"][places] = (side > 0)[:, None] == np.array([True, False, True])
+    packets["flags"][places] = [SYN if flag == SYN else FIN | ACK, flag | ACK, ACK]
+    packets["window"][places] = DEFAULT_WINDOW
+    packets["time"][places] = times
+    numbers[places] = [1, 1, 0]
+
+
+def _number(
+    packets: np.ndarray, numbers: np.ndarray, offsets: np.ndarray, roles: TcpRoles, rng: np.random.Generator
+) -> None:
+    """Sequence and acknowledgement numbers (RFC 9293, section 3.4); zero for UDP."""
+    row, first = packets["flow"], offsets[:-1]
+    initial = rng.integers(0, 2**32, size=(2, len(first)))
+    initial[1, roles.opening == Opening.REFUSED] = 0  # RFC 9293, 3.10.7.1: a reset of a SYN has sequence number 0
+    used = np.where(packets["protocol"] == TCP, packets["length"] + numbers, 0)
+    sent = []
+    for start, from_side in zip(initial, (packets["upstream"], ~packets["upstream"]), strict=True):
+        own = np.where(from_side, used, 0)
+        before = np.cumsum(own) - own
+        sent.append((start - before[first])[row] + before)
+    is_tcp, acknowledges = packets["protocol"] == TCP, (packets["flags"] & ACK) > 0
+    up = packets["upstream"]
+    packets["sequence"] = np.where(is_tcp, np.where(up, *sent), 0) % 2**32
+    packets["acknowledgement"] = np.where(acknowledges, np.where(up, *sent[::-1]), 0) % 2**32
+
+
+def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:
+    """Cut what each side sends into TLS records, if it is enough for one.
+
+    Every payload with room for a header and a byte begins a record, which takes in the shorter payloads that the same
+    side sends next. Where a side begins with shorter ones, the first record begins there, header and all.
+    """
+    packets["tls_record"] = -1
+    chosen = np.flatnonzero(tls[packets["flow"]] & (packets["length"] > 0))
+    side = 2 * packets["flow"][chosen] + packets["upstream"][chosen]
+    order = np.argsort(side, kind="stable")
+    chosen, is_first = chosen[order], np.diff(side[order], prepend=-1) != 0
+    size = packets["length"][chosen]
+    sent = np.cumsum(size) - size
+    has_room = size > _TLS_HEADER
+    records_open = np.cumsum(has_room) - has_room
+    in_first_header = (_since(is_first, sent) <= _TLS_HEADER) & (_since(is_first, records_open) == 0)
+    begins = is_first | (has_room & ~in_first_header)
+    record = np.cumsum(begins) - 1
+    length = np.bincount(record, weights=size).astype(np.int64)[record] - _TLS_HEADER
+    packets["tls_record"][chosen] = np.where(length > 0, np.minimum(length, _LARGEST_TLS_RECORD), -1)
+    packets["tls_skip"][chosen] = np.minimum(_since(begins, sent), _TLS_HEADER)
+
+
+def _since(mark: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """How much the growing `total` has grown since the last `mark`."""
+    return total - np.maximum.accumulate(np.where(mark, total, 0))

@@ -1,0 +1,1 @@
+"""What class a flow is of: rules by file and table, server names, nDPI."""

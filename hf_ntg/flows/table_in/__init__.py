@@ -1,0 +1,1 @@
+"""Other people's flow tables: MIRAGE, CESNET, and tables with columns of other names."""

@@ -1,0 +1,134 @@
+"""Other people's parsers on captures of ours: tshark (Debian: tshark) and nfstream (Python index)."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset
+from written_flows import IPV6, truth
+
+from hf_ntg.flows import FlowArrays, load_flows, write_pcap
+from hf_ntg.flows.capture_in.pcap import read_pcap
+
+pytestmark = pytest.mark.interop
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+REAL = ("iot_sentinel", "tls_sni_services")
+DICTATED = {
+    "TCP Zero Window segment",  # the flow has a window of 0
+    "TCP window specified by the receiver is now completely full",  # a payload fills the flow's window to the byte
+    "Connection reset (RST)",  # the flow ends in two empty packets of one side, or is +0 -0 alone
+}
+"""Expert items above "note" that come from the flows themselves."""
+CHECKSUMS = [f"-o{protocol}.check_checksum:TRUE" for protocol in ("ip", "tcp", "udp")]
+PORTS = {6: {0: 1, 80: 1, 443: 1, 8080: 1, 8443: 1, 1883: 2}, 17: {53: 12, 67: 241, 123: 48, 5683: 6, 443: 1, 5353: 12}}
+"""Ports of services, with the bytes that their shortest message has: a flow with less makes any parser complain."""
+
+
+def made_flows(count: int = 1_500, seed: int = 0) -> Dataset:
+    """Random flows of all kinds, on the ports that parsers look at."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(count):
+        size = int(rng.integers(1, 20))
+        is_tcp = bool(rng.random() < 0.7)
+        port, shortest = list(PORTS[6 if is_tcp else 17].items())[rng.integers(6)]
+        length = np.where(rng.random(size) < (0.5 if is_tcp else 0), 0, rng.integers(shortest, 1_440, size))
+        direction = np.where(rng.random(size) < 0.5, 1, -1)
+        direction[0] = 1
+        if is_tcp and size > 3 and rng.random() < 0.6:
+            length[:3], direction[:3] = 0, [1, -1, 1]
+        rows.append(
+            {
+                "flow_id": str(number),
+                "label": ["web", "video", None][number % 3],
+                "protocol": 6 if is_tcp else 17,
+                "destination_port": port,
+                "payload_length": length.tolist(),
+                "direction": direction.tolist(),
+                "inter_arrival_time": [0.0, *rng.exponential(0.2, size - 1).tolist()],
+                "tcp_window": (rng.integers(1, 65_536, size) * is_tcp).tolist(),
+            }
+        )
+    return Dataset.from_list(rows)
+
+
+@pytest.fixture(scope="module", params=["made", "loopback", *REAL])
+def flows(request) -> Dataset:
+    if request.param == "made":
+        return made_flows()
+    if request.param == "loopback":
+        return load_flows("loopback")
+    path = SHARED / f"{request.param}.parquet"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here")
+    return load_flows(path)
+
+
+def tshark(capture: Path, *arguments: str) -> list[str]:
+    if shutil.which("tshark") is None:
+        pytest.skip("tshark is not installed (Debian: apt-get install tshark)")
+    command = ["tshark", "-n", "-r", str(capture), *CHECKSUMS, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout.splitlines()
+
+
+@pytest.mark.parametrize("networks", [{}, IPV6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize(("suffix", "complete"), [(".pcap", True), (".pcapng", False)])
+def test_tshark_finds_nothing_wrong(flows, tmp_path, networks, suffix, complete):
+    """Malformed packets and bad checksums are among the expert items, as errors."""
+    path = tmp_path / f"x{suffix}"
+    report = write_pcap(flows, path, complete=complete, **networks)
+    items = [re.match(r" +\d+ +(\w+) +(\S+)  (.+)", line) for line in tshark(path, "-q", "-z", "expert,warn")]
+    found = {item[3].strip() for item in items if item}
+    assert found <= DICTATED
+    assert found
+    good = tshark(
+        path, "-Y", "tcp.checksum.status == Good || udp.checksum.status == Good", "-T", "fields", "-e", "ip.id"
+    )
+    assert len(good) == report.packets
+
+
+def test_tshark_sees_the_mark(tmp_path):
+    path = tmp_path / "x.pcapng"
+    write_pcap(made_flows(20), path)
+    assert set(tshark(path, "-T", "fields", "-e", "ip.id")) == {"0x4e54", "0x4e55"}
+    if shutil.which("capinfos"):
+        output = subprocess.run(["capinfos", "-k", str(path)], check=True, capture_output=True, text=True).stdout
+        assert "Synthetic traffic" in output
+
+
+@pytest.mark.parametrize("networks", [{}, IPV6], ids=["IPv4", "IPv6"])
+def test_nfstream_finds_the_flows_that_were_written(flows, tmp_path, networks):
+    nfstream = pytest.importorskip("nfstream", reason="nfstream is not installed (pip install nfstream)")
+    path, shown = tmp_path / "x.pcap", 40
+    write_pcap(flows, path, seed=1, **networks)
+    lines = truth(tmp_path / "x.flows.csv")
+    ours = FlowArrays.from_dataset(read_pcap(path, idle_timeout=1e6))
+    # accounting_mode 3 counts transport payload; the time-outs keep long flows whole, as the reader above does; looking
+    # for tunnels, nfstream 6.6 finds some in plain datagrams over IPv6
+    streamer = nfstream.NFStreamer(
+        str(path),
+        n_meters=1,
+        n_dissections=0,
+        decode_tunnels=False,
+        splt_analysis=shown,
+        accounting_mode=3,
+        idle_timeout=10**6,
+        active_timeout=10**6,
+    )
+    theirs = {(flow.src_ip, flow.src_port, flow.dst_ip, flow.dst_port, flow.protocol): flow for flow in streamer}
+    assert len(theirs) == len(lines) == len(ours)
+    for row, line in enumerate(lines):
+        ends = [line["source"], int(line["source_port"])]
+        ends += [line["destination"], int(line["destination_port"])]
+        flow = theirs[*ends, int(line["protocol"])]
+        held = slice(*ours.offsets[row : row + 2])
+        assert flow.bidirectional_packets == int(line["packets"])
+        size = min(int(line["packets"]), shown)
+        assert flow.splt_ps[:size] == ours.payload_length[held].tolist()[:size]
+        assert flow.splt_direction[:size] == (ours.direction[held] < 0).astype(int).tolist()[:size]
+        gaps = ours.inter_arrival_time[held][:size].astype(float) * 1_000
+        assert np.abs(gaps - flow.splt_piat_ms[:size]).max() <= 1.001  # nfstream cuts times to milliseconds first

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import made_captures as make
+import pytest
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.capture_in.pcap import CaptureReader
+from hf_ntg.flows.labelling.labels import LabelRules
+
+
+@pytest.fixture
+def batch(tmp_path):
+    """Three flows: ports 40000 and 40001 to 443 over TCP, and UDP to 53."""
+    packets = make.conversation([10]) + make.conversation([10], start=1, ports=(40001, 443))
+    packets.append((3, make.ipv4(make.CLIENT, make.SERVER, 17, make.udp(5000, 53, b"x"))))
+    path = tmp_path / "folder" / "mail-01.pcap"
+    path.parent.mkdir()
+    path.write_bytes(make.pcap(packets, link=make.RAW_IP))
+    (found,) = CaptureReader(path, read_sni=True)
+    return found, path
+
+
+def labels(batch, **rules):
+    found, path = batch
+    return LabelRules(**rules).of_flows(found, path, None).tolist()
+
+
+def test_no_rule_no_label(batch):
+    assert not LabelRules().given
+    assert labels(batch) == [None] * 3
+
+
+def test_one_label_the_folder_or_the_name(batch):
+    assert labels(batch, constant="x") == ["x"] * 3
+    assert labels(batch, folder=True) == ["folder"] * 3
+    assert labels(batch, pattern=r"/([a-z]+)-\d+\.pcap$") == ["mail"] * 3
+    assert labels(batch, pattern=r"(\d+)-(?P<label>none)", constant="x") == ["x"] * 3
+
+
+def test_a_table_of_5_tuples_in_either_direction_and_of_captures(batch, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "capture,source,source_port,destination,destination_port,protocol,label\n"
+        f",{make.SERVER},443,{make.CLIENT},40001,tcp,web\n"
+        f"other,{make.CLIENT},5000,{make.SERVER},53,17,wrong\n"
+        "mail-01.pcap,,,,,,mail\n"
+    )
+    assert labels(batch, table=table) == ["mail", "web", "mail"]
+
+
+def test_server_name_suffixes_the_longest_holds(batch, tmp_path):
+    rules = tmp_path / "sni.csv"
+    rules.write_text("suffix,label\nexample.com,site\n*.mail.example.com,mail\n")
+    found, _ = batch
+    found.sni[:] = ["imap.mail.example.com", "notexample.com", "example.com"]
+    assert labels(batch, sni=rules, constant="other") == ["mail", "other", "site"]
+
+
+def test_what_the_source_says_is_not_overwritten_by_a_constant(batch):
+    found, _ = batch
+    found.flows.label[0] = "own"
+    assert labels(batch, constant="x") == ["own", "x", "x"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        ({"pattern": "("}, "not a regular expression"),
+        ({"pattern": "abc"}, "brackets"),
+        ({"table": Path("none.csv")}, "cannot be opened"),
+        ({"sni": Path(__file__)}, "no column"),
+    ],
+)
+def test_rules_that_cannot_be_read(rules, problem):
+    with pytest.raises(InputError, match=problem):
+        LabelRules(**rules).check()
+
+
+@pytest.mark.parametrize("line", ["1.2.3.4,x,5.6.7.8,1,6,a", ",,,,,a"])
+def test_lines_that_say_nothing(tmp_path, line):
+    table = tmp_path / "table.csv"
+    table.write_text(f"source,source_port,destination,destination_port,protocol,label\n{line}\n")
+    with pytest.raises(InputError, match="line 2"):
+        LabelRules(table=table).check()
