@@ -55,9 +55,10 @@ def run_quickstart(
     step("judging them beside real flows and baselines")
     result = evaluate_flows(**parts, synthetic=synthetic, max_packets=config.max_packets, seed=seed)
     paths = write_report(result, output)
+    say(headline(result))
     step("done")
     return [
-        f"{output / 'model'}: a GPT-2 of flows; {output / 'synthetic.parquet'}: {len(synthetic):,} new flows",
-        headline(result),
-        f"{paths['html']}: the report",
+        f"{output / 'model'}: a GPT-2 of flows, trained on {len(parts['train']):,} flows",
+        f"{output / 'synthetic.parquet'}: {len(synthetic):,} new flows",
+        f"{paths['html']}: the report that judges them",
     ]
