@@ -67,6 +67,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         time_range: tuple[float, float] | None = None,
         windows: bool = False,
         symbols: list[int] = (),
+        word_counts: list[list[tuple[int, int]]] = (),
         class_lengths: list[list[int]] = (),
         headers: list[tuple[int, int]] = (),
         header_counts: list[list[int]] = (),
@@ -79,6 +80,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             max_payload: largest payload length that is decoded, bytes.
             time_range: logarithms of the smallest and largest positive inter-arrival time, seconds; None: no times.
             symbols: packet symbols (``2 * length + downstream``) with a code word, most frequent first.
+            word_counts: for each class, (code word, packets of the training flows that have it).
             class_lengths: payload lengths that each class was seen with, ascending.
             headers: (protocol, destination port) pairs. header_counts: training flows of each class with each.
         """
@@ -87,6 +89,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         self.max_packets, self.max_payload, self.packet_form = max_packets, max_payload, packet_form
         self.time_range, self.windows = None if time_range is None else list(time_range), windows
         self.symbols, self.class_lengths = list(symbols), list(class_lengths)
+        self.word_counts = [[list(pair) for pair in pairs] for pairs in word_counts]
         self.headers, self.header_counts = [list(pair) for pair in headers], list(header_counts)
 
     @classmethod
@@ -122,7 +125,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         classes = _places(labels, arrays.label)
         lengths = np.unique(np.stack([classes[arrays.flow_index], arrays.payload_length]), axis=1)
         headers, header_counts = _header_table(arrays, classes, len(labels)) if header else ([], [])
-        return cls(
+        made = cls(
             labels=labels,
             label_counts=np.bincount(classes, minlength=len(labels)).tolist(),
             max_packets=max_packets,
@@ -135,6 +138,10 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             headers=headers,
             header_counts=header_counts,
         )
+        if packet_form == "codes":
+            words = made.encode(arrays).words
+            made.word_counts = [_counted(words[classes == k]) for k in range(len(labels))]
+        return made
 
     @property
     def num_channels(self) -> int:
@@ -150,6 +157,21 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     def code_book(self) -> np.ndarray:
         """(V, 32) code words: ended, other upstream, other downstream, then the packet symbols."""
         return code_words(np.arange(3 + len(self.symbols)))
+
+    @property
+    def word_log_prior(self) -> np.ndarray:
+        """(K + 1, V) float32: log share of each code word in each class, and in all of them together in the last row.
+
+        A class is counted with one more packet that is spread as all packets are, so that no word is impossible.
+        """
+        counts = np.zeros((len(self.labels) + 1, 3 + len(self.symbols)))
+        for k, pairs in enumerate(self.word_counts):
+            for word, count in pairs:
+                counts[k, word] = count
+        counts[-1] = counts.sum(axis=0)
+        spread = (counts[-1] + 1) / (counts[-1] + 1).sum()
+        counts += spread
+        return np.log(counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def encode(self, flows: Dataset | FlowArrays, width: int | None = None) -> FlowSignals:
         """Write `flows` as signals of `width` columns (`max_packets` when None); longer flows are cut.
@@ -358,6 +380,11 @@ def _frequent(values: np.ndarray, most: int, at_least: int) -> list[int]:
     found, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     return found[order[counts[order] >= at_least]].tolist()
+
+
+def _counted(words: np.ndarray) -> list[list[int]]:
+    found, counts = np.unique(words, return_counts=True)
+    return np.stack([found, counts], axis=1).tolist()
 
 
 def _nearest(known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.models.flow_denoiser import FlowDenoiser, noise_target
+from hf_ntg.models.flow_denoiser import FlowCondition, FlowDenoiser, noise_target
 
 __all__ = ["FLOWS_PER_BLOCK", "FlowDiffusionPipeline", "FlowPipelineOutput"]
 
@@ -233,8 +233,8 @@ def _guided(
     denoiser: FlowDenoiser,
     noisy: Tensor,
     angle: Tensor,
-    condition: Tensor,
-    blank: Tensor | None,
+    condition: FlowCondition,
+    blank: FlowCondition | None,
     guess: Tensor | None,
     scale: float,
 ) -> Tensor:
@@ -243,5 +243,6 @@ def _guided(
     if blank is None:
         return told.clean
     untold = denoiser(noisy, angle, blank, guess)
-    raw = untold.raw + scale * (told.raw - untold.raw)
-    return denoiser.read(raw, noisy, angle).clean
+    raw = torch.lerp(untold.raw, told.raw, scale)
+    prior = torch.lerp(blank.word_log_prior, condition.word_log_prior, scale)
+    return denoiser.read(raw, noisy, angle, condition._replace(word_log_prior=prior)).clean

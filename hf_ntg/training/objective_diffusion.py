@@ -12,7 +12,7 @@ from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hf_ntg.codecs.processing_flow_signal import CODE_WIDTH, FlowSignalProcessor, FlowSignals
+from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor, FlowSignals
 from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 from hf_ntg.training.config import TrainingConfig
@@ -49,7 +49,7 @@ class DiffusionObjective(Objective):
         self.weights = np.ones(len(self._signals.classes))
         self.lengths = np.ones(len(self.weights), dtype=np.int64)
         denoiser = FlowDenoiser(unet, self.processor, config.prediction_type, config.self_conditioning)
-        self.module = _DenoisingLoss(denoiser, config.max_packets, config.snr_gamma)
+        self.module = _DenoisingLoss(denoiser, config.snr_gamma)
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         return _noised(self._signals, rows, int(rng.integers(2**62)), self._config.condition_dropout)
@@ -83,9 +83,9 @@ class DiffusionObjective(Objective):
 class _DenoisingLoss(nn.Module):
     """The denoiser with its loss inside, so that data-parallel wrappers see one call."""
 
-    def __init__(self, denoiser: FlowDenoiser, max_packets: int, snr_gamma: float) -> None:
+    def __init__(self, denoiser: FlowDenoiser, snr_gamma: float) -> None:
         super().__init__()
-        self.denoiser, self.max_packets, self.snr_gamma = denoiser, max_packets, snr_gamma
+        self.denoiser, self.snr_gamma = denoiser, snr_gamma
 
     def forward(
         self,
@@ -104,19 +104,19 @@ class _DenoisingLoss(nn.Module):
         net = self.denoiser
         turn = angle[:, None, None]
         noisy = torch.cos(turn) * clean + torch.sin(turn) * noise
-        condition = net.condition(classes, headers)
         guess = torch.zeros_like(clean)
         if net.self_conditioning and guessing.any():
+            part = net.condition(classes[guessing], headers[guessing])
             with torch.no_grad():
-                guess[guessing] = net(noisy[guessing], angle[guessing], condition[guessing]).clean
-        out = net(noisy, angle, condition, guess)
+                guess[guessing] = net(noisy[guessing], angle[guessing], part).clean
+        out = net(noisy, angle, net.condition(classes, headers), guess)
+        continuous = slice(net.code_channels, None)
+        target = noise_target(net.prediction_type, clean[:, continuous], noise[:, continuous], angle)
         weight = _snr_weight(net.prediction_type, angle, self.snr_gamma)[:, None, None]
-        error = weight * (out.raw - noise_target(net.prediction_type, clean, noise, angle)).square()
-        error = error[:, :, : self.max_packets].mean(dim=2)  # (B, C)
-        if out.logits is None:
-            return error.mean(dim=1).sum()
-        entropy = F.cross_entropy(out.logits[:, :, : self.max_packets], words[:, : self.max_packets], reduction="none")
-        return error[:, CODE_WIDTH:].sum() + entropy.mean(dim=1).sum()
+        loss = (weight * (out.prediction - target).square()).mean(dim=2).sum()
+        if net.num_words:
+            loss = loss + F.cross_entropy(out.logits, words, reduction="none").mean(dim=1).sum()
+        return loss
 
 
 def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout: float) -> dict[str, Tensor]:

@@ -177,3 +177,14 @@ def test_bad_input_is_named():
         processor.encode(some_flows().remove_columns("inter_arrival_time"))
     with pytest.raises(InputError, match="packet form 'words'"):
         FlowSignalProcessor.fit(some_flows(), packet_form="words")
+
+
+def test_shares_of_words_are_those_of_the_class():
+    processor = FlowSignalProcessor.fit(some_flows(30))
+    shares = np.exp(processor.word_log_prior.astype(np.float64))
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert shares.min() > 0
+    sent = 3 + processor.symbols.index(2 * 7)  # only class "b" sends 7 bytes, in all of its ten packets
+    assert shares[1, sent] > 0.99
+    assert shares[0, sent] < 0.01
+    assert shares[0, sent] < shares[2, sent] < shares[1, sent]  # the last row is of all classes
