@@ -83,12 +83,18 @@ class LabelRules:
         return labels
 
     def _of_flow(self, batch: FlowBatch, row: int, path: Path) -> str | None:
-        captures = [batch.flows.capture[row], path.name]
+        found = self.by_endpoints(batch, row, [batch.flows.capture[row], path.name])
+        if found is None and batch.sni:
+            found = self._by_name(batch.sni[row])
+        return found
+
+    def by_endpoints(self, batch: FlowBatch, row: int, captures: list[str]) -> str | None:
+        """What the table says of the flow at `row`, whose capture goes by any of the names `captures`."""
         ends = endpoints(batch, row)
         for key in [(capture, ends) for capture in captures] + [(None, ends)] + [(one, None) for one in captures]:
             if key in self._by_capture:
                 return self._by_capture[key]
-        return self._by_name(batch.sni[row]) if batch.sni else None
+        return None
 
     def _by_name(self, name: str | None) -> str | None:
         while name:

@@ -193,7 +193,7 @@ class MirageReader:
             packets.get("L4_payload_bytes"),
             [1 - 2 * int(one) for one in directions],
             packets.get("iat"),
-            packets.get("TCP_win_size"),
+            packets.get("TCP_win_size") if parts[4] == "6" else [0] * len(directions),
             flow_id=f"{capture}#{number}",
             label=label if isinstance(label, str) else None,
             capture=capture,
