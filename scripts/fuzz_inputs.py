@@ -193,7 +193,34 @@ def made_captures() -> list[tuple[str, bytes]]:
         blocks.append(_block(6, struct.pack("<IIIII", place % 2, 0, place, len(frame), len(frame)) + padded))
         blocks.append(_block(3, struct.pack("<I", len(frame)) + padded))
         blocks.append(_block(2, struct.pack("<HHIIII", 0, 0, 0, place, len(frame), len(frame)) + padded))
-    return [("pcap", little), ("pcap", big), ("pcap", modified), ("pcapng", b"".join(blocks))]
+    return [
+        ("pcap", little),
+        ("pcap", big),
+        ("pcap", modified),
+        ("pcapng", b"".join(blocks)),
+        *made_links(frames[0][14:]),
+    ]
+
+
+def made_links(packet: bytes) -> list[tuple[str, bytes]]:
+    """An IPv4 packet behind the headers of links that are rare: a pcap for each, and all of them in one pcapng."""
+    wireless = b"\x08\x01" + bytes(22) + bytes.fromhex("aaaa030000000800")
+    heads = {
+        9: b"\xff\x03\0\x21", 50: b"\x0f\0\x08\0", 51: bytes.fromhex("1100000100420021"), 104: b"\x0f\0\x08\0",
+        105: wireless, 107: b"\x18\x41\x03\xcc", 117: b"\x3d" + bytes(63), 127: b"\0\0\x08\0" + bytes(4) + wireless,
+        192: struct.pack("<BBHI", 0, 0, 8, 105) + wireless, 219: struct.pack(">I", 0x00010100),
+        239: bytes(4) + b"\x08\0\x01\0" + bytes(4) + struct.pack("<HH", 4 + len(packet), 9),
+        258: struct.pack("<III", 12, 1, 1) + bytes(12) + b"\x08\0", 276: b"\x08\0" + bytes(18),
+    }  # fmt: skip
+    found, blocks = [], [_block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))]
+    for place, (link, head) in enumerate(heads.items()):
+        frame = head + packet
+        record = struct.pack("<IIII", 1_700_000_000, 0, len(frame), len(frame)) + frame
+        found.append(("pcap", struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link) + 2 * record))
+        blocks.append(_block(1, struct.pack("<HHI", link, 0, 0)))
+        padded = frame + bytes(-len(frame) % 4)
+        blocks.append(_block(6, struct.pack("<IIIII", place, 0, place, len(frame), len(frame)) + padded))
+    return [*found, ("pcapng", b"".join(blocks))]
 
 
 def made_frames() -> list[bytes]:
@@ -228,6 +255,12 @@ def made_frames() -> list[bytes]:
         frame(bytes.fromhex("110000010042") + b"\0\x21" + plain, 0x8864),
         frame(ipv4(vxlan, 17), 0x0800),
         frame(ipv4(bytes.fromhex("20000800") + bytes(4) + plain, 47), 0x0800),
+        frame(ipv4(bytes.fromhex("100088be00000001") + bytes(8) + frame(plain, 0x0800), 47), 0x0800),
+        frame(
+            ipv4(struct.pack(">HHHHBBHI", 2152, 2152, 0, 0, 0x34, 255, 0, 7) + b"\0\0\0\x85\1\0\0\0" + plain, 17),
+            0x0800,
+        ),
+        frame(ipv4(struct.pack(">HHHHI4x", 5000, 6081, 0, 0, 0x0800) + plain, 17), 0x0800),
         frame(ipv4(plain, 4), 0x0800),
         frame(bytes.fromhex("aaaa030000000800") + plain, 60),
     ]

@@ -1,8 +1,10 @@
-"""Other people's parsers on captures of ours: tshark (Debian: tshark) and nfstream (Python index)."""
+"""Other people's parsers on captures of ours: tshark, Suricata (Debian packages) and nfstream (Python index)."""
 
+import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,22 @@ MALFORMED = "Malformed Packet (Exception occurred)"
 SPLINTER = "tcp.port == 389 && tcp.len < 7"
 """Packets that no payload makes well-formed: a flow's segment that holds a part of the header of an LDAP message."""
 CHECKSUMS = [f"-o{protocol}.check_checksum:TRUE" for protocol in ("ip", "tcp", "udp")]
+SURICATA = """%YAML 1.1
+---
+outputs:
+  - eve-log:
+      enabled: yes
+      types: [alert, flow, stats: {totals: yes, threads: no}]
+stats: {enabled: yes, interval: 3600}
+stream: {memcap: 1gb, checksum-validation: yes, midstream: false, reassembly: {memcap: 1gb, depth: 0}}
+flow: {memcap: 1gb}
+flow-timeouts:
+  default: {new: 1000000, established: 1000000, closed: 1000000}
+  tcp: {new: 1000000, established: 1000000, closed: 1000000}
+  udp: {new: 1000000, established: 1000000}
+"""
+"""Strict about TCP, patient with silence, and not interested in what the noise in the payload may look like."""
+SURICATA_RULES = Path("/etc/suricata/rules")
 PORTS = {6: {0: 1, 80: 1, 443: 1, 8080: 1, 8443: 1, 1883: 2}, 17: {53: 12, 67: 241, 123: 48, 5683: 6, 443: 1, 5353: 12}}
 """Ports of services, with the bytes that their shortest message has: a flow with less makes any parser complain."""
 
@@ -136,3 +154,28 @@ def test_nfstream_finds_the_flows_that_were_written(flows, tmp_path, networks):
         assert flow.splt_direction[:size] == (ours.direction[held] < 0).astype(int).tolist()[:size]
         gaps = ours.inter_arrival_time[held][:size].astype(float) * 1_000
         assert np.abs(gaps - flow.splt_piat_ms[:size]).max() <= 1.001  # nfstream cuts times to milliseconds first
+
+
+@pytest.mark.parametrize("networks", [{}, IPV6], ids=["IPv4", "IPv6"])
+def test_suricata_follows_every_connection(flows, tmp_path, networks):
+    """No event of its decoder and its stream engine, which drops what is outside of windows or sequence; the flows that
+    were written; and every connection closed, but for those that nobody answered."""
+    if shutil.which("suricata") is None:
+        pytest.skip("Suricata is not installed (Debian: apt-get install suricata)")
+    path = tmp_path / "x.pcapng"
+    report = write_pcap(flows, path, rate=200.0, **networks)
+    (tmp_path / "suricata.yaml").write_text(SURICATA)
+    rules = "".join((SURICATA_RULES / f"{name}-events.rules").read_text() for name in ("decoder", "stream"))
+    (tmp_path / "events.rules").write_text(rules)
+    command = ["suricata", "-r", path, "-l", tmp_path, "-c", tmp_path / "suricata.yaml", "-k", "all"]
+    subprocess.run([*command, "-S", tmp_path / "events.rules", "--runmode", "single"], check=True, capture_output=True)
+    events = [json.loads(line) for line in (tmp_path / "eve.json").read_text().splitlines()]
+    alerts = Counter(event["alert"]["signature"] for event in events if event["event_type"] == "alert")
+    assert alerts == {}
+    found = [event for event in events if event["event_type"] == "flow"]
+    assert len(found) == report.flows
+    states = Counter(event["tcp"]["state"] for event in found if event["proto"] == "TCP")
+    assert states == Counter(closed=report.tcp_flows - report.unanswered, syn_sent=report.unanswered)
+    (counters,) = (event["stats"] for event in events if event["event_type"] == "stats")
+    assert counters["decoder"]["pkts"] == report.packets
+    assert counters["decoder"]["invalid"] == 0
