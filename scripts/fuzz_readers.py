@@ -116,10 +116,10 @@ def main() -> int:
                     del corpus[kind][given[kind]]
                 corpus[kind].append(data)
             if (number + 1) % max(options.count // 10, 1) == 0:
-                kept = sum(map(len, corpus.values())) - sum(given.values())
+                held = sum(map(len, corpus.values())) - sum(given.values())
                 print(
                     f"{number + 1} inputs, {found} findings, {megabytes()} MB in memory, {len(steps.known)} steps, "
-                    f"{len(said)} remarks, {kept} inputs kept, {time.process_time():.0f} s",
+                    f"{len(said)} remarks, {held} inputs kept, {time.process_time():.0f} s",
                     flush=True,
                 )
     for (kind, outcome), count in sorted(outcomes.items()):
