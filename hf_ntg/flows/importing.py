@@ -260,9 +260,9 @@ def _read_file(path: Path, capture: str, part: Path, options: ReadingOptions, te
     report, writer = FileReport(path), None
     try:
         reader = options.reader(path, capture, tell)
-        by_ndpi = None
+        by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
-            by_ndpi = ndpi_labels(path, options.idle_timeout)
+            by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)
         beside = SideTable.of(path) if isinstance(reader, CaptureReader) else None
         for batch in reader:
             if beside is not None:
@@ -273,6 +273,8 @@ def _read_file(path: Path, capture: str, part: Path, options: ReadingOptions, te
             writer.write_table(table)
             report.flows += len(batch)
         report.skipped, report.noticed = reader.skipped, reader.noticed
+        if not ndpi_reads:
+            report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
         if beside is not None:
             report.noticed["captures of ours, labelled by the table beside them (.flows.csv)"] += 1
         report.error = None if reader.broken is None else str(reader.broken)
