@@ -53,7 +53,7 @@ class ReadingOptions:
             (``x.flows.csv``) for their own.
         max_packets: packets to keep of each flow; all when None. ``packet_count`` counts all in any case.
         idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
-        decapsulate: captures: look inside VXLAN, GRE and IP-in-IP.
+        decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
         split_offload: captures: cut TCP packets longer than the maximum segment size into segments.
         read_sni: captures: keep server names in a column ``sni`` (labels by server name look for them anyway).
         labelling: MIRAGE: keep ``all`` flows, or those labelled ``exact`` or ``most-common``.
