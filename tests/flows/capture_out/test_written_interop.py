@@ -46,7 +46,7 @@ flow-timeouts:
 """Strict about TCP, patient with silence, and not interested in what the noise in the payload may look like."""
 TRANSPORT = ("Frame", "Ethernet", "IPv4", "IPv6", "TCP", "UDP")
 SURICATA_RULES = Path("/etc/suricata/rules")
-PORTS = {6: {0: 1, 80: 1, 443: 1, 8080: 1, 8443: 1, 1883: 2}, 17: {53: 12, 67: 241, 123: 48, 5683: 6, 443: 1, 5353: 12}}
+PORTS = {6: {0: 1, 80: 1, 443: 6, 8080: 1, 8443: 6, 1883: 2}, 17: {53: 12, 67: 241, 123: 48, 5683: 6, 443: 1, 5353: 12}}
 """Ports of services, with the bytes that their shortest message has: a flow with less makes any parser complain."""
 
 
