@@ -3,8 +3,8 @@
     python scripts/benchmark_scaling.py model/ own.parquet --output scaling/
 
 The curve over flows is that of `model`. For the other curves a GPT-2 learns, for a few hundred steps, flows made from
-the table: chained to the number of packets, classes split at random, lengths cut to the vocabulary. Every figure is of a
-process of its own, so that the peak of its memory is its own too. A finished point is kept and not measured again.
+the table: chained to the number of packets, classes split at random, lengths cut to the vocabulary. Every figure is of
+a process of its own, so that the peak of its memory is its own too. A finished point is kept and not measured again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from timing import counted_tokens, machine
 
 from hf_ntg import FlowGenerator, TrainingConfig, load_flows, train
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
-from timing import counted_tokens, machine
 
 AXES = {
     "flows": [1_000, 10_000, 100_000, 1_000_000],
