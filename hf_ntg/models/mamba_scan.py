@@ -90,7 +90,11 @@ class _CausalConvolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         taps = weight.squeeze(1).t().contiguous()  # (K, D), the last one for the present
-        out = torch.mul(x, taps[-1]) if bias is None else torch.addcmul(bias.to(x.dtype), x, taps[-1].to(x.dtype))
+        out = (
+            torch.mul(x, taps[-1].to(x.dtype))
+            if bias is None
+            else torch.addcmul(bias.to(x.dtype), x, taps[-1].to(x.dtype))
+        )
         for lag in range(1, min(len(taps), len(x))):
             out[lag:].addcmul_(x[:-lag], taps[-1 - lag].to(x.dtype))
         ctx.save_for_backward(x, taps)
