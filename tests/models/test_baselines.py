@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
-from hf_ntg.models.baselines import Independent, NGram, Replay, make_baseline
+from hf_ntg.models.baselines import BASELINES, Independent, NGram, Replay, make_baseline
 
-KINDS = ["replay", "independent", "1-gram", "3-gram"]
+KINDS = [*BASELINES, "1-gram"]
 
 
 def flows_of(seed: int = 0, flows: int = 60) -> Dataset:
