@@ -84,7 +84,7 @@ def evaluate_flows(
     if max_packets < 1:
         raise InputError(f"max_packets {max_packets}: flows are judged on at least one packet")
     given = {"train": train, "test": test, "synthetic": synthetic}
-    arrays = {name: _labelled(flows, f"{name} flows") for name, flows in given.items()}
+    arrays = {name: _labelled(flows, f"{name} flows").head(max_packets) for name, flows in given.items()}
     counts = {name: Counter(flows.label.tolist()) for name, flows in arrays.items()}
     if len(arrays["test"]) < 2:
         raise InputError("test flows: one flow is too few to judge by; bring more")
