@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(source: str, size: int, jitter: int) -> dict:
-    """Seconds of the report, CPU seconds of it and each metric for `size` flows against `size`, and peak memory (GiB)."""
+    """Of the report on `size` flows against `size`: seconds, CPU seconds of each metric, peak memory (GiB)."""
     model = make_baseline("4-gram").fit(load_flows(source))
     sets = [_moved(model.generate(size, seed=seed), jitter, seed).to_dataset() for seed in range(3)]
     seconds: dict[str, float] = defaultdict(float)

@@ -12,7 +12,7 @@ from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import FlowSet, view_flows
 from hf_ntg.models.baselines import NGram
 
-__all__ = ["LIKELIHOOD_MEMBERSHIP", "attack_success", "likelihood_membership"]
+__all__ = ["LIKELIHOOD_MEMBERSHIP", "Scorer", "attack_success", "likelihood_membership"]
 
 Scorer = Callable[[FlowArrays], np.ndarray]
 
@@ -56,8 +56,8 @@ def likelihood_membership(
 
     The attack takes a flow for a training flow the more likely the model holds it to be; calibrated, the more likely
     than a reference that has not learned from the training flows holds it to be, which asks what the model knows beyond
-    what is easy about a flow. Without a `reference`, half of the unseen flows, drawn by `seed`, teach a 2-gram, and only
-    the other half are asked about.
+    what is easy about a flow. Without a `reference`, half of the unseen flows, drawn by `seed`, teach a 2-gram, and
+    only the other half are asked about.
 
     Args:
         real: real flows that the model has not seen. train: those that it was trained on.
@@ -93,6 +93,6 @@ LIKELIHOOD_MEMBERSHIP = MetricInfo(
     range=(0.0, 1.0),
     better="real",
     formula="AUC of naming training flows, against unseen real flows, by the model's log-likelihood",
-    source="Yeom et al., CSF 2018; calibrated: Watson, Guo, Cormode, Sablayrolles, ICLR 2022; TPR: Carlini et al., 2022",
+    source="Yeom et al., CSF 2018; calibrated: Watson et al., ICLR 2022; TPR at 1 % FPR: Carlini et al., S&P 2022",
     compute=likelihood_membership,
 )

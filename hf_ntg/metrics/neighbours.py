@@ -18,6 +18,7 @@ __all__ = [
     "embed_flows",
     "membership_inference",
     "nearest_distance",
+    "ratio",
 ]
 
 _BALL_MEASURES = ("coverage", "precision", "recall", "density")
@@ -53,9 +54,8 @@ def nearest_distance(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None
     """
     sets = [real, synthetic] if held_out is None else [real, synthetic, held_out]
     names, (train, *asked) = view_flows(*sets, max_packets=max_packets)
-    found = [_nearness(names, view, _nearest(view, train) / max_packets) for view in asked]
-    other = found[1] if held_out is not None else None
-    return {**found[0], "held_out": other, "ratio": _ratio(found[0]["overall"], other["overall"]) if other else None}
+    own, other, *_ = [*(_nearness(names, view, _nearest(view, train) / max_packets) for view in asked), None]
+    return {**own, "held_out": other, "ratio": ratio(own["overall"], other["overall"]) if other else None}
 
 
 def _nearness(names: list[str], view: FlowView, distances: np.ndarray) -> dict:
@@ -71,7 +71,8 @@ def _nearness(names: list[str], view: FlowView, distances: np.ndarray) -> dict:
     }
 
 
-def _ratio(own: float | None, other: float | None) -> float | None:
+def ratio(own: float | None, other: float | None) -> float | None:
+    """One figure over another, None where there is no such number."""
     return own / other if own is not None and other else None
 
 
