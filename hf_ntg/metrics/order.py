@@ -158,7 +158,7 @@ BURST_DISTANCE = MetricInfo(
     unit="KS",
     range=(0.0, 1.0),
     better="lower",
-    formula="Kolmogorov-Smirnov statistic of bursts a flow, their packets, bytes and gaps; mean over these, then classes",
+    formula="Kolmogorov-Smirnov statistic of bursts a flow, their packets, bytes, gaps; mean over these, then classes",
     source="Massey, The Kolmogorov-Smirnov test for goodness of fit, JASA 46(253), 1951",
     compute=burst_distance,
 )
