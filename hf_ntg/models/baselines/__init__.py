@@ -10,10 +10,12 @@ from hf_ntg.models.baselines.empirical import Independent, Replay
 from hf_ntg.models.baselines.generator import BaselineGenerator
 from hf_ntg.models.baselines.ngram import NGram
 from hf_ntg.models.baselines.smote import Smote
+from hf_ntg.models.baselines.tuned_ngram import TunedNGram
 
-__all__ = ["BASELINES", "BaselineGenerator", "Independent", "NGram", "Replay", "Smote", "make_baseline"]
+__all__ = ["BASELINES", "BaselineGenerator", "Independent", "NGram", "Replay", "Smote", "TunedNGram", "make_baseline"]
 
-BASELINES = ("replay", "independent", "smote", "cvae", "4-gram")  # names for make_baseline; any 1-gram to 9-gram too
+# Names for make_baseline; any 1-gram to 9-gram too.
+BASELINES = ("replay", "independent", "smote", "cvae", "4-gram", "tuned-n-gram")
 
 
 def make_baseline(name: str) -> BaselineGenerator:
@@ -28,7 +30,7 @@ def make_baseline(name: str) -> BaselineGenerator:
         from hf_ntg.models.baselines.cvae import Cvae
 
         return Cvae()
-    found = {kind.kind: kind for kind in (Replay, Independent, Smote)}
+    found = {kind.kind: kind for kind in (Replay, Independent, Smote, TunedNGram)}
     if name not in found:
         raise InputError(f"no baseline {name!r}; choose from {', '.join(found)}, cvae, 1-gram to 9-gram")
     return found[name]()

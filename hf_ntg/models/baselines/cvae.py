@@ -69,7 +69,7 @@ class Cvae(BaselineGenerator):
     def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         drawn = [self.network.draw(part, noise) for part in torch.from_numpy(classes).split(4096)]
-        words, times = (torch.cat(parts).numpy() for parts in zip(*drawn, strict=True)) if drawn else _nothing(self)
+        words, times = (torch.cat(parts).numpy() for parts in zip(*drawn, strict=True))
         kept = np.logical_and.accumulate(words > 0, axis=1)
         symbols = self.words[words[kept] - 1]
         flows = FlowArrays(
@@ -120,33 +120,32 @@ class _Network(nn.Module):
         return nn.Sequential(*sizes, nn.Linear(self.hidden, outputs))
 
     def forward(self, words: Tensor, times: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Negative log-likelihood and divergence from the prior of each of B flows: (B,), (B,) nats."""
+        """Mean negative log-likelihood and mean divergence from the prior of B flows, nats: (), ()."""
         seen = [self.word(words).flatten(1), self.time(times).flatten(1), self.label(labels)]
         mean, log_variance = self.encoder(torch.cat(seen, dim=1)).chunk(2, dim=1)  # (B, latent)
         prior_mean, prior_log_variance = self.prior(labels).chunk(2, dim=1)
         ratio = log_variance - prior_log_variance
         apart = (mean - prior_mean) ** 2 / prior_log_variance.exp()
-        divergence = (ratio.exp() + apart - 1 - ratio).sum(dim=1) / 2
+        divergence = (ratio.exp() + apart - 1 - ratio).sum() / 2
         latent = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        word_logits, time_logits = self._decode(latent, labels)
-        there = words > 0
-        said = F.cross_entropy(word_logits.flatten(0, 1), words.flatten(), reduction="none").view_as(words)
-        first_end = there.sum(dim=1, keepdim=True)
-        loss = (said * (torch.arange(self.width) <= first_end)).sum(dim=1)
-        timed = F.cross_entropy(time_logits.flatten(0, 1), times.flatten(), reduction="none").view_as(times)
-        return loss + (timed * there)[:, 1:].sum(dim=1), divergence
+        of_words, of_times = self._decode(latent, labels)
+        told = torch.arange(self.width) <= (words > 0).sum(dim=1, keepdim=True)  # the packets, and their end
+        timed = (words > 0) & (torch.arange(self.width) > 0)
+        loss = F.cross_entropy(self.to_words(of_words[told]), words[told], reduction="sum")
+        loss += F.cross_entropy(self.to_times(of_times[timed]), times[timed], reduction="sum")
+        return loss / len(words), divergence / len(words)
 
     def _decode(self, latent: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of words (B, W, V) and of bins of time (B, W, T)."""
+        """What is said of each word and of each time: (B, W, word_width), (B, W, time_width)."""
         said = self.decoder(torch.cat([latent, self.label(labels)], dim=1)).unflatten(1, (self.width, -1))
-        of_words, of_times = said.split([self.word_width, self.time_width], dim=2)
-        return self.to_words(of_words), self.to_times(of_times)
+        return said.split([self.word_width, self.time_width], dim=2)
 
     def draw(self, labels: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """Words and bins of time drawn for `labels` (B,): (B, W), (B, W); the first word is no end."""
         mean, log_variance = self.prior(labels).chunk(2, dim=1)
         latent = mean + torch.randn(mean.shape, generator=noise) * (log_variance / 2).exp()
-        word_logits, time_logits = self._decode(latent, labels)
+        of_words, of_times = self._decode(latent, labels)
+        word_logits, time_logits = self.to_words(of_words), self.to_times(of_times)
         word_logits[:, 0, 0] = -torch.inf
         return _draw(word_logits, noise), _draw(time_logits, noise)
 
@@ -161,7 +160,7 @@ def _train(network: _Network, words: Tensor, times: Tensor, labels: Tensor) -> N
             loss, divergence = network(words[rows], times[rows], labels[rows])
             step += 1
             optimizer.zero_grad()
-            (loss + min(1, step / (_WARMUP * steps)) * divergence).mean().backward()
+            (loss + min(1, step / (_WARMUP * steps)) * divergence).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()
@@ -173,10 +172,6 @@ def _draw(logits: Tensor, noise: torch.Generator) -> Tensor:
     cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)
     point = torch.rand(logits.shape[:-1], generator=noise, dtype=torch.float64)[..., None] * cumulative[..., -1:]
     return torch.searchsorted(cumulative, point, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
-
-
-def _nothing(model: Cvae) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros((0, model.max_packets), np.int64), np.zeros((0, model.max_packets), np.int64)
 
 
 def _time_edges(times: np.ndarray | None) -> np.ndarray:

@@ -38,16 +38,19 @@ class NGram(BaselineGenerator):
     of the class. A flow's protocol and ports are those of a training flow of the class that opens with the same packet;
     failing that, of any of the class.
 
+    Args:
+        order: packets of a context, the drawn one among them. scale: of the discounts that the counts themselves tell.
+
     Source: Ney, Essen, Kneser, On structuring probabilistic dependences in stochastic language modelling, Computer
     Speech and Language 8(1), 1994.
     """
 
     kind = "n-gram"
 
-    def __init__(self, order: int = 3):
+    def __init__(self, order: int = 3, scale: float = 1.0):
         if order < 1:
             raise InputError(f"an n-gram of order {order}: choose 1 or more")
-        self.order = order
+        self.order, self.scale = order, scale
 
     def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Natural log of the probability of each flow's packets given its label: (N,).
@@ -76,7 +79,7 @@ class NGram(BaselineGenerator):
         history += [padded[flow, position + self.order - 1 - back] for back in range(1, self.order)] + [position]
         self.tables, rows = [], np.zeros_like(flow)
         for item in history:
-            table, rows = CountTable.count(rows, item, matrix[flow, position])
+            table, rows = CountTable.count(rows, item, matrix[flow, position], self.scale)
             self.tables.append(table)
         self.times = flows.inter_arrival_time
         self.time_donors = DonorTable.fit(self._time_keys(flows, classes) if self.times is not None else [])
@@ -140,6 +143,7 @@ class NGram(BaselineGenerator):
 
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = self.headers.tensors() | self.time_donors.tensors("time_donors")
+        tensors["scale"] = np.array([self.scale])
         if self.times is not None:
             tensors["times"] = self.times
         for k, table in enumerate(self.tables):
@@ -147,8 +151,9 @@ class NGram(BaselineGenerator):
         return tensors
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
+        self.scale = float(tensors["scale"][0])
         levels = range(sum(name.startswith("tables.") for name in tensors) // len(_TABLE))
-        self.tables = [CountTable(*(tensors[f"tables.{k}.{name}"] for name in _TABLE)) for k in levels]
+        self.tables = [CountTable(*(tensors[f"tables.{k}.{name}"] for name in _TABLE), self.scale) for k in levels]
         self.order = len(self.tables) - 2
         self.times = tensors.get("times")
         self.time_donors = DonorTable.restore(tensors, "time_donors")
