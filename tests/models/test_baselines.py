@@ -142,7 +142,7 @@ def test_the_training_flows_choose_the_order():
     deep = Dataset.from_dict(
         {"label": ["a"] * 300, "payload_length": np.tile(pairs, 2).tolist(), "direction": [[1] * 4] * 300}
     )
-    assert TunedNGram().fit(conform_flows(deep, "made")).order == 3
+    assert TunedNGram().fit(conform_flows(deep, "made")).order > 2
     noise = rng.integers(1, 30, (300, 4)).tolist()
     flat = Dataset.from_dict({"label": ["a"] * 300, "payload_length": noise, "direction": [[1] * 4] * 300})
     assert TunedNGram().fit(conform_flows(flat, "made")).order == 2
