@@ -2,7 +2,7 @@
 
 The rivals pin other versions of what hf_ntg uses, so each gets an environment of its own, which hf_ntg is not in:
 
-    python3 -m venv rivals && rivals/bin/pip install "torch<=2.13.0" "sdv>=1.20,<2"        # ctgan, par
+    python3 -m venv rivals && rivals/bin/pip install "torch<=2.13.0" "sdv>=2,<3"        # ctgan, par
     python3 -m venv rtf && rtf/bin/pip install "torch<=2.13.0" "realtabformer<0.3" "transformers<5"
 
     rivals/bin/python scripts/compare_rivals.py ctgan own/train.parquet --output own/ctgan.parquet
@@ -57,14 +57,12 @@ def main() -> None:
 
 def ctgan(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tuple[list[dict], float]:
     """SDV's conditional GAN for tables."""
-    from sdv.metadata import Metadata
     from sdv.single_table import CTGANSynthesizer
 
     rows = as_rows(flows, arguments.max_packets)
-    metadata = Metadata.detect_from_dataframe(rows, table_name="flows")
-    for name in rows.columns:
-        metadata.update_column(name, sdtype="categorical" if name == "label" else "numerical")
-    model = CTGANSynthesizer(metadata, **({} if arguments.epochs is None else {"epochs": arguments.epochs}))
+    kinds = {name: {"sdtype": "categorical" if name == "label" else "numerical"} for name in rows.columns}
+    options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    model = CTGANSynthesizer(_sdv_metadata({"columns": kinds}), enable_gpu=False, **options)
     model.fit(rows)
     drawn = time.perf_counter()
     return from_rows(model.sample(count), arguments.max_packets), drawn
@@ -72,19 +70,16 @@ def ctgan(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tup
 
 def par(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tuple[list[dict], float]:
     """SDV's probabilistic auto-regressive model for sequences."""
-    from sdv.metadata import Metadata
     from sdv.sequential import PARSynthesizer
 
     packets = as_packets(flows, arguments.max_packets)
-    metadata = Metadata.detect_from_dataframe(packets, table_name="packets")
-    for name, kind in (("flow", "id"), ("label", "categorical"), ("packet", "numerical"), ("time", "numerical")):
-        metadata.update_column(name, sdtype=kind)
-    metadata.set_sequence_key("flow")
+    kinds = {"flow": "id", "label": "categorical", "packet": "numerical", "time": "numerical"}
+    told = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
     options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-    model = PARSynthesizer(metadata, context_columns=["label"], **options)
+    model = PARSynthesizer(_sdv_metadata(told), context_columns=["label"], cuda=False, **options)
     model.fit(packets)
     drawn = time.perf_counter()
-    made = model.sample(num_sequences=count)
+    made = model.sample_sequences(count)
     groups = made.groupby("flow", sort=False)
     return [_flow(own["label"].iloc[0], own["packet"], own["time"]) for _, own in groups], drawn
 
@@ -98,6 +93,12 @@ def realtabformer(flows: pd.DataFrame, count: int, arguments: argparse.Namespace
     model.fit(as_rows(flows, arguments.max_packets))
     drawn = time.perf_counter()
     return from_rows(model.sample(n_samples=count), arguments.max_packets), drawn
+
+
+def _sdv_metadata(table: dict):
+    from sdv.metadata import Metadata
+
+    return Metadata.load_from_dict({"tables": {"flows": table}, "relationships": []})
 
 
 def as_rows(flows: pd.DataFrame, width: int) -> pd.DataFrame:

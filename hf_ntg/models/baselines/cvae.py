@@ -21,7 +21,7 @@ _WARMUP = 0.2  # share of the steps over which the divergence comes in
 
 
 class Cvae(BaselineGenerator):
-    """A conditional variational autoencoder over whole flows, 1.2 to 1.8 million parameters for ten packets.
+    """A conditional variational autoencoder over whole flows: 1.2 to 1.8 million parameters for ten packets.
 
     An encoder sees all packets, times and the class, and gives a Gaussian over 32 latent numbers; the prior is a
     Gaussian learned for each class. Given the latent numbers and the class, the decoder gives for every position by
