@@ -99,6 +99,8 @@ def launched_share() -> tuple[int, int]:
 
 def _agree(folder: Path, request: dict) -> None:
     """Write down the request, or see that it is the one written down."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file; shards go into a folder")
     path = folder / REQUEST_FILE
     if not path.exists():
         write_text(path, json.dumps(request, indent=2) + "\n")
