@@ -54,7 +54,8 @@ def mmd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0)
     """Squared maximum mean discrepancy of the flows of each class, unbiased, so that it may fall below 0.
 
     The kernel is ``exp(-d / m)``, d the Manhattan distance of :func:`hf_ntg.metrics.neighbours.embed_flows` and m its
-    mean between real flows of the class. At most 1,000 flows of a class are taken from each set, drawn by `seed`.
+    mean between real flows of the class. At most 1,000 flows of a class are taken from each set, drawn by `seed`: two
+    sets of one source, real flows and their bootstrap, come out in either order by a few thousandths.
 
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`, for classes with two flows or more in both sets.
@@ -74,7 +75,8 @@ def correlation_difference(real: FlowSet, synthetic: FlowSet, max_packets: int =
 
     Correlated are the values of :func:`hf_ntg.metrics.neighbours.embed_flows` at two positions, over the flows of a
     class. A pair is left out where its correlation is undefined in `real`; where only `synthetic` does not vary, its
-    correlation counts as 0.
+    correlation counts as 0. (SDMetrics' CorrelationSimilarity is one less half of this; NTG-Bench sums the squares over
+    all pairs where this averages.)
 
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`.
