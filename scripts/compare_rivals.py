@@ -75,7 +75,7 @@ def par(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tuple
 
     packets = as_packets(flows, arguments.max_packets)
     kinds = {"flow": "id", "label": "categorical", "packet": "numerical", "time": "numerical"}
-    told = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": ["flow"]}
+    told = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
     options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
     model = PARSynthesizer(_sdv_metadata(told), context_columns=["label"], cuda=False, **options)
     model.fit({TABLE: packets})
