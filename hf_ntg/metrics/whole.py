@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -109,14 +109,10 @@ def _some_points(view: FlowView, label: int, rng: np.random.Generator, most: int
 
 def _unbiased_mmd(p: np.ndarray, q: np.ndarray) -> float:
     """Gretton et al. 2012, lemma 6."""
-    within_p, within_q, between = (cdist(a, b, "cityblock") for a, b in ((p, p), (q, q), (p, q)))
-    n, m = len(p), len(q)
-    width = within_p.sum() / (n * (n - 1))
-    width = width if width > 0 else 1.0
-    kernels = [np.exp(-distance / width) for distance in (within_p, within_q, between)]
-    return float(
-        (kernels[0].sum() - n) / (n * (n - 1)) + (kernels[1].sum() - m) / (m * (m - 1)) - 2 * kernels[2].mean()
-    )
+    distances = [pdist(p, "cityblock"), pdist(q, "cityblock"), cdist(p, q, "cityblock")]  # pairs within, between
+    width = distances[0].mean() or 1.0
+    within_p, within_q, between = (np.exp(-distance / width).mean() for distance in distances)
+    return float(within_p + within_q - 2 * between)
 
 
 def _correlations(points: np.ndarray) -> np.ndarray:
