@@ -308,6 +308,9 @@ def evaluate(
     synthetic: Annotated[str, typer.Option(help="Its flows.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
     max_packets: Annotated[int, typer.Option(help="Judge flows on their first so many packets.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="The causal model that made them: adds membership inference by likelihood.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Judge synthetic flows beside real ones and baselines.
@@ -320,10 +323,20 @@ def evaluate(
 
     sources = {"train": train, "test": test, "synthetic": synthetic}
     tables = {name: load_flows(source) for name, source in sources.items()}
-    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed)
+    told = None if model is None else _likelihood_of(model)
+    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed, log_likelihood=told)
     paths = write_report(result | {"inputs": sources}, output)
     print(headline(result))
     print(paths["html"])
+
+
+def _likelihood_of(model: str):
+    from hf_ntg.generation import FlowGenerator
+
+    generator = FlowGenerator.from_pretrained(model)
+    if not hasattr(generator, "log_likelihood"):
+        raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
+    return generator.log_likelihood
 
 
 if __name__ == "__main__":

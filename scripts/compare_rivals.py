@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 LEAST_TIME = 1e-6  # seconds
 MAX_PAYLOAD = 65_535
+TABLE = "flows"
 
 
 def main() -> None:
@@ -63,9 +64,9 @@ def ctgan(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tup
     kinds = {name: {"sdtype": "categorical" if name == "label" else "numerical"} for name in rows.columns}
     options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
     model = CTGANSynthesizer(_sdv_metadata({"columns": kinds}), enable_gpu=False, **options)
-    model.fit(rows)
+    model.fit({TABLE: rows})
     drawn = time.perf_counter()
-    return from_rows(model.sample(count), arguments.max_packets), drawn
+    return from_rows(model.sample(count)[TABLE], arguments.max_packets), drawn
 
 
 def par(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tuple[list[dict], float]:
@@ -77,9 +78,9 @@ def par(flows: pd.DataFrame, count: int, arguments: argparse.Namespace) -> tuple
     told = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
     options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
     model = PARSynthesizer(_sdv_metadata(told), context_columns=["label"], cuda=False, **options)
-    model.fit(packets)
+    model.fit({TABLE: packets})
     drawn = time.perf_counter()
-    made = model.sample_sequences(count)
+    made = model.sample_sequences(count)[TABLE]
     groups = made.groupby("flow", sort=False)
     return [_flow(own["label"].iloc[0], own["packet"], own["time"]) for _, own in groups], drawn
 
@@ -98,7 +99,7 @@ def realtabformer(flows: pd.DataFrame, count: int, arguments: argparse.Namespace
 def _sdv_metadata(table: dict):
     from sdv.metadata import Metadata
 
-    return Metadata.load_from_dict({"tables": {"flows": table}, "relationships": []})
+    return Metadata.load_from_dict({"tables": {TABLE: table}, "relationships": []})
 
 
 def as_rows(flows: pd.DataFrame, width: int) -> pd.DataFrame:

@@ -86,3 +86,15 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         lines = [line for line in said.splitlines() if line.startswith("ntg: ")]
         assert (status, printed, len(lines)) == (2, "", 1), (words, said)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_causal_model_adds_its_likelihoods_to_the_report(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
+    paths = {
+        "train": save_flows(flows.select(range(160)), tmp_path / "train.parquet"),
+        "test": save_flows(flows.select(range(160, 240)), tmp_path / "test.parquet"),
+    }
+    paths["synthetic"] = paths["train"]
+    words = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    status, out, said = run(monkeypatch, capsys, "evaluate", *words, "--model", tiny_gpt2, "--output", tmp_path / "r")
+    assert status == 0, said
+    assert "Membership inference by likelihood" in out

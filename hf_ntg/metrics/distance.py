@@ -30,6 +30,9 @@ LEAST_TIME = 1e-6  # seconds: the resolution of a pcap time stamp; shorter times
 def length_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Wasserstein-1 distance, in bytes, of the payload lengths of each class.
 
+    (NTG-Bench's "EMD" compares the heights of two cumulative histograms instead, on bins of the real range: it does not
+    see how far mass lies outside. SDMetrics' KSComplement is one less the Kolmogorov-Smirnov statistic.)
+
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`, for the classes that both sets have: a distance to nothing has no
         value; ``kolmogorov_smirnov``: the same for the Kolmogorov-Smirnov statistic, 0 to 1; and ``per_position``: the

@@ -73,14 +73,15 @@ def evaluate_flows(
         max_packets: flows are judged on their first so many packets.
         baselines: names that :func:`hf_ntg.models.baselines.make_baseline` knows.
         log_likelihood: of the generator behind `synthetic`, where it has one (see
-            :func:`hf_ntg.metrics.membership.likelihood_membership`): adds that metric, for it and for n-grams.
+            :func:`hf_ntg.metrics.membership.likelihood_membership`): adds that metric, for it and for n-grams. It is
+            asked about flows cut to `max_packets`, which should be what the generator learned.
 
     Returns:
         Plain data, fit for JSON. ``columns``: names of the judged sets. ``metrics``: for each metric what it is
         (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the whole
-        result for each judged set; where training flows are what is measured against, its ``ratio`` to the real
-        column too. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative
-        log-likelihood of a test flow, nats, for baselines that have one. ``profiles``: what the flows look like, see
+        result for each judged set; where training flows are what is measured against, its ``ratio`` to the real column
+        too. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test flow,
+        nats, for baselines that have one. ``profiles``: what the flows look like, see
         :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``: what was left out or scored by rule, in words.
 
     Raises:

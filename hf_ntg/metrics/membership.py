@@ -66,8 +66,9 @@ def likelihood_membership(
 
     Returns:
         As :func:`attack_success`, over the classes that both sets have; ``calibrated``: the same of the calibrated
-        attack. Chance is a fair zero only for flows split at random: those of captures that were not trained on are
-        less likely under any model.
+        attack. Chance is a fair zero only for flows split at random. Flows of captures that were not trained on are
+        less likely under any model, and the more likely to a reference that has seen others of their captures: with a
+        split by capture both areas say how far captures differ, and more so the calibrated one.
     """
     names, (members, others) = view_flows(train, real, max_packets=max_packets)
     shared = (members.class_counts > 0) & (others.class_counts > 0)

@@ -41,7 +41,8 @@ def nearest_distance(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None
     """Distance of synthetic flows to the nearest training flow of their class (distance to closest record).
 
     The distance is that of :func:`embed_flows`, over the number of packets: 1 is a full against an empty packet,
-    everywhere. Nearer than real held-out flows means copying, farther means strangeness.
+    everywhere. Nearer than real held-out flows means copying, farther means strangeness. (SDMetrics' distance to
+    closest record divides each column by its range in the real data instead, and compares all pairs.)
 
     Args:
         real: the flows the generator was trained on.
@@ -80,7 +81,8 @@ def membership_inference(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_
     """How well someone who holds the synthetic flows can tell training flows from other real flows.
 
     The attack takes a flow for a training flow the nearer its nearest synthetic flow of the class lies, as in
-    :func:`nearest_distance`.
+    :func:`nearest_distance`. With flows split by capture, unseen flows lie nearer to other unseen ones than training
+    flows do: fresh real flows in the place of synthetic ones then score below 0.5, and that is the fair zero.
 
     Args:
         real: real flows the generator has not seen. train: those it was trained on.
@@ -102,7 +104,9 @@ def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbour
 
     Around each flow lies a ball that reaches its k-th nearest neighbour in its own set, or all of its class where that
     has no k others. Both sets are cut to one size (that of the smaller, 3,000 at most, drawn by `seed`), since density
-    and coverage depend on it.
+    and coverage depend on it. A ball holds what lies on its rim: prdc leaves that out, so that flows which recur, as
+    real ones do, would not cover themselves. Recall rewards strangeness: flows far from all others have wide balls, and
+    a set of them may reach more real flows than real flows do. Read it beside precision.
 
     Returns:
         ``overall``, ``coverage``: share of real flows with a synthetic flow in their ball. ``precision``: share of

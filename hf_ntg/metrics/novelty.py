@@ -14,7 +14,8 @@ def copy_rate(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None
     """Share of synthetic flows that repeat a training flow of their class.
 
     Two flows are the same when they have one class and, over the first `max_packets` packets, the same directions and
-    payload lengths, and end at the same packet if they end there. Real traffic repeats itself too, so the figure means
+    payload lengths, and end at the same packet if they end there (SDMetrics' NewRowSynthesis takes numbers within 1 %
+    for equal, unless told otherwise). Real traffic repeats itself too, so the figure means
     something only beside the same one for real flows that the generator has not seen.
 
     Args:

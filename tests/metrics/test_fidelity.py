@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from made_flows import table, two_services
@@ -17,6 +19,12 @@ def sets():
 @pytest.fixture(scope="module")
 def result(sets):
     return evaluate_flows(*sets)
+
+
+def test_judging_needs_no_torch():
+    told = "import sys, hf_ntg.metrics; print({'torch', 'imblearn', 'evaluate'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_every_metric_for_every_column(result):

@@ -17,6 +17,7 @@ __all__ = ["Cvae"]
 
 _TIME_BINS = 64
 _EPOCHS, _BATCH, _RATE = 60, 128, 2e-3
+_DRAWN = 512  # flows at once: each holds a score for every word at every position
 _WARMUP = 0.2  # share of the steps over which the divergence comes in
 
 
@@ -68,7 +69,7 @@ class Cvae(BaselineGenerator):
     @torch.inference_mode()
     def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        drawn = [self.network.draw(part, noise) for part in torch.from_numpy(classes).split(4096)]
+        drawn = [self.network.draw(part, noise) for part in torch.from_numpy(classes).split(_DRAWN)]
         words, times = (torch.cat(parts).numpy() for parts in zip(*drawn, strict=True))
         kept = np.logical_and.accumulate(words > 0, axis=1)
         symbols = self.words[words[kept] - 1]
