@@ -78,7 +78,9 @@ def import_(
     label_ndpi: Annotated[bool, typer.Option(help="Label by nDPI; needs nfstream.")] = False,
     max_packets: Annotated[int | None, typer.Option(help="Packets to keep of each flow; all if not given.")] = None,
     idle_timeout: Annotated[float, typer.Option(help="Captures: seconds of silence that end a flow.")] = 120.0,
-    decapsulate: Annotated[bool, typer.Option(help="Captures: look inside VXLAN, GRE, IP-in-IP.")] = False,
+    decapsulate: Annotated[
+        bool, typer.Option(help="Captures: look inside tunnels (VXLAN, Geneve, GTP-U, GRE, IP-in-IP).")
+    ] = False,
     split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets at the MSS.")] = False,
     sni: Annotated[bool, typer.Option(help="Captures: keep TLS server names in a column 'sni'.")] = False,
     labelling: Annotated[
@@ -290,6 +292,8 @@ def export(
     seed: Seed = 0,
 ) -> None:
     """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
+
+    'ntg import' of the capture takes the labels back from that table.
 
     Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
     """

@@ -1,4 +1,5 @@
-"""Packets a second, read and written, against dpkt, Scapy and nfstream in one run; peak memory for little and for much.
+"""Packets a second, read and written, against dpkt, Scapy and nfstream in one run; flows a second out of other people's
+tables; peak memory for little and for much.
 
 Each reader gets the same capture: dpkt and Scapy decode every packet and make no flows of them, nfstream and we do.
 Each writer gets the same packets as Python values (addresses, ports, flags, payload, time), and has to make headers,
@@ -9,6 +10,7 @@ Example: python scripts/benchmark_io.py read --flows 20000
          python scripts/benchmark_io.py read-memory --megabytes 10 2048
          python scripts/benchmark_io.py write --flows 2000
          python scripts/benchmark_io.py memory --flows 10000 1000000
+         python scripts/benchmark_io.py tables --cesnet day.csv --mirage session.json
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from datasets import Dataset
 from hf_ntg.flows import FlowArrays, write_pcap
 from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.capture_in.pcap import CaptureReader
+from hf_ntg.flows.table_in.cesnet import CesnetReader
+from hf_ntg.flows.table_in.mirage import MirageReader
 
 PACKETS_A_FLOW = 12
 
@@ -176,6 +180,33 @@ def measure_reading_memory(megabytes: int) -> None:
     print(f"{size:8,.0f} MiB {report.flows:9,} flows {spent:7.1f} s  peak {peak:6.0f} MiB ({before:.0f} before)")
 
 
+def measure_tables(cesnet: Path, mirage: Path) -> None:
+    """Flows a second out of other people's tables, each file repeated until it takes seconds; pandas beside it."""
+    import json
+
+    import pandas as pd
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "day.csv"
+        header, *rows = cesnet.read_text().splitlines(keepends=True)
+        path.write_text(header + "".join(rows) * (20_000 // len(rows)))
+        count = 20_000 // len(rows) * len(rows)
+        rates = {
+            "CESNET": rate(count, lambda: list(CesnetReader(path))),
+            "CESNET, pandas and json": rate(count, lambda: pd.read_csv(path)["PPI"].map(json.loads)),
+        }
+        flows = json.loads(mirage.read_text())
+        path = Path(folder) / "session.json"
+        repeated = {f"{turn}{key}": flow for turn in range(20) for key, flow in flows.items()}
+        path.write_text(json.dumps(repeated))
+        rates["MIRAGE"] = rate(len(repeated), lambda: list(MirageReader(path)))
+        rates["MIRAGE, json alone"] = rate(len(repeated), lambda: json.loads(path.read_text()))
+        megabytes = path.stat().st_size / 2**20
+    print(f"{count} CESNET rows of at most 30 packets, {len(repeated)} MIRAGE flows in {megabytes:.0f} MiB")
+    for name, found in rates.items():
+        print(f"{name:24} {found:12,.0f} flows/s")
+
+
 def processor_seconds() -> float:
     """Of this process and of those it has started and waited for."""
     times = os.times()
@@ -228,8 +259,13 @@ def main() -> None:
     commands.add_parser("read-memory").add_argument("--megabytes", type=int, nargs="+", default=[10, 2048])
     commands.add_parser("write").add_argument("--flows", type=int, default=20_000)
     commands.add_parser("memory").add_argument("--flows", type=int, nargs="+", default=[10_000, 1_000_000])
+    tables = commands.add_parser("tables")
+    tables.add_argument("--cesnet", type=Path, required=True, help="a CESNET CSV file")
+    tables.add_argument("--mirage", type=Path, required=True, help="a MIRAGE JSON file")
     arguments = parser.parse_args()
-    if arguments.command == "read":
+    if arguments.command == "tables":
+        measure_tables(arguments.cesnet, arguments.mirage)
+    elif arguments.command == "read":
         compare_readers(arguments.flows)
     elif arguments.command == "write":
         compare_writers(arguments.flows)

@@ -29,6 +29,7 @@ from hf_ntg.files import replacing
 from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
 from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
 from hf_ntg.flows.labelling.labels import LabelRules, ndpi_labels
+from hf_ntg.flows.labelling.side_table import SideTable, is_side_table
 from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
 from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.table_in.cesnet import CesnetReader
@@ -48,10 +49,11 @@ class ReadingOptions:
     """How files become flows; each option matters to the formats that have what it speaks of.
 
     Args:
-        labels: where labels come from.
+        labels: where labels come from. The flows of a capture that we wrote have those of the table beside it
+            (``x.flows.csv``) for their own.
         max_packets: packets to keep of each flow; all when None. ``packet_count`` counts all in any case.
         idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
-        decapsulate: captures: look inside VXLAN, GRE and IP-in-IP.
+        decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
         split_offload: captures: cut TCP packets longer than the maximum segment size into segments.
         read_sni: captures: keep server names in a column ``sni`` (labels by server name look for them anyway).
         labelling: MIRAGE: keep ``all`` flows, or those labelled ``exact`` or ``most-common``.
@@ -86,6 +88,8 @@ class ReadingOptions:
         if name.endswith(".parquet"):
             return TableReader(path, self.columns, capture, **cut)
         if name.endswith(".csv"):
+            if is_side_table(path):
+                raise InputError(f"{path}: the table beside a capture that was written, without packets; import that")
             if self.columns:
                 return TableReader(path, self.columns, capture, **cut)
             return CesnetReader(path, capture, self.label_column, **cut)
@@ -194,6 +198,7 @@ def _find_files(sources: list[Path]) -> tuple[list[tuple[Path, str]], int]:
     for source in sources:
         if source.is_dir():
             below = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
+            below = [path for path in below if not is_side_table(path)]
             known = [path for path in below if path.name.lower().endswith(_KNOWN_SUFFIXES)]
             left_out += len(below) - len(known)
             if not known:
@@ -255,16 +260,23 @@ def _read_file(path: Path, capture: str, part: Path, options: ReadingOptions, te
     report, writer = FileReport(path), None
     try:
         reader = options.reader(path, capture, tell)
-        by_ndpi = None
+        by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
-            by_ndpi = ndpi_labels(path, options.idle_timeout)
+            by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)
+        beside = SideTable.of(path) if isinstance(reader, CaptureReader) else None
         for batch in reader:
+            if beside is not None:
+                batch = replace(batch, flows=replace(batch.flows, label=beside.labels(batch)))
             labels = options.labels.of_flows(batch, path, by_ndpi)
             table = _with_extras(replace(batch.flows, label=labels).to_table(), batch, options)
             writer = writer or pa.ipc.new_file(part, table.schema)
             writer.write_table(table)
             report.flows += len(batch)
         report.skipped, report.noticed = reader.skipped, reader.noticed
+        if not ndpi_reads:
+            report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
+        if beside is not None:
+            report.noticed["captures of ours, labelled by the table beside them (.flows.csv)"] += 1
         report.error = None if reader.broken is None else str(reader.broken)
     except InputError as error:
         report.error = str(error)

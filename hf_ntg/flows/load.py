@@ -62,9 +62,14 @@ def _read_parquet(files: list[Path]) -> Dataset:
     tables = []
     for file in files:
         try:
-            tables.append(Dataset(pq.read_table(file)))
-        except (pa.ArrowInvalid, OSError) as error:
+            table = pq.read_table(file)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+        try:
+            tables.append(Dataset(table))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever the metadata lead datasets to
+            first = (str(error).splitlines() or [""])[0]
+            raise InputError(f"{file}: what it says of its own features does not fit its columns ({first})") from error
     return tables[0] if len(tables) == 1 else concatenate_datasets(tables)
 
 

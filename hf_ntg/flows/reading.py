@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import ipaddress
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -100,6 +101,34 @@ class _ToldFile(io.RawIOBase):
         super().close()
 
 
+class _GzipStream(gzip.GzipFile):
+    """Gives all that could be unpacked before it raises for damage, which `GzipFile` keeps to itself."""
+
+    _damage: Exception | None = None
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._damage is not None:
+            raise self._damage
+        pieces, left = [], sys.maxsize if size is None or size < 0 else size
+        while left:
+            try:
+                piece = self.read1(min(left, _BUFFER))
+            except STREAM_ERRORS as error:
+                if not pieces:
+                    raise
+                self._damage = error.with_traceback(None)
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._damage = None
+        return super().seek(offset, whence)
+
+
 def open_unpacked(path: Path, tell: Tell | None = None) -> BinaryIO:
     """Open `path` for reading, unpacked where it begins like gzip; `tell` hears of the bytes read from the disk.
 
@@ -113,7 +142,7 @@ def open_unpacked(path: Path, tell: Tell | None = None) -> BinaryIO:
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     told = file if tell is None else io.BufferedReader(_ToldFile(file, tell), _BUFFER)
-    return gzip.GzipFile(fileobj=told) if start == _GZIP_MAGIC else told
+    return _GzipStream(fileobj=told) if start == _GZIP_MAGIC else told
 
 
 def first_bytes(file: BinaryIO, path: Path, size: int = 4) -> bytes:

@@ -30,5 +30,5 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(flows_at_once, use_threads=False):
                 yield Dataset(pa.Table.from_batches([batch]))
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

@@ -1,11 +1,15 @@
 """Inputs that once broke a reader (found by scripts/fuzz_readers.py): now flows, or one clear error."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.importing import ReadingOptions
+from hf_ntg.flows.load import load_flows
 
 FILES = sorted((Path(__file__).parent.parent / "regressions").iterdir())
 
@@ -22,3 +26,18 @@ def test_nothing_but_flows_or_an_input_error(path, switch):
     except InputError as caught:
         error = caught
     assert error is None or "\n" not in str(error)
+    if path.suffix == ".parquet":
+        with pytest.raises(InputError) as refused:
+            load_flows(path)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_fuzzing(tmp_path):
+    """A few thousand inputs of the fuzzer, other ones than those of the long run that is in the notes."""
+    script = Path(__file__).parents[2] / "scripts" / "fuzz_readers.py"
+    command = [sys.executable, script, "--count", "4000", "--seed", "77", "--guided", "--findings", tmp_path / "found"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    memory = [int(megabytes) for megabytes in re.findall(r"(\d+) MB in memory", done.stdout)]
+    assert memory[-1] - memory[4] < 20

@@ -1,4 +1,4 @@
-"""From the first byte of a frame to its IP header: link types, VLAN tags, MPLS labels, PPPoE, LLC.
+"""From the first header behind a link's own to the IP header: Ethernet, VLAN tags, MPLS labels, PPP, PPPoE, LLC.
 
 Works on many packets at once; `Layers` holds those that have come equally far.
 """
@@ -10,21 +10,33 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at
+from hf_ntg.flows.capture_in.capture_file import numbers_at
 
-__all__ = ["BRIDGED", "CUT_OFF", "IPV4", "IPV6", "TOO_DEEP", "Layers", "first_layers", "joined", "peel_to_ip"]
+__all__ = [
+    "ANY_IP",
+    "BRIDGED",
+    "CUT_OFF",
+    "IPV4",
+    "IPV6",
+    "LLC",
+    "MPLS",
+    "OTHER",
+    "PPP",
+    "PPPOE",
+    "TOO_DEEP",
+    "Layers",
+    "joined",
+    "peel_to_ip",
+]
 
-# What a header is called by the one before it: ethertypes, and two names of our own below 0.
-IPV4, IPV6, BRIDGED = 0x0800, 0x86DD, 0x6558
+# What a header is called by the one before it: ethertypes, and names of our own where there is none.
+IPV4, IPV6, BRIDGED, PPPOE, MPLS = 0x0800, 0x86DD, 0x6558, 0x8864, 0x8847
+LLC, ANY_IP, OTHER, PPP = 0, -1, -2, -3
 _VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
-_MPLS, _PPPOE = (0x8847, 0x8848), 0x8864
-_ANY_IP, _OTHER = -1, -2
+_MPLS_TYPES, _BACKBONE = (MPLS, 0x8848), 0x88E7
 _LLC_BELOW = 0x0600  # smaller "ethertypes" are lengths, and an LLC header follows
-_PPP_PROTOCOLS = {0x0021: IPV4, 0x0057: IPV6}
+_PPP_PROTOCOLS = {0x0021: IPV4, 0x0057: IPV6, 0x0281: MPLS}
 _MAX_NESTING = 16
-
-_ETHERNET, _NULL, _LOOP, _COOKED, _COOKED_2 = 1, 0, 108, 113, 276
-_RAW = (12, 14, 101, 228, 229)
 
 CUT_OFF = "cut off inside a header"
 TOO_DEEP = "headers nested too deep"
@@ -61,33 +73,6 @@ class Layers:
         return Layers(self.rows, self.at + step, kind, self.kept, self.end)
 
 
-def first_layers(block: PacketBlock, skipped: Counter) -> Layers:
-    """The packets of `block` at their first header behind the link's own, by link type."""
-    kept, end = block.start + block.captured, block.start + np.maximum(block.wire, block.captured)
-    everything = Layers(np.arange(len(block)), block.start, np.full(len(block), _OTHER), kept, end)
-    parts = []
-    for link in np.unique(block.link):
-        frames = everything.take(block.link == link)
-        if link == _ETHERNET:
-            frames = frames.moved(0, np.full(len(frames.rows), BRIDGED))
-        elif link in _RAW:
-            frames = frames.moved(0, np.full(len(frames.rows), _ANY_IP))
-        elif link in (_NULL, _LOOP):  # an address family in somebody's byte order; the IP version says the same
-            frames = frames.moved(4, np.full(len(frames.rows), _ANY_IP))
-        elif link == _COOKED:
-            frames = frames.holding(16, skipped)
-            frames = frames.moved(16, numbers_at(block.data, frames.at + 14, ">u2"))
-        elif link == _COOKED_2:
-            frames = frames.holding(20, skipped)
-            frames = frames.moved(20, numbers_at(block.data, frames.at, ">u2"))
-        else:
-            reason = f"link type {link} not understood" if link >= 0 else "an interface that was never described"
-            skipped[reason] += len(frames.rows)
-            continue
-        parts.append(frames)
-    return joined(parts)
-
-
 def peel_to_ip(data: np.ndarray, frames: Layers, skipped: Counter) -> tuple[Layers, Layers]:
     """Peel tags and labels off `frames`: those that arrive at IPv4, and those that arrive at IPv6."""
     parts = []
@@ -97,9 +82,11 @@ def peel_to_ip(data: np.ndarray, frames: Layers, skipped: Counter) -> tuple[Laye
         parts.append(frames.take(arrived))
         under_way = (
             (kind == BRIDGED)
-            | (kind == _ANY_IP)
-            | (kind == _PPPOE)
-            | np.isin(kind, _VLAN_TAGS + _MPLS)
+            | (kind == ANY_IP)
+            | (kind == PPPOE)
+            | (kind == PPP)
+            | (kind == _BACKBONE)
+            | np.isin(kind, _VLAN_TAGS + _MPLS_TYPES)
             | ((kind >= 0) & (kind < _LLC_BELOW))
         )
         other = int((~arrived & ~under_way).sum())
@@ -120,10 +107,12 @@ def _peel_one(data: np.ndarray, frames: Layers, skipped: Counter) -> Layers:
     parts = []
     for chosen, size, peel in (
         (frames.kind == BRIDGED, 14, _peel_ethernet),
-        (frames.kind == _ANY_IP, 1, _peel_version),
+        (frames.kind == ANY_IP, 1, _peel_version),
         (np.isin(frames.kind, _VLAN_TAGS), 4, _peel_vlan),
-        (np.isin(frames.kind, _MPLS), 5, _peel_mpls),
-        (frames.kind == _PPPOE, 8, _peel_pppoe),
+        (np.isin(frames.kind, _MPLS_TYPES), 5, _peel_mpls),
+        (frames.kind == PPPOE, 8, _peel_pppoe),
+        (frames.kind == PPP, 4, _peel_ppp),
+        (frames.kind == _BACKBONE, 18, _peel_backbone),
         ((frames.kind >= 0) & (frames.kind < _LLC_BELOW), 8, _peel_llc),
     ):
         if chosen.any():
@@ -153,10 +142,27 @@ def _peel_mpls(data: np.ndarray, frames: Layers) -> Layers:
 
 
 def _peel_pppoe(data: np.ndarray, frames: Layers) -> Layers:
-    protocol, kind = numbers_at(data, frames.at + 6, ">u2"), np.full(len(frames.rows), _OTHER)
+    return frames.moved(8, _ppp_kind(numbers_at(data, frames.at + 6, ">u2")))
+
+
+def _peel_ppp(data: np.ndarray, frames: Layers) -> Layers:
+    """Address and control may be left out, and the protocol's first byte where it is 0 (RFC 1661, 6.5 and 6.6)."""
+    at = frames.at + np.where(numbers_at(data, frames.at, ">u2") == 0xFF03, 2, 0)
+    is_short = data[at] & 1 == 1
+    protocol = np.where(is_short, data[at], numbers_at(data, at, ">u2"))
+    return frames.moved(at - frames.at + np.where(is_short, 1, 2), _ppp_kind(protocol))
+
+
+def _ppp_kind(protocol: np.ndarray) -> np.ndarray:
+    kind = np.full(len(protocol), OTHER)
     for number, name in _PPP_PROTOCOLS.items():
         kind[protocol == number] = name
-    return frames.moved(8, kind)
+    return kind
+
+
+def _peel_backbone(data: np.ndarray, frames: Layers) -> Layers:
+    """The service tag of a provider's backbone bridges, and the customer's whole frame behind it (IEEE 802.1ah)."""
+    return frames.moved(4, np.full(len(frames.rows), BRIDGED))
 
 
 def _peel_llc(data: np.ndarray, frames: Layers) -> Layers:
@@ -164,11 +170,11 @@ def _peel_llc(data: np.ndarray, frames: Layers) -> Layers:
     snap = numbers_at(data, frames.at, ">u4") == 0xAAAA0300
     snap &= numbers_at(data, frames.at + 4, ">u2") == 0
     ethertype = numbers_at(data, frames.at + 6, ">u2")
-    return frames.moved(8, np.where(snap & (ethertype >= _LLC_BELOW), ethertype, _OTHER))
+    return frames.moved(8, np.where(snap & (ethertype >= _LLC_BELOW), ethertype, OTHER))
 
 
 def _ip_kind(version: np.ndarray) -> np.ndarray:
-    return np.where(version == 4, IPV4, np.where(version == 6, IPV6, _OTHER))
+    return np.where(version == 4, IPV4, np.where(version == 6, IPV6, OTHER))
 
 
 def joined(parts: list[Layers]) -> Layers:

@@ -1,4 +1,4 @@
-"""IPv4 and IPv6 headers of many packets at once: addresses, fragments, extension headers, and what GRE carries."""
+"""IPv4 and IPv6 headers of many packets at once: addresses, fragments, extension headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from hf_ntg.flows.capture_in.capture_file import numbers_at
 from hf_ntg.flows.capture_in.link_layer import CUT_OFF, Layers
 
-__all__ = ["Datagrams", "inside_gre", "read_ipv4", "read_ipv6"]
+__all__ = ["Datagrams", "read_ipv4", "read_ipv6"]
 
 _IPV6_OPTIONS, _AUTHENTICATION, _FRAGMENT = (0, 43, 60, 135, 139, 140), 51, 44
 _DAMAGED = "damaged IP header"
@@ -54,7 +54,7 @@ def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
     fragmentation = numbers_at(data, at + 6, ">u2")
     addresses = np.zeros((2, len(at), 2), np.uint64)
     addresses[0, :, 1], addresses[1, :, 1] = numbers_at(data, at + 12, ">u4"), numbers_at(data, at + 16, ">u4")
-    return Datagrams(
+    datagrams = Datagrams(
         layers=Layers(layers.rows, at + header, data[at + 9].astype(np.int64), layers.kept, end),
         source=addresses[0],
         destination=addresses[1],
@@ -63,6 +63,7 @@ def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
         offset=fragmentation & 0x1FFF,
         identification=numbers_at(data, at + 4, ">u2"),
     )
+    return _pass_extensions(data, datagrams, (_AUTHENTICATION,), skipped)
 
 
 def read_ipv6(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
@@ -85,14 +86,15 @@ def read_ipv6(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
         offset=np.zeros(len(at), np.int64),
         identification=np.zeros(len(at), np.int64),
     )
-    return _pass_extensions(data, datagrams, skipped)
+    return _pass_extensions(data, datagrams, (*_IPV6_OPTIONS, _AUTHENTICATION, _FRAGMENT), skipped)
 
 
-def _pass_extensions(data: np.ndarray, datagrams: Datagrams, skipped: Counter) -> Datagrams:
-    """Move past IPv6 extension headers (RFC 8200, section 4), noting fragments, up to the transport header."""
+def _pass_extensions(data: np.ndarray, datagrams: Datagrams, kinds: tuple[int, ...], skipped: Counter) -> Datagrams:
+    """Move past headers of `kinds`, IPv6 extensions (RFC 8200, section 4) and IPsec's authentication (RFC 4302), up to
+    the transport header; fragments are noted."""
     while True:
         kind = datagrams.layers.kind
-        extended = np.isin(kind, (*_IPV6_OPTIONS, _AUTHENTICATION, _FRAGMENT)) & (datagrams.offset == 0)
+        extended = np.isin(kind, kinds) & (datagrams.offset == 0)
         if not extended.any():
             return datagrams
         layers = datagrams.layers
@@ -114,16 +116,3 @@ def _pass_extensions(data: np.ndarray, datagrams: Datagrams, skipped: Counter) -
         moved_at[extended] += step
         moved_kind[extended] = data[at]
         datagrams.layers = Layers(layers.rows, moved_at, moved_kind, layers.kept, layers.end)
-
-
-def inside_gre(data: np.ndarray, layers: Layers, skipped: Counter) -> Layers:
-    """What GRE version 0 carries (RFC 2784, 2890), behind its optional checksum, key and sequence number."""
-    layers = layers.holding(4, skipped)
-    flags = numbers_at(data, layers.at, ">u2")
-    plain = (flags & 0x4007) == 0  # no source routing, version 0
-    if not plain.all():
-        skipped["GRE of an unknown version"] += int((~plain).sum())
-        layers, flags = layers.take(plain), flags[plain]
-    options = (flags & 0x8000 > 0).astype(np.int64) + (flags & 0x2000 > 0) + (flags & 0x1000 > 0)
-    kind = numbers_at(data, layers.at + 2, ">u2")
-    return layers.moved(4 + 4 * options, kind)

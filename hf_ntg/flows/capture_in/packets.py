@@ -16,15 +16,16 @@ import numpy as np
 
 from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at
 from hf_ntg.flows.capture_in.fragments import FragmentTable
-from hf_ntg.flows.capture_in.link_layer import BRIDGED, IPV4, IPV6, TOO_DEEP, Layers, first_layers, joined, peel_to_ip
-from hf_ntg.flows.capture_in.network_layer import Datagrams, inside_gre, read_ipv4, read_ipv6
+from hf_ntg.flows.capture_in.link_layer import IPV4, IPV6, TOO_DEEP, Layers, joined, peel_to_ip
+from hf_ntg.flows.capture_in.link_types import first_layers
+from hf_ntg.flows.capture_in.network_layer import Datagrams, read_ipv4, read_ipv6
+from hf_ntg.flows.capture_in.tunnels import inside_gre, inside_udp
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP, UDP
 
 __all__ = ["ACK", "FIN", "RST", "SYN", "PacketDecoder", "Packets"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 _IP_IN_IP, _IPV6_IN_IP, _GRE = 4, 41, 47
-_VXLAN_PORT = 4789
 _MAX_NESTING = 8
 
 
@@ -124,7 +125,8 @@ class PacketDecoder:
     """Decodes the blocks of one capture, in order.
 
     Args:
-        decapsulate: look inside VXLAN, GRE and IP-in-IP; without it, VXLAN is UDP and the others are not TCP or UDP.
+        decapsulate: look inside tunnels (see `tunnels`); without it, those over UDP are UDP and the others are neither
+            TCP nor UDP.
 
     Attributes:
         skipped: how many packets were left out, by reason. noticed: what else is worth saying, counted.
@@ -204,19 +206,15 @@ class PacketDecoder:
         found.fill(udp, 8, **ports)
 
     def _open_tunnels(self, data: np.ndarray, datagrams: Datagrams, udp: Datagrams) -> tuple[list[Layers], Datagrams]:
-        """What IP-in-IP, GRE and VXLAN packets carry, and the UDP packets that are no VXLAN."""
+        """What IP-in-IP, GRE and tunnels over UDP carry, and the UDP packets that are none."""
         layers = datagrams.layers.take(datagrams.offset == 0)
         inner = []
         for protocol, kind in ((_IP_IN_IP, IPV4), (_IPV6_IN_IP, IPV6)):
             tunnel = layers.take(layers.kind == protocol)
             inner.append(tunnel.moved(0, np.full(len(tunnel.rows), kind)))
         inner.append(inside_gre(data, layers.take(layers.kind == _GRE), self.skipped))
-        holds_header = udp.layers.at + 16 <= udp.layers.kept
-        place = np.where(holds_header, udp.layers.at, 0)
-        vxlan = holds_header & (numbers_at(data, place + 2, ">u2") == _VXLAN_PORT) & (data[place + 8] & 0x08 > 0)
-        tunnel = udp.layers.take(vxlan)
-        inner.append(tunnel.moved(16, np.full(len(tunnel.rows), BRIDGED)))
-        return inner, udp.take(~vxlan)
+        carried, is_tunnel = inside_udp(data, udp.layers)
+        return [*inner, carried], udp.take(~is_tunnel)
 
     def _place_fragments(self, block: PacketBlock, found: _Transport) -> None:
         """Give the later fragments the ports of the first, in order of capture."""

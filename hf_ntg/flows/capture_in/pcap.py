@@ -44,7 +44,7 @@ def read_pcap(
         label: the class of all flows; null when None.
         capture: name of the capture in the table; the file's name without suffix when None.
         max_packets: packets to keep of each flow; ``packet_count`` counts all.
-        decapsulate: look inside VXLAN, GRE and IP-in-IP.
+        decapsulate: look inside tunnels: VXLAN, Geneve and GTP-U over UDP, GRE with ERSPAN and PPTP, IP-in-IP.
         split_offload: cut TCP packets longer than the maximum segment size into segments.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,9 +38,9 @@ def pcap_blocks(window: Window) -> Iterator[PacketBlock]:
     order, tick, header = PCAP_MAGICS[window.data[:4]]
     link = struct.unpack_from(order + "I", window.data, 20)[0] & 0xFFFF  # the rest tells of frame check sequences
     if header == _RECORD_HEADER:
-        header = max(
-            (_RECORD_HEADER, _MODIFIED_HEADER), key=lambda size: _sensible_records(window.data, order, size, tick)
-        )
+        usual, modified = (_sensible_records(window.data, order, size, tick) for size in (header, _MODIFIED_HEADER))
+        if not usual.all_sensible and modified > usual:
+            header = _MODIFIED_HEADER
     used = _FILE_HEADER
     while True:
         starts, used = _walk(window.data, used, struct.Struct(order + "I").unpack_from, header)
@@ -85,16 +86,21 @@ def _block(window: Window, starts: np.ndarray, order: str, tick: int, header: in
     return PacketBlock(data, starts + header, captured, wire, time, np.full(len(starts), link), window.packets)
 
 
-def _sensible_records(data: bytes, order: str, header: int, tick: int) -> tuple[int, bool]:
-    """How many of the first records look like records if headers take `header` bytes; do they fill `data` exactly?"""
+class _Trial(NamedTuple):
+    count: int
+    all_sensible: bool  # nothing but sensible records, as far as was tried
+
+
+def _sensible_records(data: bytes, order: str, header: int, tick: int) -> _Trial:
+    """How many of the first records look like records if headers take `header` bytes?"""
     fields, place, sensible, before = struct.Struct(order + "IIII"), _FILE_HEADER, 0, None
     while sensible < _TRIED_RECORDS and place + header <= len(data):
         seconds, fraction, captured, wire = fields.unpack_from(data, place)
         before = seconds if before is None else before
         if captured > MAX_CAPTURED or captured > wire or fraction * tick >= 1_000_000_000:
-            break
+            return _Trial(sensible, False)
         if abs(seconds - before) > 366 * 86_400:
-            break
+            return _Trial(sensible, False)
         sensible += 1
         place += header + captured
-    return sensible, place == len(data)
+    return _Trial(sensible, sensible == _TRIED_RECORDS or place == len(data))

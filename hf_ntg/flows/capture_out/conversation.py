@@ -19,6 +19,7 @@ DEFAULT_GAP = 1_000_000
 """Nanoseconds between the packets of a flow without inter-arrival times."""
 DEFAULT_WINDOW = 64_240
 """Raw TCP window of an added packet, and of every packet of a flow without windows."""
+_USUAL_SCALE, _LARGEST_SCALE = 7, 14  # RFC 7323, section 2.3
 _TLS_HEADER = 5
 _LARGEST_TLS_RECORD = 2**14 + 256  # RFC 8446, section 5.2
 
@@ -38,6 +39,7 @@ PACKET = np.dtype(
         ("protocol", "u1"),
         ("flags", "u1"),
         ("tls_skip", "u1"),  # bytes of that record's header that came before
+        ("scale", "u1"),  # window scale that a SYN of this side announces
         ("upstream", "?"),
         ("added", "?"),
     ]
@@ -81,7 +83,7 @@ def converse(
     or that was refused, gets neither. Without it, nothing is added.
 
     Sequence numbers start at random and count payload, SYN and FIN; every packet acknowledges all that the other side
-    has sent before it.
+    has sent before it; windows are the flow's, in units that its packets under way fit into.
 
     Args:
         flows: N flows.
@@ -112,6 +114,7 @@ def converse(
     closer = flows.direction[flows.offsets[1:] - 1][tail]
     _fill_added(packets, numbers, after, closer, FIN, packets["time"][after - 1][:, None] + ADDED_GAP + gaps)
     _number(packets, numbers, offsets, roles, rng)
+    _set_scales(packets, numbers, offsets)
     _set_tls_records(packets, tls & is_tcp)
     return Conversations(packets, offsets, 3 * head, 3 * tail, roles, int((pieces > 1).sum()))
 
@@ -183,6 +186,25 @@ def _number(
     up = packets["upstream"]
     packets["sequence"] = np.where(is_tcp, np.where(up, *sent), 0) % 2**32
     packets["acknowledgement"] = np.where(acknowledges, np.where(up, *sent[::-1]), 0) % 2**32
+
+
+def _set_scales(packets: np.ndarray, numbers: np.ndarray, offsets: np.ndarray) -> None:
+    """Choose the window scale that each side announces, since a flow keeps raw windows and not what they were meant in:
+    7, or as much more as it takes for what the other side has under way never to be more than the window last seen."""
+    first, place = offsets[:-1], np.arange(len(packets))
+    used = packets["length"] + numbers
+    for upstream in (True, False):
+        is_receiver = packets["upstream"] == upstream
+        sent = np.cumsum(np.where(is_receiver, 0, used))
+        heard = np.maximum.accumulate(np.where(is_receiver, place, -1))  # the receiver's last packet
+        answered = heard >= first[packets["flow"]]
+        heard = np.maximum(heard, 0)
+        window = packets["window"][heard].astype(np.int64)
+        under_way = sent - sent[heard]
+        counts = answered & ~is_receiver & (window > 0) & (packets["flags"][heard] & SYN == 0) & (under_way > window)
+        excess = np.ceil(np.log2(np.where(counts, under_way / np.maximum(window, 1), 1)))
+        scale = np.clip(np.maximum.reduceat(excess, first), _USUAL_SCALE, _LARGEST_SCALE).astype(np.uint8)
+        packets["scale"][is_receiver] = scale[packets["flow"][is_receiver]]
 
 
 def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:

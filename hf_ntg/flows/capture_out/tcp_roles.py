@@ -17,7 +17,8 @@ Opening          the flow begins with                       its packets become
 Closing        the flow ends in                           its packets become
 =============  =========================================  =======================================================
 ``FIN``        any ``X``, one or more ``Y 0``, ``X 0``    FIN on that first ``X`` and on the last ``Y 0``; then ACK
-``RESET``      ``X 0``, ``X 0`` and not ``FIN``           RST ACK on the last
+``RESET``      ``X 0``, ``X 0`` and not ``FIN``, or       RST ACK on the last
+               ``X 0`` with a window of 0, not all 0
 ``OPEN``       anything else                              nothing: whoever wants an end has to add it
 =============  =========================================  =======================================================
 
@@ -128,9 +129,13 @@ def _closings(flows: FlowArrays, may_close: np.ndarray, established: np.ndarray)
     other_side_empty = empty & (flows.direction == -closer[row])
     before = np.where(~other_side_empty & (flows.position < size[row] - 1), flows.position, -1)
     before = np.maximum.reduceat(before, first)  # the last packet ahead of the run of Y 0 ahead of the last packet
-    may_close = may_close & empty[last] & ~_is_cut(flows) & (before >= established) & (before >= 0)
+    ends_empty = may_close & empty[last] & ~_is_cut(flows) & (size > established)
+    may_close = ends_empty & (before >= established) & (before >= 0)
     same_side = flows.direction[first + np.maximum(before, 0)] == closer
     closing = np.full(len(flows), Closing.OPEN, dtype=np.int8)
     closing[may_close & same_side & (before < size - 2)] = Closing.FIN
     closing[may_close & same_side & (before == size - 2) & empty[np.maximum(last - 1, 0)]] = Closing.RESET
+    if flows.tcp_window is not None:  # a reset has no window to tell of; a receiver that is full is asked again
+        told = np.maximum.reduceat(flows.tcp_window, first) > 0
+        closing[ends_empty & told & (flows.tcp_window[last] == 0) & (closing == Closing.OPEN)] = Closing.RESET
     return before, closing

@@ -89,8 +89,7 @@ def write_pcap(
     cut up.
 
     Beside the capture ``x.pcap`` (or folder ``x``) stands ``x.flows.csv``, one line a flow: label, addresses, ports,
-    start, and how many packets were added at either end; :class:`~hf_ntg.flows.labelling.labels.LabelRules` takes it as
-    a table of labels. What a flow table may lack is made up: 1 ms between packets, windows of 64240, ports and protocol
+    start, and how many packets were added at either end; an import of the capture takes its labels from there. What a flow table may lack is made up: 1 ms between packets, windows of 64240, ports and protocol
     as in :mod:`~hf_ntg.flows.capture_out.endpoints`. The same flows, seed and options give the same bytes.
 
     Args:

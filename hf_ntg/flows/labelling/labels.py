@@ -83,12 +83,18 @@ class LabelRules:
         return labels
 
     def _of_flow(self, batch: FlowBatch, row: int, path: Path) -> str | None:
-        captures = [batch.flows.capture[row], path.name]
+        found = self.by_endpoints(batch, row, [batch.flows.capture[row], path.name])
+        if found is None and batch.sni:
+            found = self._by_name(batch.sni[row])
+        return found
+
+    def by_endpoints(self, batch: FlowBatch, row: int, captures: list[str]) -> str | None:
+        """What the table says of the flow at `row`, whose capture goes by any of the names `captures`."""
         ends = endpoints(batch, row)
         for key in [(capture, ends) for capture in captures] + [(None, ends)] + [(one, None) for one in captures]:
             if key in self._by_capture:
                 return self._by_capture[key]
-        return self._by_name(batch.sni[row]) if batch.sni else None
+        return None
 
     def _by_name(self, name: str | None) -> str | None:
         while name:
@@ -149,8 +155,9 @@ def endpoints(batch: FlowBatch, row: int) -> _Endpoints | None:
     return int(flows.protocol[row]), frozenset(ends)
 
 
-def ndpi_labels(path: Path, idle_timeout: float) -> Callable[[FlowBatch, int], str | None]:
-    """Run nDPI over a capture by nfstream; give a function that tells the application of a flow.
+def ndpi_labels(path: Path, idle_timeout: float) -> tuple[Callable[[FlowBatch, int], str | None], bool]:
+    """Run nDPI over a capture by nfstream; give a function that tells the application of a flow, and whether nDPI could
+    read the capture (it reads neither damaged nor packed ones).
 
     Raises:
         InputError: nfstream is not installed.
@@ -163,11 +170,15 @@ def ndpi_labels(path: Path, idle_timeout: float) -> Callable[[FlowBatch, int], s
         statistical_analysis=False,
     )
     known: dict[_Endpoints, list[tuple[float, str]]] = {}
-    for flow in streamer:
-        ends = frozenset(((packed_address(flow.src_ip), flow.src_port), (packed_address(flow.dst_ip), flow.dst_port)))
-        known.setdefault((flow.protocol, ends), []).append(
-            (flow.bidirectional_first_seen_ms / 1000, flow.application_name)
-        )
+    is_readable = True
+    try:
+        for flow in streamer:
+            source, destination = (packed_address(one) for one in (flow.src_ip, flow.dst_ip))
+            ends = frozenset(((source, flow.src_port), (destination, flow.dst_port)))
+            found = flow.bidirectional_first_seen_ms / 1000, flow.application_name
+            known.setdefault((flow.protocol, ends), []).append(found)
+    except ValueError:  # how nfstream hands on what libpcap says
+        is_readable = False
 
     def of_flow(batch: FlowBatch, row: int) -> str | None:
         found = known.get(endpoints(batch, row))
@@ -177,7 +188,7 @@ def ndpi_labels(path: Path, idle_timeout: float) -> Callable[[FlowBatch, int], s
         begun = [one for one in found if one[0] <= start]
         return max(begun)[1] if begun else min(found)[1]
 
-    return of_flow
+    return of_flow, is_readable
 
 
 def _nfstream():

@@ -99,7 +99,7 @@ class CesnetReader:
         if not isinstance(packets, list) or len(packets) not in (3, 4) or not isinstance(packets[0], list):
             self.skipped["a PPI that is not three or four lists"] += 1
             return
-        milliseconds, direction, length = packets[:3]
+        milliseconds, direction, length = _unpadded(packets[:3])
         seconds = [one / 1000 if isinstance(one, int | float) else None for one in milliseconds]
         total = [row.get(name, "") for name in ("PACKETS", "PACKETS_REV")]
         self._rows.add(
@@ -117,6 +117,16 @@ class CesnetReader:
             destination=packed_address(row.get("DST_IP")),
             sni=row.get("QUIC_SNI") or row.get("TLS_SNI") or None,
         )
+
+
+def _unpadded(packets: list) -> list:
+    """Rows without the zeros behind the last packet that arrays of a fixed width have."""
+    if not all(isinstance(row, list) for row in packets) or len(set(map(len, packets))) > 1:
+        return packets
+    size = len(packets[1])
+    while size and packets[1][size - 1] == 0 and packets[2][size - 1] == 0:
+        size -= 1
+    return [row[:size] for row in packets]
 
 
 def from_datazoo(data, labels=None, *, capture: str = "datazoo") -> Dataset:

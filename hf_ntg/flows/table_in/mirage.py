@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import lzma
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 from collections import Counter
@@ -42,6 +44,11 @@ _BATCH = 10_000
 _CHUNK = 1 << 20
 _LARGEST_FLOW = 256 << 20  # characters of JSON
 _MAX_NESTED_ZIPS = 2
+# What zipfile raises on damage: seeking before the beginning, sizes and dates out of range, passwords, unknown methods.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, OverflowError, struct.error, lzma.LZMAError,
+    UnicodeError, *STREAM_ERRORS,
+)  # fmt: skip
 
 
 class MirageReader:
@@ -83,6 +90,7 @@ class MirageReader:
         self.labelling = labelling
         self.background = background
         self.broken: BrokenFileError | None = None
+        self._broken_members = 0
         self._rows = FlowRows(max_packets, has_windows=True)
         self._tell = tell
 
@@ -102,26 +110,47 @@ class MirageReader:
                 else:
                     yield from self._from_json(file, self.path.name, self.capture, str(self.path))
         except BrokenFileError as error:
-            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
+            self._note(error)
+        if self._broken_members > 1:
+            more = self._broken_members - 1
+            self.broken = BrokenFileError(f"{self.broken} (and {more} more damaged parts of this zip)")
         if len(self._rows):
             yield self._rows.take()
 
+    def _note(self, error: BrokenFileError) -> None:
+        """Remember the first damage; a damaged file in a zip does not stop the others in it."""
+        self._broken_members += 1
+        self.broken = self.broken or error.with_traceback(None)  # whose frames would keep the last block in memory
+
     def _from_zip(self, file: BinaryIO, folder: str, depth: int) -> Iterator[FlowBatch]:
+        place = f"{self.path}: {folder}" if folder else str(self.path)
         try:
             with zipfile.ZipFile(file) as archive:
-                for member in sorted(archive.infolist(), key=lambda one: one.filename):
-                    name = member.filename
-                    if name.endswith(".zip") and depth < _MAX_NESTED_ZIPS:
-                        with archive.open(member) as packed, tempfile.TemporaryFile() as inner:
-                            shutil.copyfileobj(packed, inner)  # a zip is read from its end
-                            yield from self._from_zip(inner, f"{folder}{name.removesuffix('.zip')}/", depth + 1)
-                    elif name.endswith(".json") and not Path(name).name.startswith("."):
-                        with archive.open(member) as inner:
-                            inner_name = folder + name
-                            capture = inner_name.removesuffix(".json")
-                            yield from self._from_json(inner, Path(name).name, capture, f"{self.path}: {inner_name}")
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *STREAM_ERRORS) as error:
-            raise BrokenFileError(f"{self.path}: a damaged or unreadable zip ({error})") from error
+                members = sorted(archive.infolist(), key=lambda one: one.filename)
+                for member in members:
+                    try:
+                        yield from self._from_member(archive, member, folder, depth)
+                    except _ZIP_ERRORS as error:
+                        name = _one_line(member.filename)
+                        self._note(BrokenFileError(f"{self.path}: {folder}{name}: damaged or unreadable ({error})"))
+        except _ZIP_ERRORS as error:
+            raise BrokenFileError(f"{place}: a damaged or unreadable zip ({error})") from error
+
+    def _from_member(
+        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: str, depth: int
+    ) -> Iterator[FlowBatch]:
+        name = _one_line(member.filename)
+        try:
+            if name.endswith(".zip") and depth < _MAX_NESTED_ZIPS:
+                with archive.open(member) as packed, tempfile.TemporaryFile() as inner:
+                    shutil.copyfileobj(packed, inner)  # a zip is read from its end
+                    yield from self._from_zip(inner, f"{folder}{name.removesuffix('.zip')}/", depth + 1)
+            elif name.endswith(".json") and not Path(name).name.startswith("."):
+                with archive.open(member) as inner:
+                    capture = (folder + name).removesuffix(".json")
+                    yield from self._from_json(inner, Path(name).name, capture, f"{self.path}: {folder}{name}")
+        except BrokenFileError as error:
+            self._note(error)
 
     def _from_json(self, file: BinaryIO, name: str, capture: str, place: str) -> Iterator[FlowBatch]:
         """The flows of one JSON file; `name` tells the package under test."""
@@ -164,7 +193,7 @@ class MirageReader:
             packets.get("L4_payload_bytes"),
             [1 - 2 * int(one) for one in directions],
             packets.get("iat"),
-            packets.get("TCP_win_size"),
+            packets.get("TCP_win_size") if parts[4] == "6" else [0] * len(directions),
             flow_id=f"{capture}#{number}",
             label=label if isinstance(label, str) else None,
             capture=capture,
@@ -175,6 +204,11 @@ class MirageReader:
             source=packed_address(parts[0]),
             destination=packed_address(parts[2]),
         )
+
+
+def _one_line(name: str) -> str:
+    """The name of a member of a zip, which may be anything, without line breaks."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _members(file: BinaryIO, place: str) -> Iterator[tuple[str, object]]:

@@ -104,7 +104,7 @@ class TableReader:
         if len(self._rows):
             yield self._rows.take()
 
-    def _parquet_rows(self) -> Iterator[dict]:
+    def _parquet_rows(self) -> Iterator[dict | None]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -113,10 +113,10 @@ class TableReader:
                 self._check_header(file.schema_arrow.names)
                 wanted = [name for name in self._names.values() if name in file.schema_arrow.names]
                 for batch in file.iter_batches(_BATCH, columns=wanted):
-                    yield from batch.to_pylist()
+                    yield from _rows_of(batch)
                     if self._tell is not None:
                         self._tell(self.path.stat().st_size * len(batch) // file.metadata.num_rows)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise BrokenFileError(f"{self.path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
 
     def _csv_rows(self) -> Iterator[dict]:
@@ -135,7 +135,9 @@ class TableReader:
 
     def _add(self, row: dict | None, number: int) -> None:
         if row is None:
-            self.skipped["a row with more or fewer fields than the header"] += 1
+            is_csv = self.path.suffix != ".parquet"
+            reason = "a row with more or fewer fields than the header" if is_csv else "values that cannot be read"
+            self.skipped[reason] += 1
             return
         facts = {ours: row.get(theirs) for ours, theirs in self._names.items()}
         length, direction, seconds, window = (listed(facts.pop(name)) for name in PACKET_COLUMNS)
@@ -152,6 +154,16 @@ class TableReader:
         facts["flow_id"] = _text(facts["flow_id"]) or f"{facts['capture']}#{number}"
         facts["label"] = _text(facts["label"])
         self._rows.add(length, direction, seconds, window, **facts)
+
+
+def _rows_of(batch) -> list[dict | None]:
+    """The rows of a record batch, None for one that holds what Python cannot (text that is not UTF-8)."""
+    try:
+        return batch.to_pylist()
+    except ValueError:
+        return (
+            [None] if len(batch) == 1 else [row for one in range(len(batch)) for row in _rows_of(batch.slice(one, 1))]
+        )
 
 
 def listed(cell: object) -> list | None:

@@ -1,5 +1,6 @@
 """Record formats: every way to write the same packets down must give the same packets."""
 
+import gzip
 import struct
 
 import made_captures as make
@@ -160,3 +161,29 @@ def _salvaged(path, data):
     except BrokenFileError as caught:
         error = str(caught)
     return found, error
+
+
+def test_packets_of_zeros_are_no_modified_headers(tmp_path):
+    path = tmp_path / "zeros.pcap"
+    path.write_bytes(make.pcap([(5, bytes(64))] * 3))
+    assert [data for _, _, data in packets_of(path)] == [bytes(64)] * 3
+
+
+def test_more_was_captured_than_was_on_the_wire_and_nothing_at_all(tmp_path):
+    records = struct.pack("<IIII", 5, 0, 4, 2) + b"abcd" + struct.pack("<IIII", 6, 0, 0, 0)
+    path = tmp_path / "odd.pcap"
+    path.write_bytes(make.pcap(PACKETS[:2]) + records + make.pcap(PACKETS[:1])[24:])
+    found = [data for _, _, data in packets_of(path)]
+    assert found == [PACKETS[0][1], PACKETS[1][1], b"abcd", b"", PACKETS[0][1]]
+
+
+def test_gzip_in_pieces_cut_off_or_damaged_gives_all_that_can_be_unpacked(tmp_path):
+    data = make.pcap([(place, np.random.default_rng(place).bytes(300)) for place in range(400)])
+    path = tmp_path / "x.pcap.gz"
+    whole, pieces = gzip.compress(data), gzip.compress(data[:50_000]) + gzip.compress(data[50_000:])
+    path.write_bytes(pieces)
+    assert len(packets_of(path)) == 400
+    for damaged, least in ((whole[: len(whole) // 2], 190), (whole + b"junk", 400), (whole[:-8] + bytes(8), 400)):
+        found, error = _salvaged(path, damaged)
+        assert len(found) >= least
+        assert "gzip" in error

@@ -109,3 +109,13 @@ def test_times_without_a_column_and_with_a_tick():
     assert made.packets["time"].tolist() == [0, 1_000_000, 2_000_000]
     timed = FlowArrays.from_dataset(table(flow("+1 -1", TCP, inter_arrival_time=[9.0, 1.23456e-3])))
     assert talk(timed, complete=False, tick=1_000).packets["time"].tolist() == [0, 1_235_000]
+
+
+def test_windows_are_scaled_so_that_what_is_under_way_fits():
+    """A window of 2 says nothing of its unit: 3000 bytes under way want 2**11. The SYN's own is never scaled."""
+    windows = [1, 60_000, 2, 60_000, 60_000, 3]
+    rows = flow("+0 -0 +0 -1000 -2000 +0", tcp_window=windows), flow("+0 -0 +0 -1000 -2000 +0")
+    packets = talk(FlowArrays.from_dataset(table({**rows[1], "tcp_window": [500] * 6}, rows[0]))).packets
+    syns = packets[(packets["flags"] & SYN) > 0]
+    assert syns["upstream"].tolist() == [True, False] * 2
+    assert syns["scale"].tolist() == [7, 7, 11, 7]

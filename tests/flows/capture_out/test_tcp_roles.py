@@ -49,6 +49,16 @@ def test_roles(packets, flags, opening, closing):
     assert (roles.opening[0], roles.closing[0]) == (opening, closing)
 
 
+@pytest.mark.parametrize(
+    ("windows", "closing"),
+    [([9, 9, 9, 9, 0], Closing.RESET), ([9, 9, 9, 0, 9], Closing.OPEN), ([0] * 5, Closing.OPEN)],
+)
+def test_an_empty_last_packet_without_a_window_is_a_reset(windows, closing):
+    roles = roles_of(flow("+0 -0 +0 -9 +0", tcp_window=windows))
+    assert roles.closing[0] == closing
+    assert letters(roles).split()[-1] == ("RA" if closing == Closing.RESET else "A")
+
+
 def test_flows_that_are_cut_do_not_close():
     roles = roles_of(flow("+0 -0 +0 +9 -0 +0", packet_count=7), flow("+0 -0", packet_count=7))
     assert roles.closing.tolist() == [Closing.OPEN, Closing.OPEN]

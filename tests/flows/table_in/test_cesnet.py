@@ -60,6 +60,8 @@ def test_four_rows_and_few_columns(write):
         ("[[0, 1], [1], [5, 5]]", "packet lists of unequal length"),
         ("[[], [], []]", "no packets"),
         ("[[0], [0], [5]]", "a direction that is neither of the two"),
+        ("[[0, 0], [0, 1], [0, 5]]", "a direction that is neither of the two"),
+        ("[[0, 0], [0, 0], [0, 0]]", "no packets"),
         ("[[null], [1], [5]]", "an inter-arrival time that is not finite"),
     ],
 )
@@ -67,6 +69,14 @@ def test_a_bad_row_is_counted_and_the_others_are_read(write, ppi, reason):
     rows, reader = read(write(YEAR + f'"{ppi}",zoom\nonly one field\n' + YEAR.splitlines()[1]))
     assert len(rows) == 2
     assert reader.skipped == {reason: 1, "a row with more or fewer fields than the header": 1}
+
+
+def test_zeros_behind_the_last_packet_are_padding(write):
+    rows, _ = read(
+        write(YEAR.replace("[[0, 6], [1, -1], [517, 1448], [1, 0]]", "[[0, 6, 0], [1, -1, 0], [517, 9, 0]]"))
+    )
+    assert rows[0]["payload_length"] == [517, 9]
+    assert rows[0]["packet_count"] == 2
 
 
 def test_another_label_column(write):

@@ -162,6 +162,31 @@ def test_gzip_and_zip_and_zips_in_a_zip(tmp_path, write):
     assert rows[0]["capture"] == f"device/{NAME.removesuffix('.json')}"
 
 
+def test_a_flow_of_2022_with_all_its_lists(write):
+    """Every packet, more lists beside ours, and no window where there is no TCP."""
+    made = flow(BF_activity="Chat", BF_sublabel="", BF_device="a0:b1", UF_mss=1460)
+    made["packet_data"] |= {"timestamp": [1.5, 1.75, 2.25], "TCP_flags": ["S", "SA", "A"], "is_clear": [0, 0, 1]}
+    made["packet_data"] |= {"heuristic": "tls", "annotations": {"0": "x"}, "L4_header_bytes": [40, 40, 20]}
+    datagrams = json.loads(json.dumps(made))
+    datagrams["packet_data"]["TCP_win_size"] = [float("nan")] * 3
+    rows, reader = read(write({key(): made, "10.0.0.1,4001,10.0.0.2,443,17": datagrams}, NAME_2022))
+    assert [row["payload_length"] for row in rows] == [[0, 1448, 517]] * 2
+    assert [row["tcp_window"] for row in rows] == [[65535, 1, 2], [0, 0, 0]]
+    assert [row["label"] for row in rows] == ["com.app.one"] * 2
+    assert not reader.skipped
+
+
+def test_a_damaged_file_in_a_zip_stops_no_other(tmp_path):
+    whole = json.dumps({key(): flow()})
+    with zipfile.ZipFile(tmp_path / "mirage.zip", "w") as archive:
+        for place, text in enumerate((whole[:-5], whole, "[", whole)):
+            archive.writestr(f"{place}/{NAME}", text)
+        archive.writestr("inner.zip", "PK no zip")
+    rows, reader = read(tmp_path / "mirage.zip")
+    assert [row["capture"][0] for row in rows] == ["1", "3"]
+    assert str(reader.broken).endswith("(and 2 more damaged parts of this zip)")
+
+
 def test_a_damaged_zip_is_broken(tmp_path):
     path = tmp_path / "mirage.zip"
     path.write_bytes(b"PK\3\4" + bytes(50))

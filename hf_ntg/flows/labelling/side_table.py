@@ -1,0 +1,60 @@
+"""The table that a capture writer of ours leaves beside a capture: found again, it gives the flows their labels back.
+
+Beside ``x.pcap`` stands ``x.flows.csv``; beside a folder ``x`` of captures of one flow each, ``x.flows.csv`` names them
+by their paths in it (see :mod:`hf_ntg.flows.capture_out.capture_record`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from hf_ntg.flows.capture_out.capture_record import TRUTH_COLUMNS
+from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.reading import FlowBatch
+
+__all__ = ["SideTable", "is_side_table"]
+
+_SUFFIX = ".flows.csv"
+
+
+def is_side_table(path: Path) -> bool:
+    """Is `path` such a table, by its name and first line?"""
+    if not path.name.endswith(_SUFFIX) or not path.is_file():
+        return False
+    head = ",".join(TRUTH_COLUMNS).encode()
+    with path.open("rb") as file:
+        return file.readline(2 * len(head)).strip() == head
+
+
+class SideTable:
+    """What the table at `path` says of the capture that it calls `name`."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self._rules = _rules(path, path.stat().st_mtime_ns)
+
+    @classmethod
+    def of(cls, capture: Path) -> SideTable | None:
+        """The table beside `capture`, or beside the folder of captures it is in; None where there is none."""
+        place = capture.resolve()
+        beside = [(place.with_name(place.stem + _SUFFIX), place.stem)]
+        beside += [
+            (folder.with_name(folder.name + _SUFFIX), place.relative_to(folder).with_suffix("").as_posix())
+            for folder in place.parents[:2]
+        ]
+        return next((cls(path, name) for path, name in beside if is_side_table(path)), None)
+
+    def labels(self, batch: FlowBatch) -> np.ndarray:
+        """(N,) object: the labels of the flows in `batch`, None where the table has none."""
+        found = [self._rules.by_endpoints(batch, row, [self.name]) for row in range(len(batch))]
+        labels = np.empty(len(batch), object)
+        labels[:] = found
+        return labels
+
+
+@lru_cache(maxsize=2)  # a folder of many captures has one table
+def _rules(path: Path, _changed: int) -> LabelRules:
+    return LabelRules(table=path)

@@ -1,0 +1,45 @@
+import pytest
+from written_flows import flow, table
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows import load_flows, write_pcap
+from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.labelling.side_table import is_side_table
+
+ROWS = [
+    flow("+0 -0 +0 +100", label="web"),
+    flow("+20 -60", 17, label="dns"),
+    flow("+9 -8", 17, label=None),
+    flow("+0 -0", label='a, "b"/c'),
+]
+
+
+@pytest.mark.parametrize("per_flow", [False, True])
+@pytest.mark.parametrize("source", ["in", "in/folder", "in/folder/x"])
+def test_an_exported_folder_comes_back_with_its_labels(tmp_path, per_flow, source):
+    path = tmp_path / "in" / "folder" / ("x" if per_flow else "x.pcapng")
+    write_pcap(table(*ROWS), path, per_flow=per_flow, rate=1e-3)
+    source = path if source.endswith("x") else tmp_path / source
+    report = import_flows([source], tmp_path / "back.parquet", ReadingOptions(labels=LabelRules(constant="other")))
+    found = load_flows(tmp_path / "back.parquet")["label"]
+    assert sorted(found) == ['a, "b"/c', "dns", "other", "web"]
+    assert sum("table beside" in line for line in report.remarks()) == 1
+    assert not report.left_out
+
+
+def test_a_table_that_the_user_gives_says_more_than_the_one_beside(tmp_path):
+    write_pcap(table(*ROWS), tmp_path / "x.pcap")
+    (tmp_path / "own.csv").write_text("capture,label\nx,mine\n")
+    rules = LabelRules(table=tmp_path / "own.csv")
+    import_flows([tmp_path / "x.pcap"], tmp_path / "back.parquet", ReadingOptions(labels=rules))
+    assert set(load_flows(tmp_path / "back.parquet")["label"]) == {"mine"}
+
+
+def test_a_table_alone_is_no_source(tmp_path):
+    write_pcap(table(*ROWS), tmp_path / "x.pcap")
+    assert is_side_table(tmp_path / "x.flows.csv")
+    with pytest.raises(InputError, match="table beside a capture"):
+        import_flows([tmp_path / "x.flows.csv"], tmp_path / "back.parquet")
+    (tmp_path / "other.flows.csv").write_text("PPI,APP\n")
+    assert not is_side_table(tmp_path / "other.flows.csv")
