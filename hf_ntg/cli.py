@@ -162,6 +162,7 @@ def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help="'gpt2', 'llama', 'mamba' or 'unet'.")] = "gpt2",
+    initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
     max_packets: Annotated[int | None, typer.Option(help="Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,

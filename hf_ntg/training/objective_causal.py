@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.models.causal_lm import build_causal_lm
+from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
 
@@ -48,6 +49,8 @@ class CausalObjective(Objective):
         self.lengths, self.weights = lengths[self._row], weights[self._row]  # (N,)
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation).padded()
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
+        if config.initial_model is not None:
+            start_from(model, self.tokenizer, config.initial_model)
         self.module = _CausalLoss(model, torch.from_numpy(token_weight))
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
