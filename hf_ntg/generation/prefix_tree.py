@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import Cache, PreTrainedModel
+from transformers import PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
-from hf_ntg.generation.node_cache import empty_cache, select_rows
-from hf_ntg.models.mamba_scan import ScanStates
+from hf_ntg.models.decoder import Memory, make_decoder
 
 __all__ = ["sample_sentences"]
 
@@ -64,7 +63,7 @@ class _Nodes:
     Attributes:
         place: where in the sentence the next token goes. packets: how many the prefixes hold; ``timed``: they are
             complete and times follow.
-        token: (n,) last token of each prefix. cache: what the model remembers of the tokens before it, n rows.
+        token: (n,) last token of each prefix. memory: what the model remembers of the tokens before it, n rows.
         flow: (m,) flows, sorted by node. node: (m,) place of each flow's node, ascending.
     """
 
@@ -72,7 +71,7 @@ class _Nodes:
     packets: int
     timed: bool
     token: Tensor
-    cache: Cache | ScanStates
+    memory: Memory
     flow: Tensor
     node: Tensor
 
@@ -80,7 +79,7 @@ class _Nodes:
         """Nodes `first` to `last` (exclusive) with their flows."""
         start, stop = torch.searchsorted(self.node, torch.tensor([first, last], device=self.node.device)).tolist()
         rows = torch.arange(first, last, device=self.token.device)
-        part = {"token": self.token[first:last], "cache": select_rows(self.cache, rows)}
+        part = {"token": self.token[first:last], "memory": self.memory.select(rows)}
         return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
 
 
@@ -91,9 +90,8 @@ class _Walk:
         self, model: PreTrainedModel, grammar: FlowGrammar, uniforms: np.ndarray, temperature: float, max_nodes: int
     ) -> None:
         self.grammar, self.max_nodes = grammar, max_nodes
-        self.model, self.trunk = model, model.base_model
+        self.decoder = make_decoder(model, grammar.max_tokens)
         self.head = model.get_output_embeddings().weight / temperature  # (V, W)
-        self.cache_name = "cache_params" if model.config.model_type == "mamba" else "past_key_values"
         self.uniforms = torch.from_numpy(1.0 - uniforms).to(model.device)  # in (0, 1]: never before the first token
         self.tokens = torch.zeros(uniforms.shape, dtype=torch.int32, device=model.device)
         self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
@@ -104,7 +102,7 @@ class _Walk:
         self.tokens[:, 0] = first.int()
         flow = torch.argsort(first, stable=True)
         token, node = torch.unique_consecutive(first[flow], return_inverse=True)
-        stack = [_Nodes(1, 0, False, token, empty_cache(self.model, self.grammar.max_tokens), flow, node)]
+        stack = [_Nodes(1, 0, False, token, self.decoder.empty(len(token)), flow, node)]
         while stack:
             nodes = stack.pop()
             if len(nodes.token) > self.max_nodes:
@@ -152,8 +150,7 @@ class _Walk:
 
     def _draw(self, nodes: _Nodes, allowed: slice) -> Tensor:
         """The next token of each flow of `nodes`, by inversion of its node's distribution over `allowed`: (m,)."""
-        options = {"input_ids": nodes.token[:, None], self.cache_name: nodes.cache, "use_cache": True}
-        hidden = self.trunk(**options).last_hidden_state[:, -1]  # (n, W)
+        hidden = self.decoder.step(nodes.token, nodes.memory)  # (n, W)
         if allowed.stop - allowed.start == 1:
             return torch.full_like(nodes.flow, allowed.start)
         uniforms = self.uniforms[nodes.flow, nodes.place]
@@ -176,8 +173,8 @@ class _Walk:
         parents = key // len(self.head)
         # Once every flow is a node of its own, nothing moves any more and nothing need be copied.
         same = len(parents) == len(nodes.token) and bool((parents[1:] > parents[:-1]).all())
-        cache = nodes.cache if same and chosen is None else select_rows(nodes.cache, parents)
-        new = {"token": key % len(self.head), "cache": cache, "flow": flow[order], "node": node[order]}
+        memory = nodes.memory if same and chosen is None else nodes.memory.select(parents)
+        new = {"token": key % len(self.head), "memory": memory, "flow": flow[order], "node": node[order]}
         return replace(nodes, place=nodes.place + 1, **new, **changes)
 
 

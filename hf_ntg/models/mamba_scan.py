@@ -19,33 +19,17 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from transformers.models.mamba.modeling_mamba import MambaForCausalLM, MambaMixer
 
-__all__ = ["ScanStates", "selective_scan", "use_fast_scan"]
+__all__ = ["mixer_step", "selective_scan", "use_fast_scan"]
 
 
 def use_fast_scan(model: MambaForCausalLM) -> MambaForCausalLM:
     """Let the mixers of `model` scan whole sequences by :func:`selective_scan` when on a CPU; returns `model`.
 
-    With :class:`ScanStates` for a cache they take one token at a time. Weights, configuration and saved files stay
-    those of the stock class, and so does a forward pass with a cache of transformers.
+    Weights, configuration and saved files stay those of the stock class, and so does a forward pass with a cache.
     """
     for block in model.backbone.layers:
         block.mixer.forward = MethodType(_mixer_forward, block.mixer)
     return model
-
-
-class ScanStates:
-    """The recurrent state of every layer for a batch of sequences.
-
-    ``layers[i]`` holds the last inputs of the layer's convolution (B, K - 1, D) and its state (B, N, D).
-    """
-
-    def __init__(self, layers: dict[int, tuple[Tensor, Tensor]] | None = None) -> None:
-        self.layers = layers or {}
-
-    def select(self, rows: Tensor) -> ScanStates:
-        """The states of sequences `rows`, in memory of their own."""
-        chosen = {place: tuple(part.index_select(0, rows) for part in parts) for place, parts in self.layers.items()}
-        return ScanStates(chosen)
 
 
 def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -61,13 +45,10 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Te
     return _SelectiveScan.apply(x, dt, a, b, c)
 
 
-def _mixer_forward(
-    mixer: MambaMixer, hidden_states: Tensor, cache_params=None, attention_mask=None, **kwargs
-) -> Tensor:
-    if isinstance(cache_params, ScanStates):
-        return _mixer_step(mixer, hidden_states[:, 0], cache_params)[:, None]
-    if cache_params is not None or hidden_states.device.type != "cpu":
-        return MambaMixer.forward(mixer, hidden_states, cache_params, attention_mask, **kwargs)
+def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_mask=None, **others) -> Tensor:
+    # Whatever else a version of transformers hands over, above all a cache, is for the stock path.
+    if more or any(value is not None for value in others.values()) or hidden_states.device.type != "cpu":
+        return MambaMixer.forward(mixer, hidden_states, *more, attention_mask=attention_mask, **others)
     if attention_mask is not None:
         hidden_states = hidden_states * attention_mask[:, :, None].to(hidden_states.dtype)
     x, gate = mixer.in_proj(hidden_states).chunk(2, dim=-1)  # (B, T, D) each
@@ -80,15 +61,18 @@ def _mixer_forward(
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate))
 
 
-def _mixer_step(mixer: MambaMixer, hidden: Tensor, states: ScanStates) -> Tensor:
-    """One token: hidden (B, W) to (B, W); the layer's state in `states` moves on in place."""
+def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """One token through a mixer.
+
+    Args:
+        hidden: (B, W) input. window: (B, K - 1, D) the last inputs of the convolution. state: (B, N, D) moves on in
+            place.
+
+    Returns:
+        (B, W) output, and the new window.
+    """
     x, gate = mixer.in_proj(hidden).chunk(2, dim=-1)  # (B, D) each
-    if mixer.layer_idx not in states.layers:
-        window = x.new_zeros(len(x), mixer.conv_kernel_size - 1, x.shape[1])
-        states.layers[mixer.layer_idx] = window, x.new_zeros(len(x), mixer.ssm_state_size, x.shape[1])
-    window, state = states.layers[mixer.layer_idx]
     window = torch.cat([window, x[:, None]], dim=1)  # (B, K, D)
-    states.layers[mixer.layer_idx] = window[:, 1:], state
     x = torch.einsum("bkd,dk->bd", window, mixer.conv1d.weight.squeeze(1))
     x = mixer.act(x if mixer.conv1d.bias is None else x + mixer.conv1d.bias)
     dt, b, c = mixer.x_proj(x).split([mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size], dim=-1)
@@ -96,7 +80,7 @@ def _mixer_step(mixer: MambaMixer, hidden: Tensor, states: ScanStates) -> Tensor
     decay = torch.mul(dt[:, None], -torch.exp(mixer.A_log.float()).t()).exp_()  # (B, N, D)
     state.mul_(decay).addcmul_(b[:, :, None], (dt * x)[:, None])
     y = torch.bmm(c[:, None], state)[:, 0]
-    return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate))
+    return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)), window[:, 1:]
 
 
 def _causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

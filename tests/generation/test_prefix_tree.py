@@ -1,5 +1,4 @@
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -119,9 +118,8 @@ def test_tokens_of_no_weight_are_never_drawn():
 def test_one_evaluation_serves_all_flows_of_a_prefix():
     model, grammar = make("gpt2")
     rows = []
-    trunk = model.base_model.forward
-    counting = SimpleNamespace(forward=lambda **inputs: (rows.append(len(inputs["input_ids"])), trunk(**inputs))[1])
-    model.base_model.forward = counting.forward
+    embedding = model.get_input_embeddings()
+    embedding.register_forward_hook(lambda _, inputs, __: rows.append(len(inputs[0])))
     sample_sentences(model, grammar, np.zeros(1_000, dtype=np.int64), np.random.default_rng(0).random((1_000, 4)))
     assert rows[0] == 1
     assert sum(rows) <= 1 + 4 + 16  # the prefixes there are, not the 1,000 flows

@@ -1,0 +1,133 @@
+"""One token at a time through a stock causal model, for many sequences whose memories are gathered by row.
+
+The step is written out over the modules of the transformers class, without its cache classes, masks and dispatch: a
+small model spends more time in those than in its arithmetic, and their names change between versions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from hf_ntg.models.mamba_scan import mixer_step
+
+__all__ = ["Decoder", "Memory", "make_decoder"]
+
+
+@dataclass
+class Memory:
+    """What a model remembers of n sequences that are `held` tokens long: tensors with a row a sequence."""
+
+    held: int
+    tensors: list[Tensor]
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of sequences `rows`, in tensors of their own."""
+        return Memory(self.held, [part.index_select(0, rows) for part in self.tensors])
+
+
+class Decoder(ABC):
+    """Steps `model`, in inference; `capacity` is the longest sequence, in tokens."""
+
+    def __init__(self, model: PreTrainedModel, capacity: int) -> None:
+        self.config, self.trunk, self.capacity = model.config, model.base_model, capacity
+
+    @abstractmethod
+    def empty(self, rows: int) -> Memory:
+        """The memory of `rows` sequences that hold no token yet."""
+
+    @abstractmethod
+    def step(self, token: Tensor, memory: Memory) -> Tensor:
+        """Append `token` (n,) to the n sequences of `memory`, in place: (n, W), what the head scores."""
+
+
+def make_decoder(model: PreTrainedModel, capacity: int) -> Decoder:
+    """The decoder of `model`'s family (``gpt2``, ``llama``, ``mamba``)."""
+    return _DECODERS[model.config.model_type](model, capacity)
+
+
+class _AttentionDecoder(Decoder):
+    """Keys and values lie in buffers made once for the longest sequence: a new token is written, nothing is moved."""
+
+    def empty(self, rows: int) -> Memory:
+        heads = getattr(self.config, "num_key_value_heads", self.config.num_attention_heads)
+        width = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
+        like = next(self.trunk.parameters())
+        shape = (rows, heads, self.capacity, width)
+        return Memory(0, [like.new_empty(shape) for _ in range(2 * self.config.num_hidden_layers)])
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, memory: Memory) -> Tensor:
+        """Attention of one new token: query, key and value (n, heads, D) to (n, heads * D)."""
+        keys, values = memory.tensors[2 * layer : 2 * layer + 2]
+        keys[:, :, memory.held] = key
+        values[:, :, memory.held] = value
+        seen = slice(memory.held + 1)
+        grouped = query.shape[1] != keys.shape[1]
+        mixed = F.scaled_dot_product_attention(
+            query[:, :, None], keys[:, :, seen], values[:, :, seen], enable_gqa=grouped
+        )
+        return mixed.flatten(1)
+
+
+class _GPT2Decoder(_AttentionDecoder):
+    def step(self, token: Tensor, memory: Memory) -> Tensor:
+        trunk, heads = self.trunk, self.config.num_attention_heads
+        hidden = trunk.wte(token) + trunk.wpe.weight[memory.held]
+        for place, block in enumerate(trunk.h):
+            projected = block.attn.c_attn(block.ln_1(hidden))
+            parts = projected.unflatten(1, (3, heads, -1)).unbind(1)
+            hidden = hidden + block.attn.c_proj(self.attend(place, *parts, memory))
+            # The activation of GPT-2 is written in six operations in transformers; this is the same one, fused.
+            inner = F.gelu(block.mlp.c_fc(block.ln_2(hidden)), approximate="tanh")
+            hidden = hidden + block.mlp.c_proj(inner)
+        memory.held += 1
+        return trunk.ln_f(hidden)
+
+
+class _LlamaDecoder(_AttentionDecoder):
+    def step(self, token: Tensor, memory: Memory) -> Tensor:
+        trunk = self.trunk
+        hidden = trunk.embed_tokens(token)
+        cosine, sine = trunk.rotary_emb(hidden, torch.full((1, 1), memory.held, device=hidden.device))
+        for place, block in enumerate(trunk.layers):
+            inner, attention = block.input_layernorm(hidden), block.self_attn
+            projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+            query, key, value = (part(inner).unflatten(1, (-1, attention.head_dim)) for part in projections)
+            query, key = (part * cosine + _rotate(part) * sine for part in (query, key))
+            hidden = hidden + attention.o_proj(self.attend(place, query, key, value, memory))
+            hidden = hidden + block.mlp(block.post_attention_layernorm(hidden))
+        memory.held += 1
+        return trunk.norm(hidden)
+
+
+class _MambaDecoder(Decoder):
+    def empty(self, rows: int) -> Memory:
+        config, like = self.config, next(self.trunk.parameters())
+        width = config.intermediate_size
+        windows = [like.new_zeros(rows, config.conv_kernel - 1, width) for _ in self.trunk.layers]
+        states = [like.new_zeros(rows, config.state_size, width) for _ in self.trunk.layers]
+        return Memory(0, [*windows, *states])
+
+    def step(self, token: Tensor, memory: Memory) -> Tensor:
+        trunk, layers = self.trunk, len(self.trunk.layers)
+        hidden = trunk.embeddings(token)
+        for place, block in enumerate(trunk.layers):
+            window, state = memory.tensors[place], memory.tensors[layers + place]
+            mixed, memory.tensors[place] = mixer_step(block.mixer, block.norm(hidden), window, state)
+            hidden = hidden + mixed
+        memory.held += 1
+        return trunk.norm_f(hidden)
+
+
+_DECODERS = {"gpt2": _GPT2Decoder, "llama": _LlamaDecoder, "mamba": _MambaDecoder}
+
+
+def _rotate(part: Tensor) -> Tensor:
+    """Rotary embedding's other half: (…, D) halves a, b to -b, a."""
+    first, second = part.chunk(2, dim=-1)
+    return torch.cat([-second, first], dim=-1)

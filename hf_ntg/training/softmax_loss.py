@@ -1,0 +1,60 @@
+"""The cross-entropy of a large softmax, with its gradient, without ever holding all the scores.
+
+The plain way writes the scores of every position (rows x vocabulary), reads them for the log-softmax, writes that, and
+does the same again for the gradient: for a small model it is memory traffic that costs, not arithmetic. Here a chunk of
+rows small enough for the processor's cache is scored, turned into its loss and then, in place, into its gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+__all__ = ["softmax_loss"]
+
+MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # of a chunk: what a cache holds, or what a GPU needs to be busy
+
+
+def softmax_loss(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Weighted sum of the cross-entropies of ``softmax(hidden @ head.T + bias)``: a scalar, differentiable once.
+
+    Args:
+        hidden: (M, W) what the scores are made of. head: (V, W) one row a class. bias: (V,), takes no gradient.
+        targets: (M,) int64 true classes. weights: (M,) of each row's loss, take no gradient.
+    """
+    return _SoftmaxLoss.apply(hidden, head, targets, weights, bias)
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
+        wanted = any(ctx.needs_input_grad)
+        grad_hidden, grad_head = torch.empty_like(hidden), torch.zeros_like(head, dtype=torch.float32)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        rows = max(1, MAX_SCORES.get(hidden.device.type, MAX_SCORES["cuda"]) // len(head))
+        for part in range(0, len(hidden), rows):
+            chunk = slice(part, part + rows)
+            scores = F.linear(hidden[chunk], head).float()  # (m, V)
+            if bias is not None:
+                scores += bias
+            scores -= scores.amax(dim=1, keepdim=True)
+            target, weight = targets[chunk, None], weights[chunk, None]
+            right = scores.gather(1, target)
+            mass = scores.exp_().sum(dim=1, keepdim=True)
+            total += ((mass.log() - right) * weight).sum()
+            if wanted:
+                scores *= weight / mass
+                scores.scatter_add_(1, target, -weight)
+                scores = scores.to(hidden.dtype)
+                grad_hidden[chunk] = scores @ head.to(hidden.dtype)
+                grad_head += scores.t() @ hidden[chunk]
+        ctx.save_for_backward(grad_hidden, grad_head.to(head.dtype))
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        grad_hidden, grad_head = ctx.saved_tensors
+        return grad_hidden * grad, grad_head * grad, None, None, None

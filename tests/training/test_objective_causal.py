@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import torch
+
+from hf_ntg import TrainingConfig
+from hf_ntg.training import objective_causal
+from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
+
+
+@pytest.fixture(scope="module")
+def objective(flows):
+    return CausalObjective(TrainingConfig(max_packets=6, dropout=0.0), flows, None)
+
+
+def test_with_every_token_sampled_the_loss_is_the_likelihood(flows, objective, monkeypatch):
+    monkeypatch.setattr(objective_causal, "SAMPLED_TOKENS", len(objective.tokenizer))
+    half = objective.module.token_weight.clone()
+    objective.module.token_weight[half > 0] = 1.0
+    rows = np.arange(50)
+    loss = objective.module.eval()(**objective.collate(rows, np.random.default_rng(0))).item()
+    sentences = objective.tokenizer.encode_flows(flows.select(rows)).padded()
+    objective.module.token_weight.copy_(half)
+    assert loss == pytest.approx(nats_per_flow(objective.module.model, sentences).sum(), rel=1e-5)
+
+
+def test_a_sample_of_tokens_stands_for_all_of_them(objective):
+    rows = np.arange(50)
+    module = objective.module.eval()
+    with torch.no_grad():
+        losses = [module(**objective.collate(rows, np.random.default_rng(seed))).item() for seed in range(8)]
+    assert np.std(losses) < 0.01 * np.mean(losses)  # an untrained model: all tokens weigh about the same
+
+
+def test_sentences_that_recur_are_computed_once(objective):
+    batch = objective.collate(np.array([3, 3, 3, 5]), np.random.default_rng(0))
+    assert batch["sentences"].shape[0] == 2
+    assert sorted(batch["counts"].tolist()) == [1, 3]
