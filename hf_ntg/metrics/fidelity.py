@@ -25,7 +25,7 @@ from hf_ntg.metrics.utility import TSTR
 from hf_ntg.metrics.whole import C2ST, CORRELATION_DIFFERENCE, MMD
 from hf_ntg.models.baselines import NGram, make_baseline
 
-__all__ = ["METRICS", "evaluate_flows"]
+__all__ = ["METRICS", "evaluate_flows", "measure"]
 
 METRICS: tuple[MetricInfo, ...] = (
     FLOW_JSD,
@@ -136,14 +136,30 @@ def _measure(
     bar = tqdm(work, desc="judging", unit="score", disable=None, leave=False)
     for metric, name in bar:
         bar.set_postfix_str(f"{metric.name}, {name}")
-        options = {"max_packets": max_packets}
-        if metric.seeded:
-            options["seed"] = seed
-        if metric.needs_train:
-            options["train"] = train
-        real, made = _opposites(metric, name, train, test, judged[name], seed)
-        found[metric.name]["columns"][name] = metric.compute(real, made, **options)
+        found[metric.name]["columns"][name] = measure(metric, name, train, test, judged[name], max_packets, seed)
     return found
+
+
+def measure(
+    metric: MetricInfo,
+    name: str,
+    train: FlowArrays,
+    test: FlowArrays,
+    judged: FlowArrays,
+    max_packets: int = 10,
+    seed: int = 0,
+) -> dict:
+    """One metric of one judged set, held against the real flows that it asks for.
+
+    Args:
+        name: of the column: ``real`` puts real flows in the part of `judged`, see :func:`evaluate_flows`.
+    """
+    options: dict = {"max_packets": max_packets}
+    if metric.seeded:
+        options["seed"] = seed
+    if metric.needs_train:
+        options["train"] = train
+    return metric.compute(*_opposites(metric, name, train, test, judged, seed), **options)
 
 
 def _opposites(
