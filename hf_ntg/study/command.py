@@ -42,7 +42,7 @@ def study_command(
             axes=AXES if axes is None else _words(axes),
             shard=part,
             redo_stale=redo_stale,
-            command=shlex.join(["ntg", *sys.argv[1:]]),
+            command=_typed(flows, output),
             say=say,
         )
     say(write_study(output))
@@ -61,6 +61,12 @@ def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
     if "seeds" in given:
         given["shot_seeds"] = given["seeds"]
     return replace(profile, **given)
+
+
+def _typed(flows: list[str], output: Path) -> str:
+    """The command line, with the names of files in place of where they lie on this machine."""
+    paths = {str(output), *flows}
+    return shlex.join(["ntg", *(Path(word).name if word in paths else word for word in sys.argv[1:])])
 
 
 def _words(text: str) -> tuple[str, ...]:

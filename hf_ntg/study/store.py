@@ -31,6 +31,7 @@ __all__ = [
     "code_fingerprint",
     "commit",
     "digest",
+    "identity_of",
     "read_results",
     "write_results",
 ]
@@ -64,13 +65,18 @@ class ResultStore:
 
     def gather(self) -> list[dict]:
         """All finished runs; of those with one identity the newest, since settings may have changed."""
-        found: dict[str, dict] = {}
+        found: dict[tuple, dict] = {}
         for path in sorted(self.folder.glob("runs/*/*.json")):
             row = json.loads(path.read_text(encoding="utf-8"))
-            identity = json.dumps({name: value for name, value in row.items() if name not in _NOT_OF_IDENTITY})
+            identity = identity_of(row)
             if identity not in found or found[identity]["made"]["finished"] < row["made"]["finished"]:
                 found[identity] = row
         return list(found.values())
+
+
+def identity_of(row: dict) -> tuple:
+    """What tells a run from every other, whether it is planned or done: pairs of names and values as text."""
+    return tuple((name, str(value)) for name, value in row.items() if name not in _NOT_OF_IDENTITY)
 
 
 def write_results(rows: Iterable[dict], path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT
@@ -40,7 +40,11 @@ class Table:
     flows: str
     by: str
     note: str = ""
-    styles: tuple[str, ...] = field(default=())
+    styles: tuple[str, ...] = ()
+
+    def cell_styles(self) -> Sequence[str]:
+        """How the figures of each column are written, see :func:`cell_text`."""
+        return self.styles or ("3",) * (len(self.head) - 1)
 
 
 def study_tables(figures: Iterable[Figure]) -> list[Table]:
@@ -69,7 +73,7 @@ def as_markdown(table: Table) -> str:
         "|---|" + "--:|" * (len(table.head) - 1),
     ]
     for name, cells in table.rows:
-        texts = [cell_text(cell, style) for cell, style in zip(cells, _styles(table), strict=True)]
+        texts = [cell_text(cell, style) for cell, style in zip(cells, table.cell_styles(), strict=True)]
         lines.append(f"| {name} | " + " | ".join(texts) + " |")
     return "\n".join(lines) + "\n"
 
@@ -247,10 +251,6 @@ def _training_length(found: _Found, flows: str, by: str) -> list[Table]:
     note = "n ×: share of the recipe's length, each with a schedule of its own. Macro-F1: a forest, as many flows."
     name = f"training-length-{flows}-{by}"
     return [Table(name, title, ("", *heads), rows, "training-length", flows, by, note, tuple(styles))]
-
-
-def _styles(table: Table) -> Sequence[str]:
-    return table.styles or ("3",) * (len(table.head) - 1)
 
 
 def _number(value: float, style: str) -> str:
