@@ -322,6 +322,7 @@ def study(
     seeds: Annotated[str | None, typer.Option(help="How many seeds, or which, by commas: '3' is '0,1,2'.")] = None,
     shots: Annotated[str | None, typer.Option(help="Few labels: real flows a class, by commas.")] = None,
     shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
+    shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
     budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
     shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
     redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
@@ -336,7 +337,7 @@ def study(
     from hf_ntg.study.command import study_command
 
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
-    choices |= {"shot_models": shot_models, "budget_models": budget_models}
+    choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
     failed = study_command(
         flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
     )

@@ -66,7 +66,7 @@ class Profile:
     classifiers: tuple[str, ...] = ("random_forest", "gradient_boosting", "cnn")
     shots: tuple[int, ...] = (5, 10, 20, 50, 100)
     shot_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    shot_classifiers: tuple[str, ...] = ("random_forest", "cnn")
+    shot_classifiers: tuple[str, ...] = ("random_forest",)
     shot_models: tuple[str, ...] | None = None
     filled_to: int = 200
     shot_steps: int = 400
@@ -88,7 +88,6 @@ QUICK = Profile(
     shots=(5, 20),
     shot_seeds=(0, 1),
     shot_models=("gpt2", "4-gram"),
-    shot_classifiers=("random_forest",),
     shot_steps=100,
     budgets=(0.25, 0.5, 1.0),
     budget_models=("gpt2",),
