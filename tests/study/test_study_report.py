@@ -34,7 +34,7 @@ def measures(run):
     if run.axis == "fidelity":
         return {"flow_jsd": 0.1 * (1 + bad), "copy_rate": 0.5 + 0.1 * bad, "mmd": None}
     if run.axis == "synthetic-only":
-        return {name: 0.9 - 0.1 * bad / run["times"] for name in ("macro_f1", "weighted_f1", "accuracy")}
+        return dict.fromkeys(("macro_f1", "weighted_f1", "accuracy"), 0.9 - 0.1 * bad / run["times"])
     if run.axis == "augmentation":
         value = 0.9 if run["shots"] == "all" else 0.8 - 0.1 * bad + (0.01 * run["shots"])
         return {f"random_forest.{name}": value for name in ("macro_f1", "weighted_f1", "accuracy")}
@@ -83,9 +83,8 @@ def test_interval_is_students():
     figure = find(figures_of(rows()), axis="fidelity", model="real", measure="flow_jsd")
     # Three values 0.001 apart: standard error 0.001 / sqrt(3), t of 2 degrees of freedom 4.303.
     assert figure.half_width == pytest.approx(4.3027 * 0.001 / 3**0.5, rel=1e-4)
-    alone = find(
-        figures_of(row for row in rows() if row["seed"] == 0), axis="efficiency", model="gpt2", measure="parameters"
-    )
+    first = figures_of(row for row in rows() if row["seed"] == 0)
+    alone = find(first, axis="efficiency", model="gpt2", measure="parameters")
     assert alone.half_width is None
     assert cell_text(alone, "si") == "1.18 M"
     assert cell_text(figure, "%") == "10.1 % ± 0.2 %"
