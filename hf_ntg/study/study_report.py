@@ -10,6 +10,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.metrics import METRICS
 from hf_ntg.study import charts
+from hf_ntg.study.overview import overview_tables
 from hf_ntg.study.plan import PAPER, REAL, STRICT
 from hf_ntg.study.report import page_templates
 from hf_ntg.study.run import read_plans
@@ -18,9 +19,10 @@ from hf_ntg.study.summary import Figure, figures_of, time_to_fidelity
 from hf_ntg.study.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.training.config import MODEL_FAMILIES
 
-__all__ = ["findings", "write_study"]
+__all__ = ["all_tables", "findings", "write_study"]
 
 _SECTIONS = {
+    "overview": ("Overview", "Like real flows, of use to a classifier, no copies, and at what price?"),
     "fidelity": ("Fidelity and privacy", "How like real flows are they, and how many of them merely repeat?"),
     "synthetic-only": ("Synthetic flows alone", "What does a classifier learn that never saw a real flow?"),
     "augmentation": ("Few labels", "What do synthetic flows add to a handful of real ones?"),
@@ -49,7 +51,7 @@ def write_study(output: Path) -> str:
     rows.sort(key=lambda row: [str(part) for part in identity_of(row)])
     write_results(rows, output / RESULTS_FILE)
     figures = figures_of(rows) + time_to_fidelity(rows)
-    tables = study_tables(figures)
+    tables = all_tables(rows)
     missing = _missing(rows, plans)
     write_text(output / "figures.csv", as_csv(figures))
     for table in tables:
@@ -59,6 +61,12 @@ def write_study(output: Path) -> str:
     write_text(output / "report.html", page_templates().get_template("study.html.j2").render(page))
     left = ", ".join(f"{axis} {count}" for axis, count in missing.items())
     return f"{len(rows)} runs reported; missing: {left or 'none'}"
+
+
+def all_tables(rows: Sequence[dict]) -> list[Table]:
+    """Every table that the results of a study fill, the overviews first."""
+    figures = figures_of(rows) + time_to_fidelity(rows)
+    return overview_tables(figures) + study_tables(figures)
 
 
 def findings(figures: Sequence[Figure]) -> list[str]:

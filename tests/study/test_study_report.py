@@ -4,15 +4,21 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from hf_ntg import InputError
+from hf_ntg.study.overview import fill_tables, overview_tables
 from hf_ntg.study.plan import Profile, plan_runs
-from hf_ntg.study.store import ResultStore
-from hf_ntg.study.study_report import findings, write_study
+from hf_ntg.study.store import ResultStore, read_results, write_results
+from hf_ntg.study.study_report import all_tables, findings, write_study
 from hf_ntg.study.summary import figures_of, time_to_fidelity
 from hf_ntg.study.tables import as_csv, as_markdown, cell_text, study_tables
 
+ROOT = Path(__file__).parents[2]
 SMALL = Profile(
     models=("gpt2", "3-gram"),
     by=("random",),
@@ -158,3 +164,43 @@ def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
     assert f"{left} planned runs are still to be done" in (tmp_path / "report.html").read_text()
     assert "ntg study" in (tmp_path / "report.md").read_text()
     assert ResultStore(tmp_path).gather()
+
+
+def test_overview_is_one_line_a_generator():
+    (table,) = overview_tables(figures_of(rows()))
+    assert [name for name, _ in table.rows] == ["real", "gpt2", "3-gram"]
+    text = as_markdown(table)
+    assert "JSD × real" in text
+    lines = [line.split(" | ") for line in text.splitlines()]
+    real = dict(zip(lines[0], lines[2], strict=True))
+    assert real["macro-F1, 1×"] == real["macro-F1, 4×"]
+    assert real["JSD × real"] == "–"
+
+
+def test_texts_are_filled_from_results(tmp_path):
+    results, text = tmp_path / "results.jsonl", tmp_path / "README.md"
+    write_results(rows(flows=("a",)), results)
+    text.write_text("Before.\n<!-- table: overview-a-random -->\nold\n<!-- end of table -->\nAfter.\n")
+    command = [sys.executable, str(ROOT / "scripts" / "update_readme.py"), "--results", str(results), str(text)]
+    assert subprocess.run([*command, "--check"], capture_output=True).returncode == 1
+    assert "old" in text.read_text()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    filled = text.read_text()
+    assert filled.startswith("Before.\n<!-- table: overview-a-random -->\n\n| ")
+    assert filled.endswith("<!-- end of table -->\nAfter.\n")
+    assert "old" not in filled
+    assert subprocess.run([*command, "--check"], capture_output=True).returncode == 0
+    with pytest.raises(InputError, match=r"x.md: no table 'overview-b-random' in the results; there are overview-a"):
+        fill_tables(text.read_text().replace("-a-", "-b-"), all_tables(read_results(results)), "x.md")
+
+
+def test_results_that_are_none(tmp_path):
+    broken = tmp_path / "results.jsonl"
+    with pytest.raises(InputError, match="no results of a study"):
+        read_results(broken)
+    broken.write_text('{"axis": 1}\n')
+    with pytest.raises(InputError, match="line 1 is not a run"):
+        read_results(broken)
+    broken.write_text("{\n")
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        read_results(broken)

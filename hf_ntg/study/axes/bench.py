@@ -137,7 +137,7 @@ class Workbench:
             "training_cpu_seconds": meter.cpu_seconds,
             "training_peak_mib": meter.peak_mib,
         }
-        facts = {"code": code_fingerprint(GENERATOR_LAYERS), "training_flows": len(flows), "resumed": resumed}
+        facts = {"code": code_fingerprint(GENERATOR_LAYERS), "seen": len(flows), "resumed": resumed}
         facts |= dict.fromkeys(costs) if resumed else costs
         write_text(scratch / _FACTS, json.dumps(facts) + "\n")
         try:

@@ -14,6 +14,7 @@ from hf_ntg.metrics.views import FlowView, view_flows
 __all__ = ["CLASSIFIERS", "PacketCNN", "teach_and_test"]
 
 CLASSIFIERS = ("random_forest", "gradient_boosting", "cnn")
+MOST_TAUGHT = 50_000
 STEPS, BATCH, RATE = 1_000, 128, 2e-3
 HELD_BACK, PATIENCE, CHECK_EVERY = 0.1, 3, 50
 LEAST_GAIN = 1e-3  # nats
@@ -26,12 +27,17 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
     ``random_forest`` and ``gradient_boosting`` are those of :func:`hf_ntg.metrics.utility.tstr`, on signed lengths.
     ``cnn`` is a :class:`PacketCNN` on lengths, directions and, where both sets have them, times.
 
+    At most 50,000 flows teach, drawn by `seed` without replacement; ten times a large table costs no more.
+
     Returns:
         ``macro_f1``, ``weighted_f1``, ``accuracy``; ``per_class`` F1; ``confusion``: [true, said, flows] for every
-        pair that occurs; ``inputs``: what the classifier saw of a packet.
+        pair that occurs; ``taught``: flows that taught; ``inputs``: what the classifier saw of a packet.
     """
     names, views = view_flows(test, taught, max_packets=max_packets)
     asked, teacher = views
+    if len(teacher) > MOST_TAUGHT:
+        rows = np.random.default_rng(seed).choice(len(teacher), MOST_TAUGHT, replace=False)
+        teacher = teacher.take(np.sort(rows))
     inputs = ["signed length"]
     if name == "cnn":
         timed = all(view.flows.inter_arrival_time is not None for view in views)
@@ -43,7 +49,8 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
     scores = score_answers(names, asked, said)
     pairs, flows = np.unique(np.stack([asked.classes, said]), axis=1, return_counts=True)
     confusion = [[names[true], names[wrong], int(count)] for (true, wrong), count in zip(pairs.T, flows, strict=True)]
-    return {"macro_f1": scores.pop("overall"), **scores, "confusion": confusion, "inputs": inputs}
+    details = {"confusion": confusion, "taught": len(teacher), "inputs": inputs}
+    return {"macro_f1": scores.pop("overall"), **scores, **details}
 
 
 class PacketCNN(nn.Module):

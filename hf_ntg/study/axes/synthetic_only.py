@@ -20,5 +20,5 @@ def judge_synthetic_only(run: Run, bench: Workbench) -> dict:
     if run.model != REAL:
         taught = FlowArrays.from_dataset(bench.synthetic(run, run["times"]))
     found = teach_and_test(run["classifier"], split.test_arrays, taught, bench.profile.max_packets, run.seed)
-    details = {name: found.pop(name) for name in ("per_class", "confusion", "inputs")}
-    return {"measures": found, "details": details | {"taught": len(taught)}, "notes": []}
+    details = {name: found.pop(name) for name in ("per_class", "confusion", "taught", "inputs")}
+    return {"measures": found, "details": details, "notes": []}
