@@ -14,7 +14,7 @@ from hf_ntg.study.figures import STYLE, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT
 from hf_ntg.study.summary import Figure
 
-__all__ = ["frontier", "gap_bars", "length_curves", "shot_curves"]
+__all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves"]
 
 _COLORS = {
     "gpt2": "#e07b16",
@@ -63,7 +63,8 @@ def frontier(figures: Sequence[Figure]) -> str | None:
 
 def gap_bars(figures: Sequence[Figure], classifier: str = "random_forest") -> str | None:
     """Points of macro-F1 under what real flows teach, by generator and number of flows drawn."""
-    points = _by_place(figures, axis="synthetic-only", measure="gap_points", classifier=classifier)
+    made = [figure for figure in figures if figure.place["model"] != REAL]
+    points = _by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
 
     def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
         models, times = _models(own), sorted({size for _, size in own})
@@ -142,21 +143,67 @@ def length_curves(figures: Sequence[Figure]) -> str | None:
             for figure in own:
                 if figure.place["measure"] == measure:
                     lines.setdefault(tuple(figure.place[name] for name in ("flows", "by", "model")), []).append(figure)
-            for style, ((flows, by, model), line) in enumerate(lines.items()):
+            places = list(dict.fromkeys((flows, by) for flows, by, _ in lines))
+            for (flows, by, model), line in lines.items():
                 line.sort(key=lambda figure: figure.place["budget"])
                 axes.plot(
                     [figure.place["budget"] for figure in line],
                     [figure.mean for figure in line],
                     color=color_of(model),
-                    linestyle=("-", "--", ":", "-.")[style % 4],
+                    linestyle=("-", "--", ":", "-.")[places.index((flows, by)) % 4],
                     marker="o",
                     markersize=3,
                     label=f"{model}, {flows}, {by}",
                 )
-            axes.set_xscale("log", base=2)
+            ticks = sorted({figure.place["budget"] for figure in own})
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
             axes.set_xlabel("length of training, × recipe")
             axes.set_title(measures[measure], loc="left", fontsize=8)
-        _legend(canvas)
+        _legend(canvas, columns=4)
+        return svg_of(canvas)
+
+
+def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
+    """For each table and split, what is taken for what: taught by real flows, and by the best of `learned` generators.
+
+    Rows are the true classes, shares of their test flows; of the first seed, and of the most synthetic flows.
+    """
+    own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
+    drawn = []
+    for flows, by in dict.fromkeys((row["flows"], row["by"]) for row in own):
+        here = [row for row in own if (row["flows"], row["by"]) == (flows, by)]
+        here = [row for row in here if row["seed"] == min(other["seed"] for other in here)]
+        real = [row for row in here if row["model"] == REAL]
+        made = [row for row in here if row["model"] in learned]
+        if not real or not made:
+            continue
+        best = max(made, key=lambda row: (row["times"], row["measures"]["macro_f1"]))
+        drawn.append(_confusion_pair(f"{flows}, by {by}", real[0], best))
+    return drawn
+
+
+def _confusion_pair(title: str, real: dict, made: dict) -> str:
+    names = sorted(
+        {name for row in (real, made) for true, said, _ in row["details"]["confusion"] for name in (true, said)}
+    )
+    place = {name: k for k, name in enumerate(names)}
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(_WIDE, 1.2 + 0.15 * len(names)), layout="constrained")
+        panels = canvas.subplots(1, 2, sharey=True)
+        for axes, row in zip(panels, (real, made), strict=True):
+            counts = np.zeros((len(names), len(names)))
+            for true, said, flows in row["details"]["confusion"]:
+                counts[place[true], place[said]] = flows
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+            axes.set_yticks(range(len(names)), names, fontsize=6)
+            taught = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
+            axes.set_title(f"{title}: taught by {taught}", loc="left", fontsize=8, fontweight="bold")
+            axes.set_xlabel("said")
+        panels[0].set_ylabel("true class")
         return svg_of(canvas)
 
 
@@ -192,7 +239,7 @@ def _panels(
     """A panel for each table and split; None where there is nothing to draw."""
     if not points:
         return None
-    columns = min(3, len(points))
+    columns = 2 if len(points) in (2, 4) else min(3, len(points))
     rows = -(-len(points) // columns)
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(_WIDE * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
@@ -209,9 +256,9 @@ def _panels(
         return svg_of(canvas)
 
 
-def _legend(canvas: Canvas) -> None:
+def _legend(canvas: Canvas, columns: int = 7) -> None:
     found = {}
     for axes in canvas.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    canvas.legend(found.values(), found, loc="outside upper left", ncols=min(len(found), 7), frameon=False)
+    canvas.legend(found.values(), found, loc="outside upper left", ncols=min(len(found), columns), frameon=False)

@@ -11,7 +11,7 @@ from hf_ntg.files import write_text
 from hf_ntg.metrics import METRICS
 from hf_ntg.study import charts
 from hf_ntg.study.overview import overview_tables
-from hf_ntg.study.plan import PAPER, REAL, STRICT
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
 from hf_ntg.study.report import page_templates
 from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
@@ -116,7 +116,7 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
     )
     if missing:
         lead += f" Not finished: {missing.total()} planned runs are still to be done."
-    drawn = _drawn(figures)
+    drawn = _drawn(figures, rows)
     sections = []
     for axis, (title, question) in _SECTIONS.items():
         own = [table for table in tables if table.axis == axis]
@@ -136,7 +136,7 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
     }
 
 
-def _drawn(figures: list[Figure]) -> dict[str, list[tuple[str, str | None]]]:
+def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
     few = "Macro-F1 of a forest against real flows a class; "
     return {
         "fidelity": [
@@ -146,11 +146,19 @@ def _drawn(figures: list[Figure]) -> dict[str, list[tuple[str, str | None]]]:
             )
         ],
         "synthetic-only": [
-            ("Points of macro-F1 of a forest under one taught by real flows; less is better.", charts.gap_bars(figures))
+            (
+                "Points of macro-F1 of a forest under one taught by real flows; less is better.",
+                charts.gap_bars(figures),
+            ),
+            *(
+                ("Which class is taken for which, shares of the true class.", svg)
+                for svg in charts.confusions(rows, MODEL_FAMILIES)
+            ),
         ],
         "augmentation": [
             (few + "strict: whatever helps out has seen the few flows alone.", charts.shot_curves(figures, STRICT)),
             (few + "paper: the generator has seen the whole training set.", charts.shot_curves(figures, PAPER)),
+            (few + "fine-tuned: trained on another data set before.", charts.shot_curves(figures, FINE_TUNED)),
         ],
         "training-length": [("One line a generator, table and split.", charts.length_curves(figures))],
     }

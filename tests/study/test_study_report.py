@@ -31,6 +31,7 @@ SMALL = Profile(
     budgets=(0.5, 1.0),
 )
 MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
+DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
 QUALITY = {"real": 0, "gpt2": 1, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "masking": 4}
 
 
@@ -53,7 +54,12 @@ def measures(run):
 
 def rows(profile=SMALL, flows=("web & mail",)):
     return [
-        {**run.identity(), "measures": measures(run), "details": {}, "notes": ["no likelihood"] * (run.model == "gpt2")}
+        {
+            **run.identity(),
+            "measures": measures(run),
+            "details": DETAILS,
+            "notes": ["no likelihood"] * (run.model == "gpt2"),
+        }
         | {"made": MADE | {"finished": f"2026-01-01T00:00:{place % 60:02}"}}
         for place, run in enumerate(plan_runs(profile, flows))
     ]
@@ -141,7 +147,7 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     said = write_study(tmp_path)
     assert said.endswith("missing: none")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == 6
     assert "web &amp; mail" in page
     assert "gpt2: no likelihood." in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)|url\(\s*['"]?http|@import|<script|<link""", page)
