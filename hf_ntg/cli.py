@@ -202,24 +202,29 @@ def train(
 @app.command()
 def generate(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
-    output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap or .pcapng.")],
+    output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap, .pcapng, or a folder.")],
     num_flows: Annotated[int | None, typer.Option(help="How many flows.")] = None,
     label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
     num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
+    num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
+    share: Annotated[str | None, typer.Option(help="Of the shards, those of process i of n: 'i/n', from 0.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Make new labelled flows with a trained model.
 
     Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
+
+    Very many, by several processes or machines, restarted where they were killed:
+    torchrun --nproc_per_node 4 -m hf_ntg.cli generate model/ --num-flows 10000000 --num-shards 64 --output flows/
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.generation import FlowGenerator
 
-    if output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
+    if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
         raise InputError(f"{output}: no such format; name the file with one of {known}")
     if like is not None and (num_flows is not None or label is not None):
@@ -227,6 +232,17 @@ def generate(
     wanted = counts_like(like) if like is not None else label
     options = {} if temperature is None else {"temperature": temperature}
     generator = FlowGenerator.from_pretrained(model)
+    if num_shards is not None:
+        from tqdm import tqdm
+
+        from hf_ntg.generation.shards import launched_share, parse_share, write_shards
+
+        part = launched_share() if share is None else parse_share(share)
+        with tqdm(unit=" flows", desc="generating", disable=None) as bar:
+            options |= {"share": part, "told": bar.update}
+            files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
+        print(f"{output}: {len(files)} files of process {part[0]} of {part[1]}")
+        return
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
     if output.suffix in TABLE_SUFFIXES:
         total = sum(wanted.values()) if like is not None else num_flows

@@ -10,11 +10,13 @@ from sklearn.metrics import f1_score
 
 from hf_ntg.errors import InputError
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
+from hf_ntg.metrics.views import FlowSet, FlowView, cut_to, view_flows
 
 __all__ = ["TSTR", "Classifier", "make_classifier", "score_answers", "tstr"]
 
 Classifier = Literal["random_forest", "gradient_boosting"]
+
+_MOST_TAUGHT = 50_000
 
 
 def tstr(
@@ -34,7 +36,7 @@ def tstr(
     are the library's own.
 
     Args:
-        real: real test flows. synthetic: the flows to learn from.
+        real: real test flows. synthetic: the flows to learn from, at most 50,000 of them, drawn by `seed`.
         train: the real training flows; given, the same classifier learns from them and the gap is returned.
 
     Returns:
@@ -45,7 +47,9 @@ def tstr(
     """
     sets = [real, synthetic] if train is None else [real, synthetic, train]
     names, views = view_flows(*sets, max_packets=max_packets)
-    scores = [_train_and_test(names, views[0], taught, classifier, seed) for taught in views[1:]]
+    scores = [
+        _train_and_test(names, views[0], cut_to(taught, _MOST_TAUGHT, seed), classifier, seed) for taught in views[1:]
+    ]
     missing = (views[0].class_counts > 0) & (views[1].class_counts == 0)
     return {
         **scores[0],

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, set_seed
 from datasets import Dataset
 from torch import nn
@@ -67,6 +68,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     if config.tracker == "tensorboard" and not is_tensorboard_available():
         raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
     folder = Path(config.output_dir)
+    AcceleratorState._reset_state()  # of an earlier training in this process, which may have had another precision
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )

@@ -31,6 +31,23 @@ def test_every_metric_for_every_column(result):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+def test_novelty_stands_over_that_of_real_flows(result):
+    for name in ("copy_rate", "nearest_distance"):
+        columns = result["metrics"][name]["columns"]
+        assert columns["real"]["ratio"] == 1
+        assert columns["synthetic"]["ratio"] == columns["synthetic"]["overall"] / columns["real"]["overall"]
+
+
+def test_a_generator_with_likelihoods_is_asked_for_them(sets):
+    train, test, synthetic = sets
+    scorer = make_baseline("3-gram").fit(train).log_likelihood
+    found = evaluate_flows(train, test, synthetic, log_likelihood=scorer)["metrics"]["likelihood_membership"]
+    scores = {name: column["overall"] for name, column in found["columns"].items()}
+    assert scores["real"] is scores["replay"] is None
+    assert scores["synthetic"] > 0.5
+    assert scores["4-gram"] >= scores["synthetic"]
+
+
 def test_the_same_seed_gives_the_same_result(sets, result):
     assert evaluate_flows(*sets, seed=0) == result
 

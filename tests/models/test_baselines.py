@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
-from hf_ntg.models.baselines import Independent, NGram, Replay, make_baseline
+from hf_ntg.models.baselines import BASELINES, Independent, NGram, Replay, TunedNGram, make_baseline
 
-KINDS = ["replay", "independent", "1-gram", "3-gram"]
+KINDS = [*BASELINES, "1-gram"]
 
 
 def flows_of(seed: int = 0, flows: int = 60) -> Dataset:
@@ -133,6 +133,27 @@ def test_probabilities_sum_to_one():
         label=np.full(len(lengths), "a", dtype=object),
     )
     assert np.exp(model.log_likelihood(every)).sum() == pytest.approx(1)
+
+
+def test_the_training_flows_choose_the_order():
+    """In the first set a packet repeats the last but one; in the second all packets are alike."""
+    rng = np.random.default_rng(0)
+    pairs = np.stack([rng.integers(1, 30, 300), rng.integers(1, 3, 300)], axis=1)
+    deep = Dataset.from_dict(
+        {"label": ["a"] * 300, "payload_length": np.tile(pairs, 2).tolist(), "direction": [[1] * 4] * 300}
+    )
+    assert TunedNGram().fit(conform_flows(deep, "made")).order > 2
+    noise = rng.integers(1, 30, (300, 4)).tolist()
+    flat = Dataset.from_dict({"label": ["a"] * 300, "payload_length": noise, "direction": [[1] * 4] * 300})
+    assert TunedNGram().fit(conform_flows(flat, "made")).order == 2
+    alone = TunedNGram().fit(conform_flows(flat.select([0]), "made"))
+    assert (alone.order, alone.scale) == (2, 1.2)
+
+
+def test_a_larger_discount_copies_less():
+    flows = flows_of(flows=400)
+    shares = [NGram(3, scale).fit(flows).tables[-1].discount for scale in (1.0, 1.2)]
+    assert shares[1] == pytest.approx(1.2 * shares[0])
 
 
 def test_likelihood_prefers_what_was_seen_and_is_never_zero():
