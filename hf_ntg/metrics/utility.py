@@ -12,11 +12,11 @@ from hf_ntg.errors import InputError
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import FlowSet, FlowView, cut_to, view_flows
 
-__all__ = ["TSTR", "Classifier", "make_classifier", "score_answers", "tstr"]
+__all__ = ["MOST_TAUGHT", "TSTR", "Classifier", "make_classifier", "score_answers", "tstr"]
 
 Classifier = Literal["random_forest", "gradient_boosting"]
 
-_MOST_TAUGHT = 50_000
+MOST_TAUGHT = 50_000
 
 
 def tstr(
@@ -48,7 +48,7 @@ def tstr(
     sets = [real, synthetic] if train is None else [real, synthetic, train]
     names, views = view_flows(*sets, max_packets=max_packets)
     scores = [
-        _train_and_test(names, views[0], cut_to(taught, _MOST_TAUGHT, seed), classifier, seed) for taught in views[1:]
+        _train_and_test(names, views[0], cut_to(taught, MOST_TAUGHT, seed), classifier, seed) for taught in views[1:]
     ]
     missing = (views[0].class_counts > 0) & (views[1].class_counts == 0)
     return {

@@ -211,6 +211,8 @@ def color_of(model: str) -> str:
     """The colour of a generator on every figure."""
     if model == REAL:
         return REAL_COLOR
+    if model == "tuned-n-gram":
+        return "#2f2f2f"
     if model.endswith("-gram"):
         return _GRAMS[int(model[0]) % len(_GRAMS)]
     return _COLORS.get(model, "#333333")

@@ -56,8 +56,9 @@ def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
     }
     for name in ("shot_models", "budget_models"):
-        if "models" in given and name not in given and getattr(profile, name) is not None:
-            given[name] = tuple(model for model in getattr(profile, name) if model in given["models"])
+        if "models" in given and name not in given:
+            chosen = tuple(model for model in getattr(profile, name) if model in given["models"])
+            given[name] = chosen or given["models"]
     if "seeds" in given:
         given["shot_seeds"] = given["seeds"]
     return replace(profile, **given)

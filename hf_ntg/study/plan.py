@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.models.baselines import BASELINES
 from hf_ntg.training.config import MODEL_FAMILIES
 
 __all__ = [
@@ -50,14 +51,14 @@ class Profile:
         classifiers: that learn from synthetic flows alone.
         shots: real flows a class, with few labels. shot_seeds: of the draws of them.
         shot_classifiers: that learn from them.
-        shot_models: generators that help out; those of `models` when None.
+        shot_models: generators that help out.
         filled_to: every class is brought to so many flows by synthetic ones.
         shot_steps: optimizer steps, at least, of a generator that learns from few flows alone, or is fine-tuned.
         budgets: lengths of training, as shares of the recipe's.
-        budget_models: families that are trained at every length; those of `models` when None.
+        budget_models: families that are trained at every length.
     """
 
-    models: tuple[str, ...] = ("gpt2", "llama", "mamba", "unet", "3-gram", "4-gram", "replay", "independent")
+    models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")
     by: tuple[str, ...] = ("random", "capture")
     seeds: tuple[int, ...] = (0, 1, 2)
     max_packets: int = 10
@@ -67,15 +68,11 @@ class Profile:
     shots: tuple[int, ...] = (5, 10, 20, 50, 100)
     shot_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     shot_classifiers: tuple[str, ...] = ("random_forest",)
-    shot_models: tuple[str, ...] | None = None
+    shot_models: tuple[str, ...] = ("replay", "smote", "4-gram", "gpt2")
     filled_to: int = 200
     shot_steps: int = 400
     budgets: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
-    budget_models: tuple[str, ...] | None = None
-
-    def learned(self, models: Sequence[str] | None = None) -> list[str]:
-        """Those of `models` (of the profile's own when None) that are trained by gradient descent."""
-        return [name for name in (self.models if models is None else models) if name in MODEL_FAMILIES]
+    budget_models: tuple[str, ...] = ("gpt2",)
 
 
 FULL = Profile()
@@ -89,7 +86,7 @@ QUICK = Profile(
     shot_seeds=(0, 1),
     shot_models=("gpt2", "4-gram"),
     shot_steps=100,
-    budgets=(0.25, 0.5, 1.0),
+    budgets=(0.5, 1.0),
     budget_models=("gpt2",),
 )
 
@@ -194,8 +191,8 @@ def _synthetic_only(profile: Profile, flows: str, by: str, seed: int, model: str
 
 
 def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: bool) -> list[Run]:
-    models = profile.models if profile.shot_models is None else profile.shot_models
-    causal = [name for name in profile.learned(models) if name != "unet"]  # a UNet has no words to carry over
+    models = profile.shot_models
+    causal = [name for name in models if name in MODEL_FAMILIES and name != "unet"]  # it has no words to carry over
     found = [Run("augmentation", flows, by, seed, ALL_REAL, (("protocol", NONE), ("shots", "all")))]
     for shots in profile.shots:
         tried = [(NONE, NONE)]
@@ -210,9 +207,9 @@ def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: 
 
 
 def _training_length(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
-    models = profile.learned(profile.models if profile.budget_models is None else profile.budget_models)
     return [
         Run("training-length", flows, by, seed, model, (("budget", budget),))
-        for model in models
+        for model in profile.budget_models
+        if model in MODEL_FAMILIES
         for budget in profile.budgets
     ]

@@ -115,7 +115,7 @@ def _do(run: Run, bench: Any, judge: Callable[[Run, Any], dict]) -> dict:
     made = {
         "hf_ntg": hf_ntg.__version__,
         "commit": commit(),
-        "code": _code(),
+        "code": {"generators": bench.code_of(run), "judges": code_fingerprint(JUDGE_LAYERS)},
         "told": digest(bench.told(run)),
         "seconds": round(time.perf_counter() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
@@ -124,15 +124,11 @@ def _do(run: Run, bench: Any, judge: Callable[[Run, Any], dict]) -> dict:
     return _plain(run.identity() | found | {"made": made})
 
 
-def _code() -> dict[str, str]:
-    return {"generators": code_fingerprint(GENERATOR_LAYERS), "judges": code_fingerprint(JUDGE_LAYERS)}
-
-
 def _is_stale(row: dict) -> bool:
-    now = _code()
-    if row["model"] == REAL:
-        return row["made"]["code"]["judges"] != now["judges"]
-    return row["made"]["code"] != now
+    code = row["made"]["code"]
+    if code["judges"] != code_fingerprint(JUDGE_LAYERS):
+        return True
+    return row["model"] != REAL and code["generators"] != code_fingerprint(GENERATOR_LAYERS)
 
 
 def _plain(value: Any) -> Any:
@@ -158,7 +154,7 @@ def _check(profile: Profile) -> None:
     from hf_ntg.models.baselines import make_baseline
     from hf_ntg.training.config import MODEL_FAMILIES
 
-    for name in (*profile.models, *(profile.shot_models or ()), *(profile.budget_models or ())):
+    for name in (*profile.models, *profile.shot_models, *profile.budget_models):
         if name in MODEL_FAMILIES:
             continue
         try:

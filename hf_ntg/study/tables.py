@@ -141,6 +141,7 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         ("copy_rate.duplicates", "Repeats within the set, share"),
         ("membership_inference.tpr_at_1_percent_fpr", "Training flows named at 1 % false alarms, share"),
         ("likelihood_membership", "Membership inference by likelihood, AUC (0.5 is chance)"),
+        ("likelihood_membership.calibrated", "… beyond a 2-gram of unseen flows, AUC (0.5 is chance)"),
     ):
         cells = tuple(found.get(model, name) for model in models)
         if any(cells):

@@ -28,6 +28,7 @@ TINY = Profile(
     shot_classifiers=("random_forest",),
     filled_to=6,
     shot_steps=1,
+    shot_models=("gpt2", "2-gram"),
     budgets=(1.0, 2.0),
 )
 COSTS = ("seconds", "peak_mib", "per_second", "per_cpu_second")
@@ -134,7 +135,7 @@ def test_a_generator_sees_what_its_protocol_allows(sources, tmp_path, monkeypatc
 
     monkeypatch.setitem(JUDGES, "augmentation", watched)
     run_study(
-        sources, tmp_path, replace(TINY, models=("gpt2", "replay")), axes=("augmentation",), say=lambda line: None
+        sources, tmp_path, replace(TINY, shot_models=("gpt2", "replay")), axes=("augmentation",), say=lambda line: None
     )
     protocols = Counter(run["protocol"] for run in shown)
     assert protocols["strict"] == 8

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -28,6 +28,7 @@ SMALL = Profile(
     shots=(5, 20),
     shot_seeds=(0, 1),
     shot_classifiers=("random_forest",),
+    shot_models=("gpt2", "3-gram"),
     budgets=(0.5, 1.0),
 )
 MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
@@ -183,19 +184,25 @@ def test_overview_is_one_line_a_generator():
     assert real["JSD × real"] == "–"
 
 
-def test_texts_are_filled_from_results(tmp_path):
+def test_texts_are_filled_from_results(tmp_path, monkeypatch):
     results, text = tmp_path / "results.jsonl", tmp_path / "README.md"
     write_results(rows(flows=("a",)), results)
     text.write_text("Before.\n<!-- table: overview-a-random -->\nold\n<!-- end of table -->\nAfter.\n")
-    command = [sys.executable, str(ROOT / "scripts" / "update_readme.py"), "--results", str(results), str(text)]
-    assert subprocess.run([*command, "--check"], capture_output=True).returncode == 1
+
+    def update(*options):
+        monkeypatch.setattr(sys, "argv", ["update_readme.py", "--results", str(results), str(text), *options])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
+        return stopped.value.code
+
+    assert update("--check") == 1
     assert "old" in text.read_text()
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert update() == 0
     filled = text.read_text()
     assert filled.startswith("Before.\n<!-- table: overview-a-random -->\n\n| ")
     assert filled.endswith("<!-- end of table -->\nAfter.\n")
     assert "old" not in filled
-    assert subprocess.run([*command, "--check"], capture_output=True).returncode == 0
+    assert update("--check") == 0
     with pytest.raises(InputError, match=r"x.md: no table 'overview-b-random' in the results; there are overview-a"):
         fill_tables(text.read_text().replace("-a-", "-b-"), all_tables(read_results(results)), "x.md")
 

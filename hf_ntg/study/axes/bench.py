@@ -21,7 +21,7 @@ from hf_ntg.flows import load_flows, split_flows
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.models.baselines import make_baseline
 from hf_ntg.study.axes.meter import Meter
-from hf_ntg.study.plan import FINE_TUNED, Profile, Run
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, SPLIT_SEED, Profile, Run
 from hf_ntg.study.store import GENERATOR_LAYERS, code_fingerprint, digest
 from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingConfig
 
@@ -113,6 +113,14 @@ class Workbench:
     def other_table(self, flows: str) -> str:
         """The table that a generator fine-tuned on `flows` was trained on before: the study's first other one."""
         return next(name for name in self.sources if name != flows)
+
+    def code_of(self, run: Run) -> str:
+        """Fingerprint of the code that made the generator of a finished `run`, which may be older than today's."""
+        paper = run.axis == "augmentation" and run["protocol"] == PAPER
+        own = run.axis == "augmentation" or (run.axis == "training-length" and run["budget"] != 1)
+        if run.model == REAL or (own and not paper):
+            return code_fingerprint(GENERATOR_LAYERS)
+        return self.generator(run.flows, run.by, SPLIT_SEED if paper else run.seed, run.model).facts["code"]
 
     def steps_of_draws(self) -> list[int]:
         """Training sizes drawn one after another: after all of them, and after some, there are the profile's times."""
@@ -215,8 +223,11 @@ def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, fol
 def _open_generator(model: str, folder: Path) -> Generator:
     if model not in MODEL_FAMILIES:
         return make_baseline(model).load(folder / _BASELINE_FILE)
+    from diffusers.utils import logging
+
     from hf_ntg.generation import FlowGenerator
 
+    logging.disable_progress_bar()  # of a pipeline's parts, at every loading
     return FlowGenerator.from_pretrained(folder)
 
 

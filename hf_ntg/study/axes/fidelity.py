@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sklearn.metrics import roc_auc_score
-
+from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.metrics import METRICS
 from hf_ntg.metrics.fidelity import measure
-from hf_ntg.study.axes.bench import Generator, Split, Workbench
+from hf_ntg.metrics.membership import LIKELIHOOD_MEMBERSHIP, likelihood_membership
+from hf_ntg.study.axes.bench import Fitted, Split, Workbench
 from hf_ntg.study.plan import REAL, Run
 
-__all__ = ["judge_fidelity", "likelihood_membership"]
+__all__ = ["attack_by_likelihood", "judge_fidelity"]
 
 # Figures beside a metric's main one that are measures of their own.
 _SECONDARY = {
@@ -44,24 +42,26 @@ def judge_fidelity(run: Run, bench: Workbench) -> dict:
         details[metric.name] = {key: found[key] for key in ("per_class", "per_position") if found.get(key)}
     if run.model != REAL:
         fitted = bench.generator(run.flows, run.by, run.seed, run.model)
-        told, why = likelihood_membership(fitted.generator, split)
+        told, why = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
         measures |= told
         notes += why
     return {"measures": measures, "details": details, "notes": notes}
 
 
-def likelihood_membership(generator: Generator, split: Split) -> tuple[dict[str, Any], list[str]]:
-    """Membership inference by likelihood: AUC of naming training flows, against test flows, by their likelihood.
-
-    Only flows of classes that both sets have are asked about. Returns the measures, and why there is none.
-    """
-    name = "likelihood_membership"
-    if not hasattr(generator, "log_likelihood"):
+def attack_by_likelihood(fitted: Fitted, split: Split, max_packets: int, seed: int) -> tuple[dict, list[str]]:
+    """The measures of :func:`hf_ntg.metrics.membership.likelihood_membership`, and why there are none."""
+    name = LIKELIHOOD_MEMBERSHIP.name
+    scorer = getattr(fitted.generator, "log_likelihood", None)
+    if scorer is None:
         return {name: None}, [f"{name}: the generator gives flows no likelihood"]
-    labels = set(split.train["label"]) & set(split.test["label"])
-    scores, members = [], []
-    for is_member, flows in ((1, split.train), (0, split.test)):
-        asked = flows.select([row for row, label in enumerate(flows["label"]) if label in labels])
-        scores += list(generator.log_likelihood(asked))
-        members += [is_member] * len(asked)
-    return {name: float(roc_auc_score(members, scores))}, []
+    try:
+        found = likelihood_membership(split.test_arrays, split.train_arrays, scorer, max_packets=max_packets, seed=seed)
+    except InputError as error:  # such as a protocol that only test flows have
+        return {name: None}, [f"{name}: {error}"]
+    if found["overall"] is None:
+        return {name: None}, [f"{name}: {found['reason']}"]
+    return {
+        name: found["overall"],
+        f"{name}.tpr_at_1_percent_fpr": found["tpr_at_1_percent_fpr"],
+        f"{name}.calibrated": found["calibrated"]["overall"],
+    }, []

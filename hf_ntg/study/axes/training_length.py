@@ -12,7 +12,7 @@ from hf_ntg.metrics.neighbours import membership_inference, nearest_distance
 from hf_ntg.metrics.novelty import copy_rate
 from hf_ntg.study.axes.bench import Fitted, Workbench
 from hf_ntg.study.axes.classifiers import teach_and_test
-from hf_ntg.study.axes.fidelity import likelihood_membership
+from hf_ntg.study.axes.fidelity import attack_by_likelihood
 from hf_ntg.study.plan import Run
 from hf_ntg.training.config import TrainingConfig
 
@@ -41,7 +41,7 @@ def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
     made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
     train, test = split.train_arrays, split.test_arrays
     copies, attack = copy_rate(train, made, **wide), membership_inference(test, made, train, **wide)
-    likelihood, notes = likelihood_membership(fitted.generator, split)
+    likelihood, notes = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
     measures = {
         "flow_jsd": flow_jsd(test, made, **wide)["overall"],
         "macro_f1": teach_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
