@@ -124,9 +124,9 @@ class Run:
 def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES) -> list[Run]:
     """Every run of a study, ordered so that a study that is cut short has said something about everything.
 
-    Fine-tuned generators need a second table to be trained on before; with one alone they are not planned.
-    First the first seed of everything, then the next; within a seed the generators themselves, what is judged of them
-    at full training, few labels, lengths of training; within those table by table and split by split.
+    First the first seed of everything, then the next; within a seed the generators and what is judged of them at full
+    training, few labels, lengths of training; within those table by table and split by split. Fine-tuned generators
+    need a second table to be trained on before; with one alone they are not planned.
 
     Raises:
         InputError: an axis that does not exist.
@@ -134,11 +134,7 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
     unknown = set(axes) - set(AXES)
     if unknown:
         raise InputError(f"no axis {sorted(unknown)[0]!r}; choose from {', '.join(AXES)}")
-    makers = {
-        "efficiency": _efficiency,
-        "fidelity": _fidelity,
-        "synthetic-only": _synthetic_only,
-    }
+    makers = {"efficiency": _efficiency, "fidelity": _fidelity, "synthetic-only": _synthetic_only}
     places = [(name, by) for name in flows for by in profile.by]
     seeds = sorted({*profile.seeds, *(profile.shot_seeds if "augmentation" in axes else ())})
     runs = []

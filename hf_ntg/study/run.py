@@ -12,13 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
-from hf_ntg.study.plan import AXES, FINE_TUNED, REAL, Profile, Run, plan_runs, shard_of
+from hf_ntg.study.plan import AXES, FINE_TUNED, REAL, SPLIT_SEED, Profile, Run, plan_runs, shard_of
 from hf_ntg.study.store import GENERATOR_LAYERS, JUDGE_LAYERS, ResultStore, code_fingerprint, commit, digest
+
+if TYPE_CHECKING:
+    from hf_ntg.study.axes.bench import Workbench
 
 __all__ = ["read_plans", "run_study", "shard_of_environment"]
 
@@ -52,44 +55,50 @@ def run_study(
     Raises:
         InputError: a flow table, a model, a split or an axis that does not exist, or one table named twice.
     """
-    from hf_ntg.study.axes import JUDGES
     from hf_ntg.study.axes.bench import Workbench
 
     named = _named(sources)
-    _check(profile)
+    _check_models(profile)
     planned = plan_runs(profile, list(named), axes)
     mine = shard_of(planned, *shard)
-    output.mkdir(parents=True, exist_ok=True)
-    _write_plan(output, planned, profile, command)
     bench = Workbench(output, named, profile, worker=f"{shard[0]}of{shard[1]}", redo_stale=redo_stale)
-    for name in named:
+    for name in named:  # a table that is not there, or cannot be split, is told before hours of work
         for by in profile.by:
-            bench.split(name, by, 0)
+            bench.split(name, by, SPLIT_SEED)
+    _write_plan(output, planned, profile, command)
     store = ResultStore(output)
-    waiting, stale = [], 0
-    for run in mine:
-        found = store.find(run, bench.told(run))
-        old = found is not None and _is_stale(found)
-        stale += old
-        if found is None or (old and redo_stale):
-            waiting.append(run)
-    say(_opening(planned, mine, waiting, stale, redo_stale, axes, len(named)))
-    clock, failed, broken = _Clock(waiting), [], set()
+    found = {run: store.find(run, bench.told(run)) for run in mine}
+    stale = {run for run, row in found.items() if row is not None and _is_stale(row)}
+    waiting = [run for run, row in found.items() if row is None or (redo_stale and run in stale)]
+    say(f"{len(planned)} runs planned, {len(mine)} for this process, {len(mine) - len(waiting)} of them done")
+    if stale:
+        what = "done again" if redo_stale else "kept; --redo-stale does them again"
+        say(f"{len(stale)} finished runs are of other code than today's ({what})")
+    if "augmentation" in axes and len(named) == 1:
+        say(f"no {FINE_TUNED} generators: they need a second flow table to be trained on before")
     with _threads(shard[1]):
-        for number, run in enumerate(waiting, start=1):
-            generator = (run.flows, run.by, run.seed, run.model)
-            if generator in broken:
-                failed.append(run)
-                continue
-            try:
-                row = _do(run, bench, JUDGES[run.axis])
-            except (InputError, ValueError, RuntimeError, ArithmeticError) as error:
-                say(f"failed: {run}\n{'' if isinstance(error, InputError) else traceback.format_exc()}{error}")
-                failed.append(run)
-                broken |= {generator} if run.axis in AXES[:3] else set()
-                continue
-            store.keep(run, bench.told(run), row)
-            say(clock.tell(number, run, row["made"]["seconds"]))
+        return _work(waiting, bench, store, say)
+
+
+def _work(waiting: list[Run], bench: Workbench, store: ResultStore, say: Callable[[str], None]) -> list[Run]:
+    """Do what waits, one run after another; gives those that failed."""
+    from hf_ntg.study.axes import JUDGES
+
+    clock, failed, broken = _Clock(waiting), [], set()
+    for number, run in enumerate(waiting, start=1):
+        generator = (run.flows, run.by, run.seed, run.model)
+        if generator in broken:
+            failed.append(run)
+            continue
+        try:
+            row = _do(run, bench, JUDGES[run.axis])
+        except (InputError, ValueError, RuntimeError, ArithmeticError) as error:
+            say(f"failed: {run}\n{'' if isinstance(error, InputError) else traceback.format_exc()}{error}")
+            failed.append(run)
+            broken |= {generator} if run.axis in AXES[:3] else set()
+            continue
+        store.keep(run, bench.told(run), row)
+        say(clock.tell(number, run, row["made"]["seconds"]))
     return failed
 
 
@@ -109,7 +118,7 @@ def shard_of_environment() -> tuple[int, int]:
     return index, count
 
 
-def _do(run: Run, bench: Any, judge: Callable[[Run, Any], dict]) -> dict:
+def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> dict:
     started, cpu = time.perf_counter(), time.process_time()
     found = judge(run, bench)
     made = {
@@ -149,7 +158,7 @@ def _named(sources: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _check(profile: Profile) -> None:
+def _check_models(profile: Profile) -> None:
     """Models that do not exist are told before anything starts."""
     from hf_ntg.models.baselines import make_baseline
     from hf_ntg.training.config import MODEL_FAMILIES
@@ -172,16 +181,6 @@ def _write_plan(output: Path, planned: list[Run], profile: Profile, command: str
         "runs": [run.identity() for run in planned],
     }
     write_text(output / "plans" / f"{digest(plan['runs'])}.json", json.dumps(plan) + "\n")
-
-
-def _opening(planned: list, mine: list, waiting: list, stale: int, redo: bool, axes: Sequence[str], tables: int) -> str:
-    lines = [f"{len(planned)} runs planned, {len(mine)} for this process, {len(mine) - len(waiting)} of them done"]
-    if stale:
-        what = "done again" if redo else "kept; --redo-stale does them again"
-        lines.append(f"{stale} finished runs are of other code than today's ({what})")
-    if "augmentation" in axes and tables == 1:
-        lines.append(f"no {FINE_TUNED} generators: they need a second flow table to be trained on before")
-    return "\n".join(lines)
 
 
 class _Clock:

@@ -191,7 +191,7 @@ def test_changed_settings_are_other_runs_and_other_code_is_told(sources, tmp_pat
     options = {"axes": ("fidelity",), "say": said.append}
     run_study(sources[:1], tmp_path, lean, **options)
     run_study(sources[:1], tmp_path, lean, **options)
-    assert "2 of them done" in said[-1]
+    assert said[-1] == "2 runs planned, 2 for this process, 2 of them done"
     run_study(sources[:1], tmp_path, replace(lean, max_packets=3), **options)
     assert len(list(tmp_path.glob("runs/*/*.json"))) == 4
     assert len(ResultStore(tmp_path).gather()) == 2, "the newest of one identity"
@@ -222,6 +222,8 @@ def test_bad_requests(sources, tmp_path):
         run_study(sources, tmp_path / "x", replace(TINY, models=("rnn",)))
     with pytest.raises(InputError, match="have one name"):
         run_study([sources[0], sources[0]], tmp_path / "x", TINY)
+    with pytest.raises(InputError, match="no such file"):
+        run_study([str(tmp_path / "gone.parquet")], tmp_path / "x", TINY)
     assert not (tmp_path / "x").exists()
     with pytest.raises(InputError, match="no finished run"):
         write_study(tmp_path)

@@ -7,7 +7,6 @@ from pathlib import Path
 from safetensors import safe_open
 from torch.utils.flop_counter import FlopCounterMode
 
-from hf_ntg.models.baselines import BaselineGenerator
 from hf_ntg.study.axes.bench import Fitted, Workbench
 from hf_ntg.study.axes.meter import Meter
 from hf_ntg.study.plan import Run
@@ -22,7 +21,7 @@ def judge_efficiency(run: Run, bench: Workbench) -> dict:
 
     ``parameters`` are all numbers that it keeps, in whatever type. ``flops_alone`` is the mean over 8 flows drawn one
     by one, ``flops_together`` that of 1,000 drawn at once; counted are matrix products, convolutions and attention
-    (torch's counter), so none for generators that only count. ``flows_per_second`` is of one draw of as many flows as
+    (torch's counter), so none for generators that work without torch. ``flows_per_second`` is of one draw of as many flows as
     it learned from, on this process's threads.
     """
     fitted = bench.generator(run.flows, run.by, run.seed, run.model)
@@ -39,14 +38,11 @@ def judge_efficiency(run: Run, bench: Workbench) -> dict:
         "flows_per_second": len(made) / drawing.seconds,
         "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
         "drawing_peak_mib": drawing.peak_mib,
-        "flops_alone": None,
-        "flops_together": None,
+        "flops_alone": sum(_flops(fitted, 1, seed) for seed in range(ALONE)) / ALONE or None,
+        "flops_together": _flops(fitted, TOGETHER, 0) / TOGETHER or None,
     }
-    if isinstance(fitted.generator, BaselineGenerator):
-        notes.append("it is no network that torch runs: floating-point operations are not counted")
-    else:
-        measures["flops_alone"] = sum(_flops(fitted, 1, seed) for seed in range(ALONE)) / ALONE
-        measures["flops_together"] = _flops(fitted, TOGETHER, 0) / TOGETHER
+    if measures["flops_alone"] is None:
+        notes.append("drawing takes no matrix products of torch's: no FLOPs are counted")
     return {"measures": measures, "details": {"drawn": len(made)}, "notes": notes}
 
 
