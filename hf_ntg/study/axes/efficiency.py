@@ -21,8 +21,8 @@ def judge_efficiency(run: Run, bench: Workbench) -> dict:
 
     ``parameters`` are all numbers that it keeps, in whatever type. ``flops_alone`` is the mean over 8 flows drawn one
     by one, ``flops_together`` that of 1,000 drawn at once; counted are matrix products, convolutions and attention
-    (torch's counter), so none for generators that work without torch. ``flows_per_second`` is of one draw of as many flows as
-    it learned from, on this process's threads.
+    (torch's counter), so none for generators that work without torch. ``flows_per_second`` is of one draw of as many
+    flows as it learned from, on this process's threads.
     """
     fitted = bench.generator(run.flows, run.by, run.seed, run.model)
     notes = []
