@@ -34,7 +34,7 @@ def overview_tables(figures: Sequence[Figure], classifier: str = "random_forest"
             **{("gap_points", size): (f"points under real, {size}×", "1") for size in times[-1:]},
             ("copy_rate", None): ("copies", "%"),
             ("training_cpu_seconds", None): ("training, CPU s", "0"),
-            ("flows_per_second", None): ("flows/s", "0"),
+            ("flows_per_cpu_second", None): ("flows/CPU s", "0"),
         }
         models = sorted(
             dict.fromkeys(key[2] for key in found if key[:2] == (flows, by)), key=lambda model: model != REAL

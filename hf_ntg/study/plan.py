@@ -147,7 +147,7 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
             runs += [run for name, by in places for run in _augmentation(profile, name, by, seed, len(flows) > 1)]
         if "training-length" in axes and seed in profile.seeds:
             runs += [run for name, by in places for run in _training_length(profile, name, by, seed)]
-    return runs
+    return list(dict.fromkeys(runs))
 
 
 def shard_of(runs: list[Run], index: int, count: int) -> list[Run]:
@@ -203,7 +203,8 @@ def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: 
 
 
 def _training_length(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
-    return [
+    real = Run("fidelity", flows, by, seed, REAL)  # what divergence is held against
+    return [real] + [
         Run("training-length", flows, by, seed, model, (("budget", budget),))
         for model in profile.budget_models
         if model in MODEL_FAMILIES

@@ -157,7 +157,8 @@ class Workbench:
         return self._open(model, folder)
 
     def _load(self, name: str) -> Dataset:
-        return load_flows(self.sources[name])
+        # By way of arrays, so that labels are names, whatever the table keeps them as.
+        return FlowArrays.from_dataset(load_flows(self.sources[name])).to_dataset()
 
     def _split(self, name: str, by: str, seed: int) -> Split:
         parts = split_flows(self.flows(name), by=by, seed=seed)
