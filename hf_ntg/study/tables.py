@@ -222,8 +222,9 @@ def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
     rows = [(model, tuple(found.get(model, name) for name in columns)) for model in found.every("model")]
     heads, styles = (tuple(part) for part in zip(*(_EFFICIENCY[name] for name in columns), strict=True))
     note = (
-        "Memory is that of the whole process. FLOPs are those of matrix products and convolutions; generators that "
-        "only count have none. Seconds are of a machine that may do other work; CPU seconds depend on that less."
+        "Memory is that of the whole process. FLOPs are those of matrix products and convolutions in torch; a "
+        "diffusion model draws whole blocks, so one flow alone costs it a block. Seconds are of a machine that may do "
+        "other work; CPU seconds depend on that less."
     )
     title = f"What a generator costs: {flows}, split by {by}"
     return [Table(f"efficiency-{flows}-{by}", title, ("", *heads), rows, "efficiency", flows, by, note, styles)]

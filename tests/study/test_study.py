@@ -204,6 +204,17 @@ def test_changed_settings_are_other_runs_and_other_code_is_told(sources, tmp_pat
     assert len(before) == 2
 
 
+def test_what_an_interrupted_training_cost_is_not_made_up(sources, tmp_path):
+    on = bench.Workbench(tmp_path, {"a": sources[0]}, replace(TINY, models=("2-gram",)))
+    plain = on.fit("2-gram", on.split("a", "capture", 0).train, None, tmp_path / "models" / "one")
+    assert plain.facts["training_cpu_seconds"] >= 0
+    (tmp_path / "models" / "two.part-0of1").mkdir()  # what a killed process leaves
+    resumed = on.fit("2-gram", on.split("a", "capture", 0).train, None, tmp_path / "models" / "two")
+    assert resumed.facts["resumed"]
+    assert resumed.facts["training_seconds"] is None
+    assert not list(tmp_path.rglob("*.part*"))
+
+
 def test_a_run_that_fails_is_told_and_the_rest_is_done(sources, tmp_path, monkeypatch):
     def failing(model, flows, config, folder, max_packets):
         raise InputError("nothing to be learned here")
