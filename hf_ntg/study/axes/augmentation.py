@@ -9,7 +9,7 @@ generator was trained on another data set, then on the few flows.
 from __future__ import annotations
 
 import math
-import tempfile
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,8 +59,9 @@ def draw_few(flows: Dataset, shots: int, seed: int) -> Dataset:
 
 
 def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig:
-    """`config` with as many epochs as `steps` optimizer steps need on `num_flows` flows."""
-    return replace(config, epochs=math.ceil(steps / math.ceil(num_flows / config.batch_size)), max_steps=None)
+    """`config` with as many epochs as `steps` optimizer steps need on `num_flows` flows, too short for checkpoints."""
+    epochs = math.ceil(steps / math.ceil(num_flows / config.batch_size))
+    return replace(config, epochs=epochs, max_steps=None, checkpoint_every=0)
 
 
 def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
@@ -90,9 +91,10 @@ def _synthetic(run: Run, bench: Workbench, split: Split, few: Dataset, wanted: d
         config = replace(config, initial_model=str(_pretrained(run, bench)), learning_rate=rate)
     elif run["protocol"] != STRICT:
         raise InputError(f"no protocol {run['protocol']!r}")
-    with tempfile.TemporaryDirectory(prefix="few-", dir=bench.folder) as scratch:
-        fitted = bench.fit(run.model, few, config, Path(scratch) / "model")
-        return fitted.generator.generate(label=wanted, seed=100 * run.seed)
+    fitted = bench.fit(run.model, few, config, bench.folder_of(run))
+    made = fitted.generator.generate(label=wanted, seed=100 * run.seed)
+    shutil.rmtree(fitted.folder)  # no other run asks for it
+    return made
 
 
 def _pretrained(run: Run, bench: Workbench) -> Path:

@@ -122,6 +122,10 @@ class Workbench:
             return code_fingerprint(GENERATOR_LAYERS)
         return self.generator(run.flows, run.by, SPLIT_SEED if paper else run.seed, run.model).facts["code"]
 
+    def folder_of(self, run: Run) -> Path:
+        """Folder for a generator that `run` alone asks for, while it is at work."""
+        return self.folder / "models" / f"{run.axis}-{digest(self.told(run))}"
+
     def steps_of_draws(self) -> list[int]:
         """Training sizes drawn one after another: after all of them, and after some, there are the profile's times."""
         return np.diff([0, *sorted({1, *self.profile.times})]).tolist()
@@ -133,7 +137,12 @@ class Workbench:
         return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
     def fit(self, model: str, flows: Dataset, config: TrainingConfig | None, folder: Path) -> Fitted:
-        """Let `model` learn from `flows` and nothing else; what it needs is kept in `folder`, which appears whole."""
+        """Let `model` learn from `flows` and nothing else, and keep it in `folder`, which appears whole.
+
+        A generator that is there already is taken as it is; a training that was killed goes on from its checkpoint.
+        """
+        if folder.is_dir():
+            return self._open(model, folder)
         scratch = folder.with_name(f"{folder.name}.part-{self._worker}")
         resumed = scratch.exists()
         if config is not None:
@@ -185,10 +194,7 @@ class Workbench:
             "hf_ntg": hf_ntg.__version__,
         }
         folder = self.folder / "models" / f"{flows}-{by}-s{seed}-{model}-{digest(told)}"
-        if folder.is_dir():
-            fitted = self._open(model, folder)
-            if not self._redo_stale or fitted.facts["code"] == code_fingerprint(GENERATOR_LAYERS):
-                return fitted
+        if self._redo_stale and folder.is_dir() and self._facts(folder)["code"] != code_fingerprint(GENERATOR_LAYERS):
             shutil.rmtree(folder)
         return self.fit(model, self.split(flows, by, seed).train, config, folder)
 
@@ -198,8 +204,11 @@ class Workbench:
         return self.generator(flows, by, seed, model).generator.generate(label=wanted, seed=100 * seed + step)
 
     def _open(self, model: str, folder: Path) -> Fitted:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        return Fitted(_open_generator(model, folder), folder, facts)
+        return Fitted(_open_generator(model, folder), folder, self._facts(folder))
+
+    @staticmethod
+    def _facts(folder: Path) -> dict[str, Any]:
+        return json.loads((folder / _FACTS).read_text(encoding="utf-8"))
 
     @staticmethod
     def _settings(config: TrainingConfig) -> dict[str, Any]:

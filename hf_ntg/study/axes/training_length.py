@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from dataclasses import replace
-from pathlib import Path
 
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.metrics.divergence import flow_jsd
@@ -26,8 +25,10 @@ def judge_training_length(run: Run, bench: Workbench) -> dict:
         return _judge(run, bench, fitted)
     split = bench.split(run.flows, run.by, run.seed)
     config = shortened(bench.config(run.model, run.seed), run["budget"])
-    with tempfile.TemporaryDirectory(prefix="length-", dir=bench.folder) as scratch:
-        return _judge(run, bench, bench.fit(run.model, split.train, config, Path(scratch) / "model"))
+    fitted = bench.fit(run.model, split.train, config, bench.folder_of(run))
+    found = _judge(run, bench, fitted)
+    shutil.rmtree(fitted.folder)  # no other run asks for it
+    return found
 
 
 def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
