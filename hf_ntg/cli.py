@@ -164,6 +164,7 @@ def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help="'gpt2', 'llama', 'mamba' or 'unet'.")] = "gpt2",
+    initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
     max_packets: Annotated[int | None, typer.Option(help="Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,
@@ -341,6 +342,42 @@ def _likelihood_of(model: str):
     if not hasattr(generator, "log_likelihood"):
         raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
     return generator.log_likelihood
+
+
+@app.command()
+def study(
+    flows: Annotated[list[str], typer.Argument(help="Flow tables, captures, 'loopback' or data sets on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for results, models, tables and report.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything; minutes on the bundled flows.")] = False,
+    models: Annotated[str | None, typer.Option(help="Generators, by commas: families and baselines.")] = None,
+    by: Annotated[str | None, typer.Option(help="Splits, by commas: random, capture.")] = None,
+    axes: Annotated[str | None, typer.Option(help="Questions, by commas; all if not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which, by commas: '3' is '0,1,2'.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Few labels: real flows a class, by commas.")] = None,
+    shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
+    shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
+    budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
+    shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
+    redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
+    only_report: Annotated[bool, typer.Option("--only-report", help="Report what is done; run nothing.")] = False,
+) -> None:
+    """Judge generators over flow tables, splits and seeds; a study that was stopped goes on where it was.
+
+    Example: ntg study loopback --quick --output study/
+
+    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length.
+    """
+    from hf_ntg.study.command import study_command
+
+    choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
+    choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
+    failed = study_command(
+        flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
+    )
+    print(output / "report.html")
+    if failed:
+        say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":
