@@ -86,6 +86,6 @@ def _data_files(configuration: Configuration, first: bool) -> dict:
 
 def _class_counts(configurations: list[Configuration]) -> list[tuple[str | None, list[int]]]:
     """Each class with its flows in each configuration."""
-    totals = [sum((Counter(part) for part in one.class_counts.values()), Counter()) for one in configurations]
+    totals = [sum(one.class_counts.values(), Counter()) for one in configurations]
     names = sorted({name for one in totals for name in one}, key=str)
     return [(name, [one[name] for one in totals]) for name in names]

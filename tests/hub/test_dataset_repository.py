@@ -92,6 +92,22 @@ def test_the_folder_says_where_its_flows_come_from(tables, tiny_gpt2, tmp_path):
     assert len(loaded) == 90
 
 
+def test_shards_of_one_draw_are_one_split(tables, synthetic, tmp_path):
+    rows = pq.read_table(synthetic)
+    (tmp_path / "shards").mkdir()
+    for shard in range(3):
+        pq.write_table(rows.slice(30 * shard, 30), tmp_path / "shards" / f"train-{shard:05d}-of-00003.parquet")
+    folder = lay_out_dataset(tmp_path / "shards", tmp_path / "new", "org/s", flows_per_shard=45)
+    names = [pq.read_table(path).num_rows for path in sorted(folder.rglob("*.parquet"))]
+    assert names == [45, 45]
+    assert load_flows(folder / "data")["payload_length"] == load_flows(synthetic)["payload_length"]
+    other = load_flows(synthetic).select(range(5))
+    path = tmp_path / "shards" / "train-00002-of-00003.parquet"
+    save_flows(other, path, metadata=MadeBy("another", "r", 0).metadata())
+    with pytest.raises(InputError, match="of another model or seed"):
+        lay_out_dataset(tmp_path / "shards", tmp_path / "newer", "org/s")
+
+
 def test_another_upload_takes_the_place_of_the_shards(client, hub, published, synthetic):
     client.run(f"""
 from hf_ntg.hub import Destination, publish_dataset

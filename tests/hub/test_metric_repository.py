@@ -2,12 +2,14 @@
 
 import json
 import re
+import runpy
 from importlib import resources
 
 import pytest
 import yaml
 
 from hf_ntg import InputError
+from hf_ntg.flows import save_flows
 from hf_ntg.hub import lay_out_metric
 from hf_ntg.hub.bundle import bundle_metric, requirements_of
 
@@ -83,3 +85,16 @@ def test_a_metric_that_is_none_is_named(tmp_path):
     for name in ("no_such", "../flow_jsd", "fidelity"):
         with pytest.raises(InputError, match="no metric of hf_ntg"):
             lay_out_metric(name, tmp_path / "new", "org/x")
+
+
+@pytest.mark.slow
+def test_the_page_of_a_space_computes(flows, synthetic, tmp_path):
+    gradio = pytest.importorskip("gradio")
+    folder = lay_out_metric("flow_jsd", tmp_path / "space", "org/ntg-flow-jsd")
+    real = save_flows(flows, tmp_path / "real.parquet")
+    page = runpy.run_path(str(folder / "app.py"))
+    rows, found = page["compute"](str(real), str(synthetic))
+    assert rows[0] == ["all", found["overall"]]
+    assert {row[0] for row in rows[1:]} == set(found["per_class"])
+    with pytest.raises(gradio.Error, match="synthetic"):
+        page["compute"](str(real), None)

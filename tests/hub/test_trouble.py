@@ -43,7 +43,9 @@ def test_wrong_and_weak_tokens(client, tiny_gpt2):
 
 def test_missing_private_and_gated_repositories(client, anonymous, hub, tiny_gpt2):
     assert "no such model on the Hub" in client.refused(LOAD.format(repo="org/gone", options={}))
-    assert "doesn't exist on the Hub or cannot be accessed" in client.refused("from hf_ntg import load_flows; load_flows('org/gone')")
+    assert "doesn't exist on the Hub or cannot be accessed" in client.refused(
+        "from hf_ntg import load_flows; load_flows('org/gone')"
+    )
     client.run(PUSH.format(model=str(tiny_gpt2), repo="org/mine", options={"private": True}))
     assert hub.repos["model", "org/mine"].private
     assert "or a private one" in anonymous.refused(LOAD.format(repo="org/mine", options={}))

@@ -204,11 +204,11 @@ def create_branch(self: _Handler, kind: str, repo: str, branch: str) -> None:
 
 def validate(self: _Handler) -> None:
     told = json.loads(self.body)
-    errors = _metadata_errors(told["content"], told.get("repoType") or "model")
+    errors = card_errors(told["content"], told.get("repoType") or "model")
     self._send(400 if errors else 200, {"errors": [{"message": one} for one in errors], "warnings": []})
 
 
-def _metadata_errors(card: str, kind: str) -> list[str]:
+def card_errors(card: str, kind: str) -> list[str]:
     """What the Hub finds wrong with a card, as far as we know its rules."""
     match = re.match(r"---\n(.*?)\n---\n", card, flags=re.DOTALL)
     if match is None:
