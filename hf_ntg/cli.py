@@ -240,8 +240,11 @@ def generate(
 
 def _told_command() -> str:
     """This command line as others may read it: files and folders by their last names."""
-    words = (Path(word).name if word.startswith(("/", "~", ".")) else word for word in sys.argv[1:])
-    return " ".join(["ntg", *words])
+    told = ["ntg"]
+    for word in sys.argv[1:]:
+        option, equals, value = word.rpartition("=")
+        told.append(f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '.')) else value}")
+    return " ".join(told)
 
 
 @app.command()

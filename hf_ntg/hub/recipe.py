@@ -8,6 +8,7 @@ in its folder and does not do a finished step again.
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -165,7 +166,8 @@ def _imported(source: str | Path | None, recipe: Recipe, output: Path) -> Path:
     reading = dict(recipe.reading)
     labels = LabelRules(**reading.pop("labels", {}))
     target = output / "imported.parquet"
-    report = import_flows([source], target, ReadingOptions(labels=labels, **reading))
+    options = ReadingOptions(labels=labels, **reading)
+    report = import_flows([source], target, options, num_proc=min(4, os.cpu_count() or 1))
     if report.broken:
         raise InputError(f"{report.broken[0].error}; mend or remove the file")
     return target

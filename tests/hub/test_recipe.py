@@ -35,6 +35,7 @@ def test_recipe_loads(path):
         assert "never in full" in (path.parent.parent / "data" / f"{recipe.name.rpartition('-')[2]}.toml").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     table = save_flows(flows, tmp_path / "flows.parquet")
     recipe = Recipe.load(ROOT / "model_cards/ntg-gpt2-loopback/recipe.toml", QUICK)

@@ -99,13 +99,28 @@ send_folder(folder, "dataset", Destination("org/broken"))
 
 
 @pytest.mark.slow
-def test_offline_from_the_cache(hub, client, published, tmp_path_factory):
+def test_offline_from_the_cache(hub, client, published, synthetic, tmp_path_factory):
+    client.run(f"""
+from hf_ntg.hub import Destination, publish_dataset
+publish_dataset({str(synthetic)!r}, Destination("org/offline-flows"))
+""")
+    flows = "from hf_ntg import load_flows; print(len(load_flows('org/offline-flows')))"
     home = tmp_path_factory.mktemp("offline")
     online = HubClient(hub.environment(home), home)
     online.run(LOAD.format(repo=published, options={}))
+    online.run(flows)
     online.close()
     offline = HubClient(hub.environment(home, offline=True), home)
     assert offline.run(LOAD.format(repo=published, options={})) == "3\n"
+    assert offline.run(flows) == "90\n"
+    assert (
+        offline.run(f"""
+from transformers import AutoModelForCausalLM, AutoTokenizer
+AutoTokenizer.from_pretrained({published!r})
+print(type(AutoModelForCausalLM.from_pretrained({published!r})).__name__)
+""")
+        == "GPT2LMHeadModel\n"
+    )
     assert "offline mode is on" in offline.refused(LOAD.format(repo="org/never-fetched", options={}))
     assert "offline mode is on" in offline.refused(
         "from hf_ntg.hub import Destination, publish_metric; publish_metric('flow_jsd', Destination('org/x'))"
