@@ -209,6 +209,7 @@ def generate(
     label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
     num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
     share: Annotated[str | None, typer.Option(help="Of the shards, those of process i of n: 'i/n', from 0.")] = None,
@@ -225,6 +226,7 @@ def generate(
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.generation import FlowGenerator
+    from hf_ntg.hub.made_by import MadeBy
 
     if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
@@ -233,7 +235,7 @@ def generate(
         raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
     wanted = counts_like(like) if like is not None else label
     options = {} if temperature is None else {"temperature": temperature}
-    generator = FlowGenerator.from_pretrained(model)
+    generator = FlowGenerator.from_pretrained(model, revision=revision)
     if num_shards is not None:
         from tqdm import tqdm
 
@@ -248,10 +250,20 @@ def generate(
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
     if output.suffix in TABLE_SUFFIXES:
         total = sum(wanted.values()) if like is not None else num_flows
-        save_flows(counted(flows, total), output)
+        mark = MadeBy.of_model(generator.source, seed, _told_command())
+        save_flows(counted(flows, total), output, metadata=mark.metadata())
         print(f"{output}: {total} flows")
     else:
         print(f"{output}: {write_pcap(flows, output, seed)}")
+
+
+def _told_command() -> str:
+    """This command line as others may read it: files and folders by their last names."""
+    told = ["ntg"]
+    for word in sys.argv[1:]:
+        option, equals, value = word.rpartition("=")
+        told.append(f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '.')) else value}")
+    return " ".join(told)
 
 
 @app.command()
@@ -378,6 +390,62 @@ def study(
     if failed:
         say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
         raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate' (or a folder), or a metric.")],
+    repo_id: Annotated[str, typer.Argument(help="Repository: ORGANISATION/NAME.")],
+    report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
+    license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
+    trained_on: Annotated[str | None, typer.Option(help="Models: what data they learned from, in words.")] = None,
+    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to commit to; made where it is missing.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the folder, say what would go; send nothing.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="--dry-run: the folder; by default the repository's name.")
+    ] = None,
+) -> None:
+    """Publish a model, synthetic flows or a metric on the Hub, with a card made from its results.
+
+    Example: ntg publish quickstart/model my-org/ntg-gpt2-loopback --report quickstart/report.json --dry-run
+
+    Log in with 'hf auth login' before. An upload that broke off is run again: what arrived is not sent twice.
+    """
+    from hf_ntg.hub.command import lay_out, send
+    from hf_ntg.hub.upload import Destination, list_files
+
+    to = Destination(repo_id, private=private, revision=revision)
+    options = {"license": license, "report": report, "trained_on": trained_on}
+    if folder is not None and not dry_run:
+        raise InputError("--folder goes with --dry-run")
+    if dry_run:
+        target = folder or Path(repo_id.rpartition("/")[2])
+        kind = lay_out(source, target, to, **options)
+        for name, size in list_files(target).items():
+            print(f"{size:>12,}  {name}")
+        print(f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent")
+        return
+    published = send(source, to, **options)
+    print(f"{published.url}: {len(published.files)} files, {sum(published.files.values()):,} bytes, {published.commit}")
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the page; the first free one from 7860.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """A page on this machine that draws flows, shows them, and hands them out as Parquet or as a capture.
+
+    Example: ntg demo quickstart/model
+    """
+    from hf_ntg.space import launch
+
+    launch(model, revision=revision, port=port, open_browser=open_browser)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,34 @@ class FlowGenerator(ABC):
             names = np.array([f"synthetic-{place}" for place in range(first, first + len(block))], dtype=object)
             yield replace(block, flow_id=names).to_dataset()
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+        license: str = "apache-2.0",
+        report: str | Path | None = None,
+    ) -> str:
+        """Publish the model with a card made from its run; see :func:`hf_ntg.hub.publish_model`.
+
+        Args:
+            repo_id: ``ORGANISATION/NAME``. private: whether a new repository is. revision: branch to commit to.
+            token: of the account, where not logged in. license: of the weights. report: ``report.json`` of ``ntg
+                evaluate``, for the card's figures.
+
+        Returns:
+            The repository's address.
+
+        Raises:
+            InputError: the folder holds what must not be published, or the Hub refuses.
+        """
+        from hf_ntg.hub import Destination, publish_model  # above this layer: imported when it is asked for
+
+        to = Destination(repo_id, private=private, revision=revision, token=token)
+        return publish_model(self.source, to, license=license, report=report).url
+
     @abstractmethod
     def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:
         """Make one flow for each of `classes` (N,), places in `labels`; `block` numbers the random stream."""

@@ -25,6 +25,7 @@ from hf_ntg.flows.split import split_flows
 from hf_ntg.training.checkpoints import discard_checkpoints, restore_checkpoint, write_checkpoint
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
+from hf_ntg.training.run_record import record_run
 
 __all__ = ["TrainingResult", "train"]
 
@@ -105,6 +106,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     if accelerator.is_main_process:
         objective.save(average.module, folder)
         config.save(folder)
+        record_run(folder, training, epochs, steps * epochs, accelerator)
         discard_checkpoints(folder)
     accelerator.wait_for_everyone()
     accelerator.end_training()

@@ -89,8 +89,9 @@ def write_pcap(
     cut up.
 
     Beside the capture ``x.pcap`` (or folder ``x``) stands ``x.flows.csv``, one line a flow: label, addresses, ports,
-    start, and how many packets were added at either end; an import of the capture takes its labels from there. What a flow table may lack is made up: 1 ms between packets, windows of 64240, ports and protocol
-    as in :mod:`~hf_ntg.flows.capture_out.endpoints`. The same flows, seed and options give the same bytes.
+    start, and how many packets were added at either end; an import of the capture takes its labels from there. What a
+    flow table may lack is made up: 1 ms between packets, windows of 64240, ports and protocol as in
+    :mod:`~hf_ntg.flows.capture_out.endpoints`. The same flows, seed and options give the same bytes.
 
     Args:
         flows: flow table, or tables one after another (a stream of any length: memory holds open flows only).
