@@ -212,7 +212,7 @@ def generate(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
     num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
-    share: Annotated[str | None, typer.Option(help="Of the shards, those of process i of n: 'i/n', from 0.")] = None,
+    shard: Annotated[str | None, typer.Option(help="Of these files, those of process i of n: 'i/n', from 0.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Make new labelled flows with a trained model.
@@ -226,7 +226,7 @@ def generate(
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.generation import FlowGenerator
-    from hf_ntg.hub.made_by import MadeBy
+    from hf_ntg.generation.made_by import MadeBy
 
     if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
@@ -239,11 +239,12 @@ def generate(
     if num_shards is not None:
         from tqdm import tqdm
 
-        from hf_ntg.generation.shards import launched_share, parse_share, write_shards
+        from hf_ntg.generation.shards import write_shards
+        from hf_ntg.launch import launched_share, parse_share
 
-        part = launched_share() if share is None else parse_share(share)
+        part = launched_share() if shard is None else parse_share(shard)
         with tqdm(unit=" flows", desc="generating", disable=None) as bar:
-            options |= {"share": part, "told": bar.update}
+            options |= {"share": part, "told": bar.update, "command": _told_command()}
             files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
         print(f"{output}: {len(files)} files of process {part[0]} of {part[1]}")
         return

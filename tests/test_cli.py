@@ -55,7 +55,7 @@ def test_split_train_generate_like(flows, tmp_path, monkeypatch, capsys):
 def test_generate_leaves_the_shards_of_its_share(tiny_gpt2, tmp_path, monkeypatch, capsys):
     words = ("generate", tiny_gpt2, "--num-flows", 40_000, "--label", "web", "--num-shards", 2, "--output", tmp_path)
     for share in ("1/2", "0/2"):
-        status, out, _ = run(monkeypatch, capsys, *words, "--share", share)
+        status, out, _ = run(monkeypatch, capsys, *words, "--shard", share)
         assert (status, out) == (0, f"{tmp_path}: 1 files of process {share[0]} of 2\n")
     assert len(load_flows(tmp_path)) == 40_000
 
@@ -77,7 +77,7 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         ("generate", tiny_gpt2, *out),
         ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.txt"),
         ("generate", tiny_gpt2, "--num-flows", 5, "--like", table, *out),
-        ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--share", "2/2", *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--shard", "2/2", *out),
         ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--output", table),
     ]
     before = sorted(tmp_path.rglob("*"))

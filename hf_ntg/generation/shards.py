@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.save import save_flows
 from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.generation.made_by import MadeBy
 from hf_ntg.generation.parallel import block_count
 
-__all__ = ["launched_share", "parse_share", "write_shards"]
+__all__ = ["write_shards"]
 
 REQUEST_FILE = "request.json"
 
@@ -29,6 +28,7 @@ def write_shards(
     seed: int = 0,
     *,
     share: tuple[int, int] = (0, 1),
+    command: str = "",
     told: Callable[[int], None] = lambda flows: None,
     **options,
 ) -> list[Path]:
@@ -42,7 +42,8 @@ def write_shards(
     Args:
         num_shards: files; each holds whole blocks of ``generator.block_size`` flows, so there may be fewer.
         num_flows, label, seed, options: as for :meth:`FlowGenerator.generate`.
-        share: (i, n): of the files, those of process i of n, from 0; see :func:`launched_share`.
+        share: (i, n): of the files, those of process i of n, from 0; see :func:`hf_ntg.launch.launched_share`.
+        command: goes into the files' mark, see :class:`hf_ntg.generation.made_by.MadeBy`.
         told: is given the number of flows of every file, as it appears or is found.
 
     Returns:
@@ -57,11 +58,12 @@ def write_shards(
         raise InputError(f"num_shards {num_shards}: give at least 1")
     blocks = block_count(counts, generator.block_size)
     shards = min(num_shards, blocks)
+    mark = MadeBy.of_model(generator.source, seed, command)
     _agree(
         folder,
         {
-            "hf_ntg": hf_ntg.__version__,
-            "model": str(generator.source),
+            "hf_ntg": mark.hf_ntg,
+            "model": mark.revision,
             "flows_per_class": {str(name): int(count) for name, count in zip(generator.labels, counts, strict=True)},
             "seed": seed,
             "options": options,
@@ -74,27 +76,11 @@ def write_shards(
         path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
         own = range(shard * blocks // shards, (shard + 1) * blocks // shards)
         if not path.exists():
-            save_flows(generator.stream_blocks(counts, seed, own, options=options), path)
+            blocks_of_it = generator.stream_blocks(counts, seed, own, options=options)
+            save_flows(blocks_of_it, path, metadata=mark.metadata())
         told(min(own.stop * generator.block_size, int(counts.sum())) - own.start * generator.block_size)
         written.append(path)
     return written
-
-
-def parse_share(text: str) -> tuple[int, int]:
-    """``"i/n"``, process i of n from 0, as a pair.
-
-    Raises:
-        InputError: it is not that.
-    """
-    first, slash, second = text.partition("/")
-    if not (slash and first.isdecimal() and second.isdecimal() and int(first) < int(second)):
-        raise InputError(f"share {text!r}: give i/n: process i of n, counted from 0")
-    return int(first), int(second)
-
-
-def launched_share() -> tuple[int, int]:
-    """This process's share as ``torchrun`` or ``accelerate launch`` tell it, (0, 1) for a process started alone."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _agree(folder: Path, request: dict) -> None:

@@ -4,7 +4,7 @@ from hf_ntg.lazy import attributes
 
 _HOMES = {
     "Destination": "hf_ntg.hub.upload",
-    "MadeBy": "hf_ntg.hub.made_by",
+    "MadeBy": "hf_ntg.generation.made_by",
     "Published": "hf_ntg.hub.upload",
     "Recipe": "hf_ntg.hub.recipe",
     "TrainingData": "hf_ntg.hub.training_data",

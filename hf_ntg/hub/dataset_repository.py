@@ -17,8 +17,8 @@ from datasets.splits import SplitDict, SplitInfo
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.schema import conform_flows
+from hf_ntg.generation.made_by import MadeBy
 from hf_ntg.hub.dataset_card import write_dataset_card
-from hf_ntg.hub.made_by import MadeBy
 from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
 

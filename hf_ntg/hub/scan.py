@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_ntg.errors import InputError
-from hf_ntg.hub.made_by import MadeBy
+from hf_ntg.generation.made_by import MadeBy
 
 __all__ = ["RepoType", "refuse_private"]
 

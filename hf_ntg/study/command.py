@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.launch import parse_share
 from hf_ntg.study.plan import AXES, FULL, QUICK, Profile, Run
 from hf_ntg.study.run import run_study, shard_of_environment
 
@@ -34,7 +35,7 @@ def study_command(
     failed = []
     if not only_report:
         profile = chosen_profile(QUICK if quick else FULL, choices)
-        part = shard_of_environment() if shard is None else _shard(shard)
+        part = shard_of_environment() if shard is None else parse_share(shard)
         failed = run_study(
             flows,
             output,
@@ -86,10 +87,3 @@ def _number(word: str) -> int:
     if not word.isdigit():
         raise InputError(f"{word!r}: give whole numbers by commas")
     return int(word)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit()):
-        raise InputError(f"shard {text!r}: write it as 0/2")
-    return int(index), int(count)

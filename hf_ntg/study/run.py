@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
+from hf_ntg.launch import launched_share
 from hf_ntg.study.plan import AXES, FINE_TUNED, REAL, SPLIT_SEED, Profile, Run, plan_runs, shard_of
 from hf_ntg.study.store import GENERATOR_LAYERS, JUDGE_LAYERS, ResultStore, code_fingerprint, commit, digest
 
@@ -112,10 +113,10 @@ def shard_of_environment() -> tuple[int, int]:
 
     Otherwise every training of the study would wait for the other processes, to train one model together.
     """
-    index, count = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    share = launched_share()
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         os.environ.pop(name, None)
-    return index, count
+    return share
 
 
 def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> dict:

@@ -4,7 +4,7 @@ import pytest
 from datasets import load_dataset
 
 from hf_ntg import FlowGenerator, InputError
-from hf_ntg.generation.shards import launched_share, parse_share, write_shards
+from hf_ntg.generation.shards import write_shards
 
 
 @pytest.fixture
@@ -58,13 +58,3 @@ def test_a_folder_of_another_request_is_left_alone(generator, tmp_path):
 def test_no_flows_are_one_file_without_rows(generator, tmp_path):
     (path,) = write_shards(generator, tmp_path, 4, 0)
     assert path.name == "train-00000-of-00001.parquet"
-
-
-def test_share_of_a_process(monkeypatch):
-    assert parse_share("3/8") == (3, 8)
-    for wrong in ("8/8", "3", "-1/4", "a/b", "1/0"):
-        with pytest.raises(InputError, match="i/n"):
-            parse_share(wrong)
-    monkeypatch.setenv("RANK", "2")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert launched_share() == (2, 4)
