@@ -30,7 +30,7 @@ def test_choices_that_mean_nothing(choice, said):
 
 
 def test_shard_is_two_numbers(tmp_path):
-    with pytest.raises(InputError, match="write it as 0/2"):
+    with pytest.raises(InputError, match="give i/n"):
         study_command(["loopback"], tmp_path, True, {}, None, "1-2")
 
 
