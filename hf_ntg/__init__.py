@@ -15,6 +15,7 @@ _HOMES = {
     "FlowSignalProcessor": "hf_ntg.codecs",
     "FlowDiffusionPipeline": "hf_ntg.models",
     "FlowGenerator": "hf_ntg.generation",
+    "augment": "hf_ntg.generation",
     "TrainingConfig": "hf_ntg.training",
     "train": "hf_ntg.training",
     "evaluate_flows": "hf_ntg.metrics",

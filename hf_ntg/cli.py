@@ -164,6 +164,7 @@ def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help="'gpt2', 'llama', 'mamba' or 'unet'.")] = "gpt2",
+    initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
     max_packets: Annotated[int | None, typer.Option(help="Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,
@@ -203,38 +204,67 @@ def train(
 @app.command()
 def generate(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
-    output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap or .pcapng.")],
+    output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap, .pcapng, or a folder.")],
     num_flows: Annotated[int | None, typer.Option(help="How many flows.")] = None,
     label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
+    num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
+    shard: Annotated[str | None, typer.Option(help="Of these files, those of process i of n: 'i/n', from 0.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Make new labelled flows with a trained model.
 
     Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
+
+    Very many, by several processes or machines, restarted where they were killed:
+    torchrun --nproc_per_node 4 -m hf_ntg.cli generate model/ --num-flows 10000000 --num-shards 64 --output flows/
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.generation import FlowGenerator
+    from hf_ntg.generation.made_by import MadeBy
 
-    if output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
+    if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
         raise InputError(f"{output}: no such format; name the file with one of {known}")
     if like is not None and (num_flows is not None or label is not None):
         raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
     wanted = counts_like(like) if like is not None else label
     options = {} if temperature is None else {"temperature": temperature}
-    generator = FlowGenerator.from_pretrained(model)
+    generator = FlowGenerator.from_pretrained(model, revision=revision)
+    if num_shards is not None:
+        from tqdm import tqdm
+
+        from hf_ntg.generation.shards import write_shards
+        from hf_ntg.launch import launched_share, parse_share
+
+        part = launched_share() if shard is None else parse_share(shard)
+        with tqdm(unit=" flows", desc="generating", disable=None) as bar:
+            options |= {"share": part, "told": bar.update, "command": _told_command()}
+            files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
+        print(f"{output}: {len(files)} files of process {part[0]} of {part[1]}")
+        return
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
     if output.suffix in TABLE_SUFFIXES:
         total = sum(wanted.values()) if like is not None else num_flows
-        save_flows(counted(flows, total), output)
+        mark = MadeBy.of_model(generator.source, seed, _told_command())
+        save_flows(counted(flows, total), output, metadata=mark.metadata())
         print(f"{output}: {total} flows")
     else:
         print(f"{output}: {write_pcap(flows, output, seed)}")
+
+
+def _told_command() -> str:
+    """This command line as others may read it: files and folders by their last names."""
+    told = ["ntg"]
+    for word in sys.argv[1:]:
+        option, equals, value = word.rpartition("=")
+        told.append(f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '.')) else value}")
+    return " ".join(told)
 
 
 @app.command()
@@ -296,6 +326,9 @@ def evaluate(
     synthetic: Annotated[str, typer.Option(help="Its flows.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
     max_packets: Annotated[int, typer.Option(help="Judge flows on their first so many packets.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="The causal model that made them: adds membership inference by likelihood.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Judge synthetic flows beside real ones and baselines.
@@ -308,10 +341,112 @@ def evaluate(
 
     sources = {"train": train, "test": test, "synthetic": synthetic}
     tables = {name: load_flows(source) for name, source in sources.items()}
-    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed)
+    told = None if model is None else _likelihood_of(model)
+    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed, log_likelihood=told)
     paths = write_report(result | {"inputs": sources}, output)
     print(headline(result))
     print(paths["html"])
+
+
+def _likelihood_of(model: str):
+    from hf_ntg.generation import FlowGenerator
+
+    generator = FlowGenerator.from_pretrained(model)
+    if not hasattr(generator, "log_likelihood"):
+        raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
+    return generator.log_likelihood
+
+
+@app.command()
+def study(
+    flows: Annotated[list[str], typer.Argument(help="Flow tables, captures, 'loopback' or data sets on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for results, models, tables and report.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything; minutes on the bundled flows.")] = False,
+    models: Annotated[str | None, typer.Option(help="Generators, by commas: families and baselines.")] = None,
+    by: Annotated[str | None, typer.Option(help="Splits, by commas: random, capture.")] = None,
+    axes: Annotated[str | None, typer.Option(help="Questions, by commas; all if not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which, by commas: '3' is '0,1,2'.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Few labels: real flows a class, by commas.")] = None,
+    shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
+    shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
+    budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
+    shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
+    redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
+    only_report: Annotated[bool, typer.Option("--only-report", help="Report what is done; run nothing.")] = False,
+) -> None:
+    """Judge generators over flow tables, splits and seeds; a study that was stopped goes on where it was.
+
+    Example: ntg study loopback --quick --output study/
+
+    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length.
+    """
+    from hf_ntg.study.command import study_command
+
+    choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
+    choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
+    failed = study_command(
+        flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
+    )
+    print(output / "report.html")
+    if failed:
+        say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
+        raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate' (or a folder), or a metric.")],
+    repo_id: Annotated[str, typer.Argument(help="Repository: ORGANISATION/NAME.")],
+    report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
+    license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
+    trained_on: Annotated[str | None, typer.Option(help="Models: what data they learned from, in words.")] = None,
+    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to commit to; made where it is missing.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the folder, say what would go; send nothing.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="--dry-run: the folder; by default the repository's name.")
+    ] = None,
+) -> None:
+    """Publish a model, synthetic flows or a metric on the Hub, with a card made from its results.
+
+    Example: ntg publish quickstart/model my-org/ntg-gpt2-loopback --report quickstart/report.json --dry-run
+
+    Log in with 'hf auth login' before. An upload that broke off is run again: what arrived is not sent twice.
+    """
+    from hf_ntg.hub.command import lay_out, send
+    from hf_ntg.hub.upload import Destination, list_files
+
+    to = Destination(repo_id, private=private, revision=revision)
+    options = {"license": license, "report": report, "trained_on": trained_on}
+    if folder is not None and not dry_run:
+        raise InputError("--folder goes with --dry-run")
+    if dry_run:
+        target = folder or Path(repo_id.rpartition("/")[2])
+        kind = lay_out(source, target, to, **options)
+        for name, size in list_files(target).items():
+            print(f"{size:>12,}  {name}")
+        print(f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent")
+        return
+    published = send(source, to, **options)
+    print(f"{published.url}: {len(published.files)} files, {sum(published.files.values()):,} bytes, {published.commit}")
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the page; the first free one from 7860.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """A page on this machine that draws flows, shows them, and hands them out as Parquet or as a capture.
+
+    Example: ntg demo quickstart/model
+    """
+    from hf_ntg.space import launch
+
+    launch(model, revision=revision, port=port, open_browser=open_browser)
 
 
 if __name__ == "__main__":

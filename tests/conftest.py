@@ -51,6 +51,12 @@ def tiny_mamba(flows, tmp_path_factory):
     return _trained(flows, "mamba", tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
+def tiny_unet(flows, tmp_path_factory):
+    """Folder of a diffusion model that saw the flows for a few steps."""
+    return _trained(flows, "unet", tmp_path_factory)
+
+
 def _trained(flows, family, tmp_path_factory):
     from hf_ntg import TrainingConfig, train
 

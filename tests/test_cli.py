@@ -52,6 +52,14 @@ def test_split_train_generate_like(flows, tmp_path, monkeypatch, capsys):
     assert sorted(new["label"]) == sorted(real["label"])
 
 
+def test_generate_leaves_the_shards_of_its_share(tiny_gpt2, tmp_path, monkeypatch, capsys):
+    words = ("generate", tiny_gpt2, "--num-flows", 40_000, "--label", "web", "--num-shards", 2, "--output", tmp_path)
+    for share in ("1/2", "0/2"):
+        status, out, _ = run(monkeypatch, capsys, *words, "--shard", share)
+        assert (status, out) == (0, f"{tmp_path}: 1 files of process {share[0]} of 2\n")
+    assert len(load_flows(tmp_path)) == 40_000
+
+
 def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
     table = save_flows(flows, tmp_path / "flows.parquet")
     (tmp_path / "empty.parquet").touch()
@@ -69,6 +77,8 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         ("generate", tiny_gpt2, *out),
         ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.txt"),
         ("generate", tiny_gpt2, "--num-flows", 5, "--like", table, *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--shard", "2/2", *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--output", table),
     ]
     before = sorted(tmp_path.rglob("*"))
     for words in tries:
@@ -76,3 +86,15 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         lines = [line for line in said.splitlines() if line.startswith("ntg: ")]
         assert (status, printed, len(lines)) == (2, "", 1), (words, said)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_causal_model_adds_its_likelihoods_to_the_report(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
+    paths = {
+        "train": save_flows(flows.select(range(160)), tmp_path / "train.parquet"),
+        "test": save_flows(flows.select(range(160, 240)), tmp_path / "test.parquet"),
+    }
+    paths["synthetic"] = paths["train"]
+    words = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    status, out, said = run(monkeypatch, capsys, "evaluate", *words, "--model", tiny_gpt2, "--output", tmp_path / "r")
+    assert status == 0, said
+    assert "Membership inference by likelihood" in out

@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.schema import conform_flows
+from hf_ntg.remote import hub_in_words
 
 __all__ = ["BUNDLED", "load_flows"]
 
@@ -17,15 +18,22 @@ _CAPTURE_SUFFIXES = {".pcap", ".pcapng", ".cap", ".gz"}
 
 
 def load_flows(
-    source: str | Path = BUNDLED, *, split: str | None = None, revision: str | None = None, **reading
+    source: str | Path = BUNDLED,
+    *,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    **reading,
 ) -> Dataset:
     """Load a flow table in the project's schema.
 
     Args:
         source: ``"loopback"`` (the bundled set), a ``.parquet`` file or a folder of them, a capture (pcap, pcapng),
             or the id of a data set on the Hub (``"org/name"``).
-        split: the split of a data set on the Hub; all of them, one after another, when None.
-        revision: branch, tag or commit of a data set on the Hub.
+        config, split: configuration and split of a data set on the Hub; its default configuration, and all splits one
+            after another, when None.
+        revision, token: of a data set on the Hub: branch, tag or commit; for private and gated ones.
         **reading: how a capture is cut into flows, see :func:`hf_ntg.flows.capture_in.pcap.read_pcap`.
 
     Raises:
@@ -51,7 +59,7 @@ def load_flows(
             f"{path}: not a flow table; give .parquet, .pcap or .pcapng, or turn it into one by 'ntg import'"
         )
     if name.count("/") == 1 and not path.suffix and not name.startswith((".", "/")):
-        return conform_flows(_read_hub(name, split, revision), name)
+        return conform_flows(_read_hub(name, config, split, revision, token), name)
     raise InputError(f"{path}: no such file; give a flow table, a capture, '{BUNDLED}' or the id of a data set")
 
 
@@ -73,15 +81,15 @@ def _read_parquet(files: list[Path]) -> Dataset:
     return tables[0] if len(tables) == 1 else concatenate_datasets(tables)
 
 
-def _read_hub(name: str, split: str | None, revision: str | None) -> Dataset:
+def _read_hub(name: str, config: str | None, split: str | None, revision: str | None, token: str | None) -> Dataset:
     from datasets import load_dataset
-    from datasets.exceptions import DatasetNotFoundError
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    before = "no such file, and no data set to load from the Hub: "
     try:
-        loaded = load_dataset(name, split=split, revision=revision)
-    except (DatasetNotFoundError, HfHubHTTPError, OfflineModeIsEnabled, ConnectionError, ValueError) as error:
-        raise InputError(
-            f"{name}: no such file, and no data set to load from the Hub ({str(error).splitlines()[0]})"
-        ) from error
+        with hub_in_words(name, "dataset", before):
+            loaded = load_dataset(name, config, split=split, revision=revision, token=token)
+    except ValueError as error:  # no such configuration or split
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: {before}{str(error).splitlines()[0]}") from error
     return concatenate_datasets(list(loaded.values())) if isinstance(loaded, DatasetDict) else loaded

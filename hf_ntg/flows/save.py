@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
@@ -21,13 +21,16 @@ TABLE_SUFFIXES = (".parquet", ".jsonl", ".csv")
 FLOWS_PER_ROW_GROUP = 16_384
 
 
-def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
+def save_flows(
+    flows: Dataset | Iterable[Dataset], path: str | Path, *, metadata: Mapping[bytes, bytes] | None = None
+) -> Path:
     """Write `flows` in the format that the suffix of `path` names; the file appears whole or not at all.
 
     Parquet keeps the types. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
 
     Args:
         flows: a flow table, or tables of the same columns one after another, which are not held together.
+        metadata: notes to keep in a Parquet file's own metadata; the other formats have no place for them.
 
     Raises:
         InputError: the suffix is none of ``.parquet``, ``.jsonl``, ``.csv``.
@@ -41,9 +44,11 @@ def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
     with replacing(path) as scratch:
         if path.suffix == ".parquet":
             # The features travel in the schema's metadata, so that datasets reads the same types back.
-            with pa.parquet.ParquetWriter(scratch, first.features.arrow_schema, compression="zstd") as writer:
+            schema = first.features.arrow_schema
+            schema = schema.with_metadata({**schema.metadata, **(metadata or {})})
+            with pa.parquet.ParquetWriter(scratch, schema, compression="zstd") as writer:
                 for table in _gathered(tables):
-                    writer.write_table(table.cast(first.features.arrow_schema))
+                    writer.write_table(table.cast(schema))
         elif path.suffix == ".jsonl":
             with scratch.open("w", encoding="utf-8") as lines:
                 for table in tables:

@@ -108,16 +108,29 @@ def column_of(flows: Dataset, name: str) -> pa.Array:
 
 
 def _cast(flows: Dataset, source: str) -> Dataset:
+    flows = _named_classes(flows)
     features = Features({name: FLOW_FEATURES.get(name, kind) for name, kind in flows.features.items()})
-    for name in features:
-        if isinstance(flows.features[name], ClassLabel):
-            features[name] = flows.features[name]
     if features == flows.features:
         return flows
     try:
         return Dataset(flows.with_format("arrow")[:].cast(features.arrow_schema))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
         raise InputError(f"{source}: a column cannot be read as the flow schema wants it: {error}") from error
+
+
+def _named_classes(flows: Dataset) -> Dataset:
+    """`flows` with names in the place of the numbers of a ``ClassLabel`` column, as data sets on the Hub have them."""
+    numbered = [name for name in FLOW_FEATURES if isinstance(flows.features.get(name), ClassLabel)]
+    if not numbered:
+        return flows
+    table = flows.with_format("arrow")[:]
+    features = Features(flows.features)
+    for name in numbered:
+        names = pa.array(flows.features[name].names, pa.string())
+        column = names.take(table.column(name).combine_chunks())
+        table = table.set_column(table.column_names.index(name), name, column)
+        features[name] = Value("string")
+    return Dataset(table.cast(features.arrow_schema))
 
 
 def _check_values(name: str, column: pa.Array, source: str) -> None:

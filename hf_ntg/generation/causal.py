@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.generation.likelihood import sentence_log_likelihood
 from hf_ntg.generation.prefix_tree import sample_sentences
 
 __all__ = ["CausalFlowGenerator"]
@@ -33,3 +35,12 @@ class CausalFlowGenerator(FlowGenerator):
         uniforms = stream.random((len(classes), grammar.max_tokens))
         sentences = sample_sentences(self.model, grammar, classes, uniforms, temperature)
         return self.tokenizer.decode_flows(sentences, [seed, block])
+
+    def log_likelihood(self, flows: Dataset | FlowArrays, packets_only: bool = False) -> np.ndarray:
+        """Natural log of the probability of each flow given its label: (N,); see :func:`sentence_log_likelihood`.
+
+        Raises:
+            InputError: a class is not one of the model's, or a column that it knows is missing.
+        """
+        sentences = self.tokenizer.encode_flows(flows)
+        return sentence_log_likelihood(self.model, self.tokenizer.grammar, sentences, packets_only)

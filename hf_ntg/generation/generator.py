@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from datasets import Dataset, concatenate_datasets
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
-from hf_ntg.generation.parallel import draw_blocks
+from hf_ntg.generation.parallel import block_count, draw_blocks
 
 __all__ = ["FlowGenerator"]
 
@@ -89,9 +90,44 @@ class FlowGenerator(ABC):
         counts = class_counts(num_flows, label, self.labels, self.label_weights)
         if num_proc < 1:
             raise InputError(f"num_proc {num_proc}: give at least 1")
-        for place, block in enumerate(draw_blocks(self, counts, seed, num_proc, options)):
-            names = np.array([f"synthetic-{place * self.block_size + i}" for i in range(len(block))], dtype=object)
+        return self.stream_blocks(counts, seed, range(block_count(counts, self.block_size)), num_proc, options)
+
+    def stream_blocks(
+        self, counts: np.ndarray, seed: int, blocks: range, num_proc: int = 1, options: Mapping = MappingProxyType({})
+    ) -> Iterator[Dataset]:
+        """Some of the `blocks` of a request for ``counts[k]`` flows of class k; a flow is named by its place in it."""
+        for number, block in zip(blocks, draw_blocks(self, counts, seed, blocks, num_proc, dict(options)), strict=True):
+            first = number * self.block_size
+            names = np.array([f"synthetic-{place}" for place in range(first, first + len(block))], dtype=object)
             yield replace(block, flow_id=names).to_dataset()
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+        license: str = "apache-2.0",
+        report: str | Path | None = None,
+    ) -> str:
+        """Publish the model with a card made from its run; see :func:`hf_ntg.hub.publish_model`.
+
+        Args:
+            repo_id: ``ORGANISATION/NAME``. private: whether a new repository is. revision: branch to commit to.
+            token: of the account, where not logged in. license: of the weights. report: ``report.json`` of ``ntg
+                evaluate``, for the card's figures.
+
+        Returns:
+            The repository's address.
+
+        Raises:
+            InputError: the folder holds what must not be published, or the Hub refuses.
+        """
+        from hf_ntg.hub import Destination, publish_model  # above this layer: imported when it is asked for
+
+        to = Destination(repo_id, private=private, revision=revision, token=token)
+        return publish_model(self.source, to, license=license, report=report).url
 
     @abstractmethod
     def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hf_ntg.errors import InputError
 from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.remote import hub_in_words
 
 __all__ = ["load_generator", "model_folder"]
 
@@ -43,13 +44,11 @@ def model_folder(source: str | Path, *, revision: str | None = None, token: str 
     if name.count("/") != 1 or name.startswith((".", "/")):
         raise InputError(f"{source}: no such folder, and not the id of a model on the Hub ('org/name')")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    try:
-        return Path(snapshot_download(name, revision=revision, token=token))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{source}: no such folder, and not to be had from the Hub ({reason})") from error
+    with hub_in_words(name, "model", "no such folder, and not to be had from the Hub: "):
+        # Weights and settings alone: no other file of a repository is read, least of all a pickle.
+        files = ["*.json", "*.safetensors"]
+        return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=files))
 
 
 def _load_causal(folder: Path) -> FlowGenerator:

@@ -16,38 +16,52 @@ from hf_ntg.flows.arrays import FlowArrays
 if TYPE_CHECKING:
     from hf_ntg.generation.generator import FlowGenerator
 
-__all__ = ["draw_blocks"]
+__all__ = ["block_count", "draw_blocks"]
 
 _here: FlowGenerator  # the generator of a worker process
 
 
+def block_count(counts: np.ndarray, block_size: int) -> int:
+    """Blocks that ``counts.sum()`` flows make; no flows make one empty block."""
+    return max(1, -(-int(counts.sum()) // block_size))
+
+
 def draw_blocks(
-    generator: FlowGenerator, counts: np.ndarray, seed: int, num_proc: int, options: dict
+    generator: FlowGenerator, counts: np.ndarray, seed: int, blocks: range, num_proc: int, options: dict
 ) -> Iterator[FlowArrays]:
-    """Draw ``counts[k]`` flows of class k, class after class, in blocks of the generator's size and in their order."""
-    ends = np.cumsum(counts)
-    if ends[-1] == 0:  # no flows, but the columns that flows of this model have
-        yield generator.draw(np.zeros(1, dtype=np.int64), seed, 0, **options).take(np.arange(0))
+    """Draw `blocks` of the flows that a request means, in their order.
+
+    The request is ``counts[k]`` flows of class k, class after class, cut into blocks of the generator's size.
+    """
+    if num_proc == 1 or len(blocks) == 1:
+        for block in blocks:
+            yield _draw(generator, _classes(counts, generator.block_size, block), seed, block, options)
         return
-    tasks = []
-    for block, first in enumerate(range(0, int(ends[-1]), generator.block_size)):
-        flows = np.arange(first, min(first + generator.block_size, ends[-1]))
-        tasks.append((np.searchsorted(ends, flows, side="right"), seed, block, options))
-    if num_proc == 1 or len(tasks) == 1:
-        for classes, *rest, settings in tasks:
-            yield generator.draw(classes, *rest, **settings)
-        return
-    workers = min(num_proc, len(tasks))
+    workers = min(num_proc, len(blocks))
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _open_worker, (str(generator.source), threads))
     with pool:
         waiting = deque()
-        for task in tasks:
-            waiting.append(pool.submit(_draw_here, *task))
+        for block in blocks:
+            classes = _classes(counts, generator.block_size, block)
+            waiting.append(pool.submit(_draw_here, classes, seed, block, options))
             if len(waiting) > 2 * workers:  # so that what is drawn but not yet taken stays bounded
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _classes(counts: np.ndarray, block_size: int, block: int) -> np.ndarray:
+    """The class of every flow of a block."""
+    ends = np.cumsum(counts)
+    first = block * block_size
+    return np.searchsorted(ends, np.arange(first, min(first + block_size, ends[-1])), side="right")
+
+
+def _draw(generator: FlowGenerator, classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
+    if not len(classes):  # no flows, but the columns that flows of this model have
+        return generator.draw(np.zeros(1, dtype=np.int64), seed, block, **options).take(np.arange(0))
+    return generator.draw(classes, seed, block, **options)
 
 
 def _open_worker(source: str, threads: int) -> None:
@@ -61,4 +75,4 @@ def _open_worker(source: str, threads: int) -> None:
 
 
 def _draw_here(classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
-    return _here.draw(classes, seed, block, **options)
+    return _draw(_here, classes, seed, block, options)

@@ -6,7 +6,9 @@ distribution by inversion with a uniform number that belongs to that flow and th
 independent draws from the model, as they would be one by one. The grammar masks what may not follow before anything is
 drawn, so every sentence is legal.
 
-The tree is walked breadth first while it is narrow and depth first in chunks when it is wide, which bounds the memory.
+The tree is walked breadth first while it is narrow and depth first in chunks when it is wide, which bounds the memory:
+a chunk's rows of the model's memory are gathered when its turn comes. Where most flows have gone their own way, the
+few that still agree are told apart too: nothing is left to gather from then on.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from hf_ntg.models.decoder import Memory, make_decoder
 
 __all__ = ["sample_sentences"]
 
-MAX_NODES = 1_024  # nodes evaluated at once
+MAX_NODES = 512  # nodes evaluated at once
+APART = 0.6  # distinct prefixes a flow above which every flow becomes a node of its own
 MAX_SCORES = 8_000_000  # entries of a score matrix held at once
 GROUP = 64  # scores are searched in two levels: groups of so many, then inside the group
 
@@ -63,7 +66,8 @@ class _Nodes:
     Attributes:
         place: where in the sentence the next token goes. packets: how many the prefixes hold; ``timed``: they are
             complete and times follow.
-        token: (n,) last token of each prefix. memory: what the model remembers of the tokens before it, n rows.
+        token: (n,) last token of each prefix. memory: what the model remembers of the tokens before it. rows: (n,) the
+            row of each prefix there; None where they are the rows in order, and the nodes' own to write to.
         flow: (m,) flows, sorted by node. node: (m,) place of each flow's node, ascending.
     """
 
@@ -72,15 +76,20 @@ class _Nodes:
     timed: bool
     token: Tensor
     memory: Memory
+    rows: Tensor | None
     flow: Tensor
     node: Tensor
 
     def select(self, first: int, last: int) -> _Nodes:
         """Nodes `first` to `last` (exclusive) with their flows."""
         start, stop = torch.searchsorted(self.node, torch.tensor([first, last], device=self.node.device)).tolist()
-        rows = torch.arange(first, last, device=self.token.device)
-        part = {"token": self.token[first:last], "memory": self.memory.select(rows)}
+        every = torch.arange(len(self.token), device=self.token.device) if self.rows is None else self.rows
+        part = {"token": self.token[first:last], "rows": every[first:last]}
         return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
+
+    def own_memory(self) -> Memory:
+        """A memory that is these nodes' alone, row by row."""
+        return self.memory if self.rows is None else self.memory.select(self.rows)
 
 
 class _Walk:
@@ -102,7 +111,7 @@ class _Walk:
         self.tokens[:, 0] = first.int()
         flow = torch.argsort(first, stable=True)
         token, node = torch.unique_consecutive(first[flow], return_inverse=True)
-        stack = [_Nodes(1, 0, False, token, self.decoder.empty(len(token)), flow, node)]
+        stack = [_Nodes(1, 0, False, token, self.decoder.empty(len(token)), None, flow, node)]
         while stack:
             nodes = stack.pop()
             if len(nodes.token) > self.max_nodes:
@@ -118,6 +127,7 @@ class _Walk:
         if allowed == slice(grammar.eos, grammar.eos + 1):
             self._finish(nodes.flow, nodes.place)
             return []
+        nodes = replace(nodes, memory=nodes.own_memory(), rows=None)
         token = self._draw(nodes, allowed)
         self.tokens[nodes.flow, nodes.place] = token.int()
         if nodes.place < grammar.prefix_length or nodes.timed:
@@ -169,12 +179,15 @@ class _Walk:
         if chosen is not None:
             flow, parent, token = flow[chosen], parent[chosen], token[chosen]
         key, node = torch.unique(parent * len(self.head) + token, return_inverse=True)
-        order = torch.argsort(node, stable=True)
-        parents = key // len(self.head)
-        # Once every flow is a node of its own, nothing moves any more and nothing need be copied.
-        same = len(parents) == len(nodes.token) and bool((parents[1:] > parents[:-1]).all())
-        memory = nodes.memory if same and chosen is None else nodes.memory.select(parents)
-        new = {"token": key % len(self.head), "memory": memory, "flow": flow[order], "node": node[order]}
+        if len(key) > APART * len(flow):
+            order, node = torch.arange(len(flow), device=flow.device), torch.arange(len(flow), device=flow.device)
+            rows = parent
+        else:
+            order = torch.argsort(node, stable=True)
+            rows, token, node = key // len(self.head), key % len(self.head), node[order]
+        # Once every flow is a node of its own, nothing moves any more and nothing need be gathered.
+        still = chosen is None and len(rows) == len(nodes.token) and bool((rows[1:] > rows[:-1]).all())
+        new = {"token": token, "rows": None if still else rows, "flow": flow[order], "node": node}
         return replace(nodes, place=nodes.place + 1, **new, **changes)
 
 

@@ -23,7 +23,11 @@ def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     At position t of class c the random variable is (direction, payload length) of the t-th packet, or "ended" for flows
     with fewer packets; ``JSD(P, Q) = H((P + Q) / 2) - (H(P) + H(Q)) / 2`` with base-2 entropies of the two empirical
     distributions. No binning: a length one byte off is another symbol. Two finite samples of one source do not give 0,
-    so compare with the figure of real held-out flows.
+    so compare with the figure of real held-out flows. Each position is looked at by itself: packets drawn one by one
+    from the right positions do as well as whole real flows, and only :func:`ngram_jsd` and the metrics of whole flows
+    see that they do not belong together.
+
+    NTG-Bench's figure of this name is the root of the divergence in nats: square it and divide by ln 2 for this one.
 
     Returns:
         As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean over positions and the worst 1

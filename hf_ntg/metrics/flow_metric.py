@@ -35,10 +35,10 @@ class FlowMetric(evaluate.Metric, ABC):
         """The metric; a plain class attribute in each module."""
 
     def _info(self) -> evaluate.MetricInfo:
-        low, high = self.metric.range
+        low, high = ("any" if end is None else end for end in self.metric.range)
         return evaluate.MetricInfo(
             description=f"{self.metric.title}: {self.metric.formula}. Unit: {self.metric.unit}; "
-            f"range: {low} to {'any' if high is None else high}; better: {self.metric.better}.",
+            f"range: {low} to {high}; better: {self.metric.better}.",
             citation=self.metric.source,
             inputs_description=_INPUTS,
             features=Features({"real": _FLOWS, "synthetic": _FLOWS}),

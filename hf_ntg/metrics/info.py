@@ -15,7 +15,7 @@ class MetricInfo:
 
     Attributes:
         name: as in its folder. title: for people. group: the question it helps to answer.
-        unit: of ``overall``. range: its least and greatest value, None where there is no greatest.
+        unit: of ``overall``. range: its least and greatest value, None where there is none.
         better: ``lower``, ``higher``, or ``real``: best where it equals the figure of real held-out flows.
         formula: what is computed, and averaged over what. source: paper or library it comes from.
         compute: ``compute(real, synthetic, **options) -> dict`` with ``overall``, ``per_class`` and more. ``overall``
@@ -30,7 +30,7 @@ class MetricInfo:
     title: str
     group: Literal["packets", "order", "whole", "use", "novelty", "validity"]
     unit: str
-    range: tuple[float, float | None]
+    range: tuple[float | None, float | None]
     better: Literal["lower", "higher", "real"]
     formula: str
     source: str

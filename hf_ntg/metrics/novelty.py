@@ -14,7 +14,8 @@ def copy_rate(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None
     """Share of synthetic flows that repeat a training flow of their class.
 
     Two flows are the same when they have one class and, over the first `max_packets` packets, the same directions and
-    payload lengths, and end at the same packet if they end there. Real traffic repeats itself too, so the figure means
+    payload lengths, and end at the same packet if they end there (SDMetrics' NewRowSynthesis takes numbers within 1 %
+    for equal, unless told otherwise). Real traffic repeats itself too, so the figure means
     something only beside the same one for real flows that the generator has not seen.
 
     Args:
@@ -23,7 +24,7 @@ def copy_rate(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None
 
     Returns:
         ``overall``: share of all synthetic flows. ``per_class``. ``duplicates``: ``1 - distinct / flows`` within
-        `synthetic`, which grows with its size. ``held_out``: the same three of `held_out`, or None.
+        `synthetic`, which grows with its size; ``duplicates_per_class``. ``held_out``: the same of `held_out`, or None.
     """
     sets = [real, synthetic] if held_out is None else [real, synthetic, held_out]
     names, views = view_flows(*sets, max_packets=max_packets)
@@ -40,12 +41,15 @@ def flow_identity(views: list[FlowView]) -> list[np.ndarray]:
 
 
 def _rates(names: list[str], view: FlowView, identity: np.ndarray, known: np.ndarray) -> dict:
-    copied = np.isin(identity, known)
-    per_class = np.bincount(view.classes, weights=copied, minlength=view.num_classes)
+    copied = np.bincount(view.classes, weights=np.isin(identity, known), minlength=view.num_classes)
+    _, first = np.unique(identity, return_index=True)
+    distinct = np.bincount(view.classes[first], minlength=view.num_classes)
+    held = np.flatnonzero(view.class_counts)
     return {
-        "overall": float(copied.mean()),
-        "per_class": {names[c]: float(per_class[c] / view.class_counts[c]) for c in np.unique(view.classes)},
-        "duplicates": 1 - len(np.unique(identity)) / len(identity),
+        "overall": float(copied.sum() / len(view)),
+        "per_class": {names[c]: float(copied[c] / view.class_counts[c]) for c in held},
+        "duplicates": 1 - len(first) / len(view),
+        "duplicates_per_class": {names[c]: float(1 - distinct[c] / view.class_counts[c]) for c in held},
     }
 
 

@@ -49,9 +49,10 @@ def burst_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> 
     """How far apart bursts are, a burst being consecutive packets of one direction.
 
     Returns:
-        As :func:`hf_ntg.metrics.distance.several_quantities`, of ``packets`` and ``bytes`` of a burst, and of ``gap``:
-        the time (base-10 logarithm of seconds, one microsecond at least) from the packet before the burst to its first,
-        for bursts that are not their flow's first; left out where a set has no times.
+        As :func:`hf_ntg.metrics.distance.several_quantities`, of ``count``, the bursts of a flow; of ``packets`` and
+        ``bytes`` of a burst; and of ``gap``: the time (base-10 logarithm of seconds, one microsecond at least) from the
+        packet before the burst to its first, for bursts that are not their flow's first; left out where a set has no
+        times.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     return several_quantities(names, *(_bursts(view) for view in views))
@@ -99,6 +100,7 @@ def _bursts(view: FlowView) -> dict[str, Sample]:
     starts = np.flatnonzero(turns | (flows.position == 0))
     classes = view.packet_class[starts]
     bursts = {
+        "count": (np.bincount(flows.flow_index[starts], minlength=len(view)), view.classes),
         "packets": (np.diff(starts, append=len(turns)), classes),
         "bytes": (np.add.reduceat(flows.payload_length, starts), classes),
     }
@@ -156,7 +158,7 @@ BURST_DISTANCE = MetricInfo(
     unit="KS",
     range=(0.0, 1.0),
     better="lower",
-    formula="Kolmogorov-Smirnov statistic of packets, bytes and gap before a burst; mean over these and over classes",
+    formula="Kolmogorov-Smirnov statistic of bursts a flow, their packets, bytes, gaps; mean over these, then classes",
     source="Massey, The Kolmogorov-Smirnov test for goodness of fit, JASA 46(253), 1951",
     compute=burst_distance,
 )

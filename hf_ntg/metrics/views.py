@@ -18,6 +18,7 @@ __all__ = [
     "FlowSet",
     "FlowView",
     "bounded_scores",
+    "cut_to",
     "cut_to_one_size",
     "open_scores",
     "row_bytes",
@@ -95,9 +96,14 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
 
 def cut_to_one_size(views: list[FlowView], seed: int, most: int) -> list[FlowView]:
     """Each view cut to the size of the smallest, or `most`, by flows drawn without replacement."""
-    size = min(most, *(len(view) for view in views))
+    size = min([most, *map(len, views)])
     rng = np.random.default_rng(seed)
     return [view.take(np.sort(rng.choice(len(view), size, replace=False))) for view in views]
+
+
+def cut_to(view: FlowView, most: int, seed: int) -> FlowView:
+    """`view`, or `most` of its flows, drawn without replacement, where it has more."""
+    return view if len(view) <= most else cut_to_one_size([view], seed, most)[0]
 
 
 def bounded_scores(names: list[str], real: FlowView, synthetic: FlowView, scores: np.ndarray, worst: float) -> dict:

@@ -19,7 +19,8 @@ WIDTH = 128
 
 # Family to the architecture's own configuration: about 1.2 million parameters each with 3,000 tokens.
 _PRESETS: dict[str, dict[str, Any]] = {
-    "gpt2": {"n_embd": WIDTH, "n_layer": 4, "n_head": 4},
+    # The same function as GPT-2's own "gelu_new", in one operation instead of six.
+    "gpt2": {"n_embd": WIDTH, "n_layer": 4, "n_head": 4, "activation_function": "gelu_pytorch_tanh"},
     "llama": {
         "hidden_size": WIDTH,
         "intermediate_size": 352,

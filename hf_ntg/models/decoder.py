@@ -82,9 +82,7 @@ class _GPT2Decoder(_AttentionDecoder):
             projected = block.attn.c_attn(block.ln_1(hidden))
             parts = projected.unflatten(1, (3, heads, -1)).unbind(1)
             hidden = hidden + block.attn.c_proj(self.attend(place, *parts, memory))
-            # The activation of GPT-2 is written in six operations in transformers; this is the same one, fused.
-            inner = F.gelu(block.mlp.c_fc(block.ln_2(hidden)), approximate="tanh")
-            hidden = hidden + block.mlp.c_proj(inner)
+            hidden = hidden + block.mlp(block.ln_2(hidden))
         memory.held += 1
         return trunk.ln_f(hidden)
 

@@ -36,11 +36,11 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Te
     """Run the selective state space over a batch of sequences from a zero state.
 
     Args:
-        x: (B, T, D) inputs. dt: (B, T, D) step sizes, positive. a: (D, N) state matrix, negative.
-        b, c: (B, T, N) input and output matrices.
+        x: (T, B, D) inputs. dt: (T, B, D) step sizes, positive. a: (D, N) state matrix, negative.
+        b, c: (T, B, N) input and output matrices.
 
     Returns:
-        (B, T, D) outputs in the type of `x`; differentiable once in all five arguments.
+        (T, B, D) outputs in the type of `x`; differentiable once in all five arguments.
     """
     return _SelectiveScan.apply(x, dt, a, b, c)
 
@@ -49,16 +49,17 @@ def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_ma
     # Whatever else a version of transformers hands over, above all a cache, is for the stock path.
     if more or any(value is not None for value in others.values()) or hidden_states.device.type != "cpu":
         return MambaMixer.forward(mixer, hidden_states, *more, attention_mask=attention_mask, **others)
-    if attention_mask is not None:
-        hidden_states = hidden_states * attention_mask[:, :, None].to(hidden_states.dtype)
-    x, gate = mixer.in_proj(hidden_states).chunk(2, dim=-1)  # (B, T, D) each
-    x = mixer.act(_causal_convolution(x, mixer.conv1d.weight, mixer.conv1d.bias))
-    if attention_mask is not None:
-        x = x * attention_mask[:, :, None].to(x.dtype)
+    # Time first from here on: every step of the scan then works on contiguous memory.
+    hidden_states = hidden_states.transpose(0, 1)
+    mask = None if attention_mask is None else attention_mask.t()[:, :, None].to(hidden_states.dtype)
+    x, gate = mixer.in_proj(hidden_states if mask is None else hidden_states * mask).chunk(2, dim=-1)  # (T, B, D) each
+    x = mixer.act(_CausalConvolution.apply(x, mixer.conv1d.weight, mixer.conv1d.bias))
+    if mask is not None:
+        x = x * mask
     dt, b, c = mixer.x_proj(x).split([mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size], dim=-1)
     dt = F.softplus(mixer.dt_proj(dt))
     y = selective_scan(x, dt, -torch.exp(mixer.A_log.float()), b, c)
-    return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate))
+    return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)).transpose(0, 1)
 
 
 def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,22 +84,44 @@ def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor)
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)), window[:, 1:]
 
 
-def _causal_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Depthwise causal convolution of (B, T, D) by (D, 1, K) as K shifted products: D channels stay contiguous."""
-    taps = weight.squeeze(1).unbind(-1)  # K of (D,)
-    out = x * taps[-1]
-    for lag, tap in enumerate(reversed(taps[:-1]), start=1):
-        if lag < x.shape[1]:
-            out = out + F.pad(x[:, :-lag] * tap, (0, 0, lag, 0))
-    return out if bias is None else out + bias
+class _CausalConvolution(torch.autograd.Function):
+    """Depthwise causal convolution of (T, B, D) by (D, 1, K), as K shifted products added up in place."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        taps = weight.squeeze(1).t().contiguous()  # (K, D), the last one for the present
+        out = (
+            torch.mul(x, taps[-1].to(x.dtype))
+            if bias is None
+            else torch.addcmul(bias.to(x.dtype), x, taps[-1].to(x.dtype))
+        )
+        for lag in range(1, min(len(taps), len(x))):
+            out[lag:].addcmul_(x[:-lag], taps[-1 - lag].to(x.dtype))
+        ctx.save_for_backward(x, taps)
+        ctx.biased = bias is not None
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        x, taps = ctx.saved_tensors
+        grad_x = torch.mul(grad, taps[-1].to(grad.dtype))
+        # Step by step, so that what is summed over stays in the processor's cache.
+        sums = grad.new_zeros(len(taps), *grad.shape[1:])  # (K, B, D)
+        for lag in range(min(len(taps), len(x))):
+            if lag:
+                grad_x[:-lag].addcmul_(grad[lag:], taps[-1 - lag].to(grad.dtype))
+            for t in range(lag, len(x)):
+                sums[-1 - lag].addcmul_(grad[t], x[t - lag])
+        grad_taps = sums.sum(dim=1).to(taps.dtype)
+        return grad_x, grad_taps.t()[:, None], grad.sum(dim=(0, 1)) if ctx.biased else None
 
 
 class _SelectiveScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         dtype = x.dtype
-        # Time first and float32: each step then works on contiguous blocks.
-        x, dt, b, c = (part.transpose(0, 1).float().contiguous() for part in (x, dt, b, c))  # (T, B, D or N)
+        x, dt, b, c = (part.float().contiguous() for part in (x, dt, b, c))  # (T, B, D or N)
         a = a.float().t().contiguous()  # (N, D)
         drive = dt * x  # (T, B, D)
         steps, batch, channels = x.shape
@@ -115,13 +138,13 @@ class _SelectiveScan(torch.autograd.Function):
             torch.bmm(c[t].unsqueeze(1), states[t], out=y[t].unsqueeze(1))
         ctx.save_for_backward(x, dt, a, b, c, drive, states)
         ctx.dtype = dtype
-        return y.transpose(0, 1).to(dtype)
+        return y.to(dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_y: Tensor):
         x, dt, a, b, c, drive, states = ctx.saved_tensors
-        grad_y = grad_y.transpose(0, 1).float().contiguous()  # (T, B, D)
+        grad_y = grad_y.float().contiguous()  # (T, B, D)
         grad_dt, grad_drive = torch.zeros_like(dt), torch.empty_like(drive)
         grad_b, grad_c = torch.empty_like(b), torch.empty_like(c)
         decay, grad_power = torch.empty_like(states[0]), torch.empty_like(states[0])
@@ -141,6 +164,5 @@ class _SelectiveScan(torch.autograd.Function):
             torch.sum(grad_power.mul_(a), dim=1, out=grad_dt[t])
         grad_x = grad_drive * dt
         grad_dt.addcmul_(grad_drive, x)
-        parts = (part.transpose(0, 1).to(ctx.dtype) for part in (grad_x, grad_dt, grad_b, grad_c))
-        grad_x, grad_dt, grad_b, grad_c = parts
+        grad_x, grad_dt, grad_b, grad_c = (part.to(ctx.dtype) for part in (grad_x, grad_dt, grad_b, grad_c))
         return grad_x, grad_dt, grad_a.sum(0).t(), grad_b, grad_c

@@ -13,11 +13,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-__all__ = ["class_scores", "length_curves", "packet_profiles", "position_divergence", "time_curves"]
+__all__ = [
+    "REAL",
+    "STYLE",
+    "class_scores",
+    "length_curves",
+    "packet_profiles",
+    "position_divergence",
+    "svg_of",
+    "time_curves",
+]
 
 REAL, SYNTHETIC = "#1d4e79", "#e07b16"
 _BASELINES = ("#9a9a9a", "#bdbdbd", "#6f6f6f", "#d0d0d0")
-_STYLE = {
+STYLE = {
     "font.family": "sans-serif",
     "font.size": 8,
     "text.color": "#222222",
@@ -84,7 +93,7 @@ def class_scores(result: dict) -> str:
     """F1 of each class: a classifier taught by real flows, by synthetic ones, and by the last baseline."""
     columns = result["metrics"]["tstr"]["columns"]
     names = sorted(columns["real"]["per_class"], key=columns["real"]["per_class"].get)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 0.9 + 0.21 * len(names)), layout="constrained")
         axes = figure.subplots()
         places = np.arange(len(names))
@@ -103,13 +112,13 @@ def class_scores(result: dict) -> str:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         _legend(figure)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def position_divergence(result: dict) -> str:
     """Jensen-Shannon divergence at each packet position, mean over classes."""
     columns = result["metrics"]["flow_jsd"]["columns"]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7.6, 2.5), layout="constrained")
         axes = figure.subplots()
         places = np.arange(1, result["max_packets"] + 1)
@@ -121,7 +130,7 @@ def position_divergence(result: dict) -> str:
         axes.set_ylabel("bits")
         axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
         _legend(figure)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _curves(result: dict, quantity: str, label: str, style: Callable[[Axes], None]) -> str | None:
@@ -142,7 +151,7 @@ def _curves(result: dict, quantity: str, label: str, style: Callable[[Axes], Non
             axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         _outer_labels(figure, label, "share of packets")
         _legend(figure)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _quantiles(profiles: dict, column: str, name: str, quantity: str) -> list[float] | None:
@@ -162,7 +171,7 @@ def _colors(result: dict) -> Iterator[tuple[str, str]]:
 def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tuple[str, Axes]]]]:
     """A grid with a panel for each name; only panels at the left and the foot carry tick labels."""
     rows = -(-len(names) // _COLUMNS)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10.4, 0.7 + height * rows), layout="constrained")
         grid = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
         for axes in grid[len(names) :]:
@@ -219,7 +228,7 @@ def _png(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
 
 
-def _svg(figure: Figure) -> str:
+def svg_of(figure: Figure) -> str:
     """The figure as an SVG element."""
     held = io.StringIO()
     figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None})

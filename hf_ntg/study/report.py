@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from hf_ntg.files import write_text
 from hf_ntg.study import figures
 
-__all__ = ["headline", "headline_rows", "write_report"]
+__all__ = ["headline", "headline_rows", "page_templates", "write_report"]
 
 _GROUPS = {
     "packets": "Packets, times and sizes",
@@ -57,6 +57,15 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
         "scores": figures.class_scores(result),
         "positions": figures.position_divergence(result),
     }
+    templates = page_templates()
+    write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(paths["md"], templates.get_template("report.md.j2").render(page))
+    write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
+    return paths
+
+
+def page_templates() -> Environment:
+    """The templates of all reports; a name that a page lacks is an error."""
     templates = Environment(
         loader=PackageLoader("hf_ntg.study"),
         autoescape=lambda name: name.endswith(".html.j2"),
@@ -65,10 +74,7 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
         lstrip_blocks=True,
     )
     templates.filters["figure"] = format_figure
-    write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
-    write_text(paths["md"], templates.get_template("report.md.j2").render(page))
-    write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
-    return paths
+    return templates
 
 
 def headline(result: dict) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 
-__all__ = ["MODEL_FAMILIES", "RECIPES", "TrainingConfig"]
+__all__ = ["MACHINE_SETTINGS", "MODEL_FAMILIES", "RECIPES", "TrainingConfig"]
 
 MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
+MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "tracker")  # of one machine's run, not of the model
 
 # What differs from the defaults below, by family; chosen on validation flows taken from training flows.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -31,6 +32,8 @@ class TrainingConfig:
     Attributes:
         model: ``gpt2``, ``llama``, ``mamba`` (discrete) or ``unet`` (diffusion).
         output_dir: folder of the finished model; checkpoints lie in its ``checkpoints/`` while training runs.
+        initial_model: folder or Hub id of a trained causal model of the family to start from, in place of fresh
+            weights; words are matched, see :func:`hf_ntg.models.warm_start.start_from`.
         max_packets: packets of a flow that are learned; longer flows are cut.
         max_payload: payload lengths up to this, in bytes, all have a token.
         header: learn protocol and destination port, where the flows have them.
@@ -64,6 +67,7 @@ class TrainingConfig:
 
     model: str = "gpt2"
     output_dir: str = "model"
+    initial_model: str | None = None
     max_packets: int = 10
     max_payload: int = 1_460
     header: bool = True
@@ -116,6 +120,8 @@ class TrainingConfig:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
+        if self.initial_model is not None and self.model == "unet":
+            raise InputError("initial_model: a unet has no words to carry over; choose a causal model")
         for name in ("max_packets", "max_payload", "epochs", "max_steps", "batch_size", "learning_rate"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise InputError(f"{name} {getattr(self, name)}: must be above 0")
@@ -125,7 +131,7 @@ class TrainingConfig:
 
     def save(self, folder: str | Path) -> None:
         """Write ``training_config.json`` into `folder`, without the paths and switches of this machine's run."""
-        kept = {k: v for k, v in asdict(self).items() if k not in ("output_dir", "resume", "tracker")}
+        kept = {k: v for k, v in asdict(self).items() if k not in MACHINE_SETTINGS}
         write_text(Path(folder) / CONFIG_FILE, json.dumps(kept, indent=2) + "\n")
 
     @classmethod

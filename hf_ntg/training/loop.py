@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import is_tensorboard_available, set_seed
 from datasets import Dataset
 from torch import nn
@@ -24,6 +25,7 @@ from hf_ntg.flows.split import split_flows
 from hf_ntg.training.checkpoints import discard_checkpoints, restore_checkpoint, write_checkpoint
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
+from hf_ntg.training.run_record import record_run
 
 __all__ = ["TrainingResult", "train"]
 
@@ -67,6 +69,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     if config.tracker == "tensorboard" and not is_tensorboard_available():
         raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
     folder = Path(config.output_dir)
+    AcceleratorState._reset_state()  # of an earlier training in this process, which may have had another precision
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )
@@ -103,6 +106,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     if accelerator.is_main_process:
         objective.save(average.module, folder)
         config.save(folder)
+        record_run(folder, training, epochs, steps * epochs, accelerator)
         discard_checkpoints(folder)
     accelerator.wait_for_everyone()
     accelerator.end_training()

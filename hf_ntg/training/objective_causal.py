@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.models.causal_lm import build_causal_lm
+from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.softmax_loss import softmax_loss
@@ -53,6 +54,8 @@ class CausalObjective(Objective):
         self.lengths, self.weights = lengths[self._row], weights[self._row]  # (N,)
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation).padded()
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
+        if config.initial_model is not None:
+            start_from(model, self.tokenizer, config.initial_model)
         self.module = _CausalLoss(model, grammar, torch.from_numpy(token_weight))
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:

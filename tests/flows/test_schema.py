@@ -20,9 +20,11 @@ def test_types_become_the_schemas_and_other_columns_stay():
     assert flows["note"] == ["x", "y"]
 
 
-def test_class_labels_are_kept_as_they_are():
-    flows = Dataset.from_dict(GOOD | {"label": ["a", "b"]}).cast_column("label", ClassLabel(names=["a", "b"]))
-    assert isinstance(conform_flows(flows, "t").features["label"], ClassLabel)
+def test_numbered_classes_get_their_names():
+    flows = Dataset.from_dict(GOOD | {"label": ["b", None]}).cast_column("label", ClassLabel(names=["a", "b"]))
+    named = conform_flows(flows, "t")
+    assert named.features["label"] == FLOW_FEATURES["label"]
+    assert named["label"] == ["b", None]
 
 
 @pytest.mark.parametrize(

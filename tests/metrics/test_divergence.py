@@ -6,7 +6,7 @@ from made_flows import table, two_services
 from scipy.spatial.distance import jensenshannon
 
 from hf_ntg.errors import InputError
-from hf_ntg.metrics.divergence import flow_jsd, jensen_shannon
+from hf_ntg.metrics.divergence import flow_jsd, flow_tv, jensen_shannon
 
 
 def test_a_set_is_at_no_distance_from_itself():
@@ -40,6 +40,7 @@ def test_the_order_of_packets_and_the_number_of_flows():
     shuffled = table(*((row["label"], row["payload_length"][::-1]) for row in flows))
     assert flow_jsd(flows, twice)["overall"] == pytest.approx(0)
     assert flow_jsd(flows, shuffled)["overall"] > 0.3
+    assert flow_tv(flows, shuffled)["overall"] > flow_tv(flows, two_services(40, seed=1))["overall"] + 0.2
 
 
 def test_classes_that_one_side_lacks():

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from made_flows import table, two_services
@@ -19,6 +21,12 @@ def result(sets):
     return evaluate_flows(*sets)
 
 
+def test_judging_needs_no_torch():
+    told = "import sys, hf_ntg.metrics; print({'torch', 'imblearn', 'evaluate'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_every_metric_for_every_column(result):
     assert result["columns"] == ["real", "synthetic", "replay", "4-gram"]
     assert list(result["metrics"]) == [metric.name for metric in METRICS]
@@ -29,6 +37,23 @@ def test_every_metric_for_every_column(result):
     assert result["metrics"]["copy_rate"]["columns"]["real"]["overall"] < 1
     assert result["held_out_nats"]["4-gram"] > 0
     assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_novelty_stands_over_that_of_real_flows(result):
+    for name in ("copy_rate", "nearest_distance"):
+        columns = result["metrics"][name]["columns"]
+        assert columns["real"]["ratio"] == 1
+        assert columns["synthetic"]["ratio"] == columns["synthetic"]["overall"] / columns["real"]["overall"]
+
+
+def test_a_generator_with_likelihoods_is_asked_for_them(sets):
+    train, test, synthetic = sets
+    scorer = make_baseline("3-gram").fit(train).log_likelihood
+    found = evaluate_flows(train, test, synthetic, log_likelihood=scorer)["metrics"]["likelihood_membership"]
+    scores = {name: column["overall"] for name, column in found["columns"].items()}
+    assert scores["real"] is scores["replay"] is None
+    assert scores["synthetic"] > 0.5
+    assert scores["4-gram"] >= scores["synthetic"]
 
 
 def test_the_same_seed_gives_the_same_result(sets, result):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from made_flows import table, two_services
+from scipy.spatial.distance import cdist
 
 from hf_ntg.flows import FlowArrays
 from hf_ntg.metrics.neighbours import coverage, embed_flows, membership_inference, nearest_distance
@@ -27,6 +28,18 @@ def test_copies_are_nearer_than_fresh_flows_and_noise_is_farther():
     noise = table(*((row["label"], [900, 3, 900]) for row in fresh))
     copied, real, strange = (nearest_distance(train, flows)["overall"] for flows in (train, fresh, noise))
     assert copied == 0 < real < strange
+    beside = nearest_distance(train, noise, held_out=fresh)
+    assert beside["held_out"]["overall"] == real
+    assert beside["ratio"] == pytest.approx(strange / real)
+    assert nearest_distance(train, fresh, held_out=train)["ratio"] is None  # copies are at no distance
+
+
+def test_nearest_is_that_of_all_pairs():
+    train, fresh = two_services(40, seed=0), two_services(40, seed=1)
+    _, views = view_flows(train, fresh, max_packets=8)
+    points = [embed_flows(view.take(view.classes == 1)) for view in views]
+    expected = cdist(points[1], points[0], "cityblock").min(axis=1).mean() / 8
+    assert nearest_distance(train, fresh, max_packets=8)["per_class"]["web"] == pytest.approx(expected)
 
 
 def test_membership_of_copies_and_of_fresh_flows():
@@ -38,6 +51,7 @@ def test_membership_of_copies_and_of_fresh_flows():
     honest = membership_inference(unseen, fresh, train=train)
     assert abs(honest["overall"] - 0.5) < 0.1
     assert honest["tpr_at_1_percent_fpr"] < 0.1
+    assert copied["per_class"] == {"a": 1}
     assert membership_inference(unseen, fresh, train=table(("b", [1])))["overall"] is None
 
 
@@ -49,6 +63,11 @@ def test_coverage_sees_a_collapse_that_density_does_not():
     assert collapsed["coverage"] < 0.5
     assert collapsed["precision"] == 1
     assert collapsed["density"] > 0.5
+    only_mail = FlowArrays.from_dataset(same).take(np.concatenate([np.zeros(80, int), np.arange(80, 160)]))
+    measures = coverage(real, only_mail)["measures"]
+    for name in ("coverage", "recall"):
+        assert measures[name]["mail"] < 0.5 < measures[name]["web"]
+    assert measures["precision"]["mail"] == 1
 
 
 def test_coverage_keeps_classes_apart():

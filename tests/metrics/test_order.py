@@ -45,6 +45,7 @@ def test_bursts_known_answer():
     real = table(("a", [10, -20, -30, 5], [0, 1, 0.1, 1]))
     synthetic = table(("a", [10, -20, 5], [0, 1, 10]))
     found = burst_distance(real, synthetic)["quantities"]
+    assert found["count"]["overall"] == 0  # three each
     assert found["packets"]["overall"] == pytest.approx(1 / 3)  # 1, 2, 1 against 1, 1, 1
     assert found["bytes"]["overall"] == pytest.approx(10)  # 10, 50, 5 against 10, 20, 5
     assert found["gap"]["overall"] == pytest.approx(0.5)  # 1 s, 1 s against 1 s, 10 s

@@ -6,6 +6,7 @@ from scipy.spatial.distance import cdist
 from hf_ntg.metrics.neighbours import embed_flows
 from hf_ntg.metrics.views import view_flows
 from hf_ntg.metrics.whole import c2st, correlation_difference, mmd
+from hf_ntg.models.baselines import make_baseline
 
 
 def slower(flows, factor: float):
@@ -19,6 +20,13 @@ def test_a_classifier_cannot_tell_fresh_flows_but_shifted_times():
     assert shifted["overall"] > 0.95
     assert shifted["times"]
     assert set(shifted["per_class"]) == {"mail", "web"}
+
+
+def test_a_classifier_known_answers():
+    """One packet that is always another gives a set away; the same flows on both sides cannot be told apart."""
+    real = table(*(("a", [10, -20]) for _ in range(40)))
+    assert c2st(real, table(*(("a", [10, -21]) for _ in range(40))))["overall"] == 1
+    assert c2st(real, real)["overall"] == 0.5
 
 
 def test_without_times_a_classifier_goes_by_packets():
@@ -46,6 +54,14 @@ def test_mmd_is_the_formula_and_none_between_like_sets():
     assert found["per_class"]["mail"] == pytest.approx(mean(p, p, False) + mean(q, q, False) - 2 * mean(p, q, True))
     assert abs(found["overall"]) < 0.05
     assert mmd(real, table(*(("mail", [900]),) * 5, *(("web", [3]),) * 5))["overall"] > 0.3
+
+
+def test_packets_drawn_one_by_one_lose_their_correlations_and_a_collapsed_class_its_spread():
+    real, same = two_services(60, seed=0), two_services(60, seed=1)
+    apart = make_baseline("independent").fit(same).generate(label={"mail": 60, "web": 60})
+    assert correlation_difference(real, apart)["overall"] > 1.5 * correlation_difference(real, same)["overall"]
+    one_each = same.select([0] * 60 + [60] * 60)
+    assert mmd(real, one_each)["overall"] > mmd(real, same)["overall"] + 0.05
 
 
 def test_correlations_known_answer():

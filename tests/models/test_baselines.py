@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
-from hf_ntg.models.baselines import Independent, NGram, Replay, make_baseline
+from hf_ntg.models.baselines import BASELINES, Independent, NGram, Replay, TunedNGram, make_baseline
 
-KINDS = ["replay", "independent", "1-gram", "3-gram"]
+KINDS = [*BASELINES, "1-gram"]
 
 
 def flows_of(seed: int = 0, flows: int = 60) -> Dataset:
@@ -133,6 +133,64 @@ def test_probabilities_sum_to_one():
         label=np.full(len(lengths), "a", dtype=object),
     )
     assert np.exp(model.log_likelihood(every)).sum() == pytest.approx(1)
+
+
+def test_smote_stays_between_the_flows_of_a_class():
+    rows = {
+        "label": ["pair", "pair", "lone"],
+        "payload_length": [[100, 40], [400, 40, 7], [5]],
+        "direction": [[1, -1], [1, -1, 1], [-1]],
+        "inter_arrival_time": [[0, 0.01], [0, 1, 1], [0]],
+    }
+    made = (
+        make_baseline("smote")
+        .fit(conform_flows(Dataset.from_dict(rows), "made"))
+        .generate(label={"pair": 200, "lone": 3})
+    )
+    pairs = made.select(range(200)) if made[0]["label"] == "pair" else made.select(range(3, 203))
+    first = np.array([row["payload_length"][0] for row in pairs])
+    gap = np.array([row["inter_arrival_time"][1] for row in pairs])
+    assert first.min() >= 100
+    assert first.max() <= 400
+    assert len(np.unique(first)) > 50
+    assert {len(row["payload_length"]) for row in pairs} == {2, 3}
+    assert {row["payload_length"][1] for row in pairs} == {40}
+    assert (gap >= 0.0099).all()
+    assert (gap <= 1.0001).all()
+    assert np.corrcoef(np.sqrt(first), np.log(gap))[0, 1] == pytest.approx(1, abs=1e-3)  # one place on the line
+    lone = [row["payload_length"] for row in made if row["label"] == "lone"]
+    assert lone == [[5]] * 3
+
+
+def test_the_cvae_learns_what_follows_what_and_is_as_large_as_our_models():
+    model = make_baseline("cvae").fit(flows_of(flows=600))
+    made = FlowArrays.from_dataset(model.generate(label={"ask": 300}, seed=1))
+    assert ((made.signed_length == 10) | (made.signed_length == -20)).mean() > 0.95
+    turns = made.direction[1:] != made.direction[:-1]
+    assert turns[made.position[1:] > 0].mean() > 0.95
+    assert np.median(made.inter_arrival_time[made.position > 0]) == pytest.approx(0.5, rel=0.1)
+    assert 1e6 < model.num_parameters < 2e6
+
+
+def test_the_training_flows_choose_the_order():
+    """In the first set a packet repeats the last but one; in the second all packets are alike."""
+    rng = np.random.default_rng(0)
+    pairs = np.stack([rng.integers(1, 30, 300), rng.integers(1, 3, 300)], axis=1)
+    deep = Dataset.from_dict(
+        {"label": ["a"] * 300, "payload_length": np.tile(pairs, 2).tolist(), "direction": [[1] * 4] * 300}
+    )
+    assert TunedNGram().fit(conform_flows(deep, "made")).order > 2
+    noise = rng.integers(1, 30, (300, 4)).tolist()
+    flat = Dataset.from_dict({"label": ["a"] * 300, "payload_length": noise, "direction": [[1] * 4] * 300})
+    assert TunedNGram().fit(conform_flows(flat, "made")).order == 2
+    alone = TunedNGram().fit(conform_flows(flat.select([0]), "made"))
+    assert (alone.order, alone.scale) == (2, 1.2)
+
+
+def test_a_larger_discount_copies_less():
+    flows = flows_of(flows=400)
+    shares = [NGram(3, scale).fit(flows).tables[-1].discount for scale in (1.0, 1.2)]
+    assert shares[1] == pytest.approx(1.2 * shares[0])
 
 
 def test_likelihood_prefers_what_was_seen_and_is_never_zero():

@@ -45,8 +45,8 @@ def test_padding_mask_counts_as_in_the_stock_path(stock):
 
 def test_gradient_of_the_scan_is_numerically_right():
     torch.manual_seed(1)
-    x, dt = torch.randn(2, 5, 3), torch.rand(2, 5, 3) + 0.1
-    a, b, c = -torch.rand(3, 4) - 0.1, torch.randn(2, 5, 4), torch.randn(2, 5, 4)
+    x, dt = torch.randn(5, 2, 3), torch.rand(5, 2, 3) + 0.1
+    a, b, c = -torch.rand(3, 4) - 0.1, torch.randn(5, 2, 4), torch.randn(5, 2, 4)
     parts = [part.double().requires_grad_() for part in (x, dt, a, b, c)]
     # The scan computes in float32, so the finite differences are wide and the tolerance loose.
     assert torch.autograd.gradcheck(selective_scan, parts, eps=1e-2, atol=1e-2, rtol=1e-2)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from hf_ntg import InputError, TrainingConfig, train
+from hf_ntg.models import CAUSAL_FAMILIES
 from hf_ntg.training import loop
 from hf_ntg.training.objective_causal import CausalObjective
 
@@ -60,6 +61,19 @@ def test_killed_run_resumes_to_the_same_model(flows, tmp_path, monkeypatch, fami
     resumed = train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), resume=True, **config))
     assert resumed.history == whole.history
     assert_same_weights(tmp_path / "whole", tmp_path / "cut", atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("family", CAUSAL_FAMILIES)
+def test_bfloat16_learns_what_float32_learns(flows, tmp_path, family):
+    settings = {"model": family, "epochs": 1, "max_packets": 4, "dropout": 0.0, "checkpoint_every": 0}
+    losses = {
+        precision: train(
+            flows, TrainingConfig(output_dir=str(tmp_path), mixed_precision=precision, **settings)
+        ).history[-1]["loss"]
+        for precision in ("no", "bf16")
+    }
+    assert losses["bf16"] == pytest.approx(losses["no"], rel=0.02)
+    assert losses["bf16"] != losses["no"]
 
 
 def test_best_weights_are_kept(flows, tmp_path, monkeypatch):

@@ -22,18 +22,22 @@ class CountTable:
     Attributes:
         contexts: (C,) sorted ``suffix_row * RADIX + item``.
         pairs: (E,) sorted ``context_row * RADIX + symbol``. counts: (E,) how often that symbol followed that context.
+        scale: of the discount.
     """
 
     contexts: np.ndarray
     pairs: np.ndarray
     counts: np.ndarray
+    scale: float = 1.0
 
     @classmethod
-    def count(cls, suffixes: np.ndarray, items: np.ndarray, symbols: np.ndarray) -> tuple[CountTable, np.ndarray]:
+    def count(
+        cls, suffixes: np.ndarray, items: np.ndarray, symbols: np.ndarray, scale: float = 1.0
+    ) -> tuple[CountTable, np.ndarray]:
         """Count `symbols` after the contexts (`suffixes`, `items`); also give the row of each event's context."""
         contexts, rows = np.unique(suffixes * RADIX + items, return_inverse=True)
         pairs, counts = np.unique(rows * RADIX + symbols, return_counts=True)
-        return cls(contexts, pairs, counts), rows
+        return cls(contexts, pairs, counts, scale), rows
 
     @cached_property
     def starts(self) -> np.ndarray:
@@ -47,9 +51,13 @@ class CountTable:
 
     @cached_property
     def discount(self) -> float:
-        """What every count gives up for symbols not seen after its context: Ney's leave-one-out estimate, add-one."""
+        """What every count gives up for symbols not seen after its context.
+
+        Ney's leave-one-out estimate, add-one, times `scale`, and below 1: leaving out one flow of a training set whose
+        flows recur leaves too many of its like in.
+        """
         ones, twos = (self.counts == 1).sum(), (self.counts == 2).sum()
-        return float((ones + 1) / (ones + 2 * twos + 2))
+        return min(0.99, self.scale * float((ones + 1) / (ones + 2 * twos + 2)))
 
     @cached_property
     def cumulative(self) -> np.ndarray:

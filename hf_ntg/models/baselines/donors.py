@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["DonorTable"]
 
+_PARTS = ("keys", "rows")
+
 
 @dataclass(frozen=True)
 class DonorTable:
@@ -41,3 +43,14 @@ class DonorTable:
             found = count > 0
             donors[undecided[found]] = rows[place[found]]
         return donors
+
+    def tensors(self, prefix: str) -> dict[str, np.ndarray]:
+        """What :meth:`restore` makes the table from, under names that begin with `prefix`."""
+        levels = enumerate(zip(self.keys, self.rows, strict=True))
+        return {f"{prefix}.{k}.{part}": values for k, pair in levels for part, values in zip(_PARTS, pair, strict=True)}
+
+    @classmethod
+    def restore(cls, tensors: dict[str, np.ndarray], prefix: str) -> DonorTable:
+        """The inverse of :meth:`tensors`; other entries are passed over."""
+        levels = range(sum(name.startswith(f"{prefix}.") for name in tensors) // len(_PARTS))
+        return cls(*([tensors[f"{prefix}.{k}.{part}"] for k in levels] for part in _PARTS))

@@ -1,4 +1,4 @@
-"""The face that every baseline shares with the learned generators: fit, generate, save, load. NumPy only."""
+"""The face that every baseline shares with the learned generators: fit, generate, save, load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Label = str | Mapping[str, int] | None
 
 
 class BaselineGenerator:
-    """A generator of labelled flows that is fitted by counting.
+    """A generator of labelled flows that stands beside the learned ones, to be beaten.
 
     Attributes:
         labels: names of the classes, sorted. label_weights: (K,) share of each class among the training flows.

@@ -13,6 +13,7 @@ from hf_ntg.flows.schema import MAX_PAYLOAD
 from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
 from hf_ntg.models.baselines.donors import DonorTable
 from hf_ntg.models.baselines.generator import BaselineGenerator
+from hf_ntg.models.baselines.headers import HeaderTable
 
 __all__ = ["NGram"]
 
@@ -20,7 +21,7 @@ END = 2 * (MAX_PAYLOAD + 1)  # one above the packet symbols
 START = END + 1
 _TYPICAL = 2 * (1460 + 1)  # packet symbols up to the largest TCP payload on Ethernet
 _TYPICAL_SHARE = 0.99
-_HEADERS = ("protocol", "source_port", "destination_port")
+_TABLE = ("contexts", "pairs", "counts")
 
 
 class NGram(BaselineGenerator):
@@ -37,16 +38,19 @@ class NGram(BaselineGenerator):
     of the class. A flow's protocol and ports are those of a training flow of the class that opens with the same packet;
     failing that, of any of the class.
 
+    Args:
+        order: packets of a context, the drawn one among them. scale: of the discounts that the counts themselves tell.
+
     Source: Ney, Essen, Kneser, On structuring probabilistic dependences in stochastic language modelling, Computer
     Speech and Language 8(1), 1994.
     """
 
     kind = "n-gram"
 
-    def __init__(self, order: int = 3):
+    def __init__(self, order: int = 3, scale: float = 1.0):
         if order < 1:
             raise InputError(f"an n-gram of order {order}: choose 1 or more")
-        self.order = order
+        self.order, self.scale = order, scale
 
     def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Natural log of the probability of each flow's packets given its label: (N,).
@@ -75,12 +79,11 @@ class NGram(BaselineGenerator):
         history += [padded[flow, position + self.order - 1 - back] for back in range(1, self.order)] + [position]
         self.tables, rows = [], np.zeros_like(flow)
         for item in history:
-            table, rows = CountTable.count(rows, item, matrix[flow, position])
+            table, rows = CountTable.count(rows, item, matrix[flow, position], self.scale)
             self.tables.append(table)
         self.times = flows.inter_arrival_time
         self.time_donors = DonorTable.fit(self._time_keys(flows, classes) if self.times is not None else [])
-        self.headers = {name: getattr(flows, name) for name in _HEADERS if getattr(flows, name) is not None}
-        self.header_donors = DonorTable.fit(_header_keys(flows, classes))
+        self.headers = HeaderTable.fit(flows, classes)
 
     def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
         matrix = self._draw_packets(classes, rng)
@@ -95,8 +98,7 @@ class NGram(BaselineGenerator):
         if self.times is not None:
             donors = self.time_donors.draw(self._time_keys(flows, classes), rng)
             flows = replace(flows, inter_arrival_time=self.times[donors])
-        donors = self.header_donors.draw(_header_keys(flows, classes), rng)
-        return replace(flows, **{name: values[donors] for name, values in self.headers.items()})
+        return self.headers.give(flows, classes, rng)
 
     def _draw_packets(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(N, W) packet symbols, END where a flow is over."""
@@ -140,35 +142,22 @@ class NGram(BaselineGenerator):
         return [fine, owner * 9 + directions, owner]
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {f"headers.{name}": values for name, values in self.headers.items()}
+        tensors = self.headers.tensors() | self.time_donors.tensors("time_donors")
+        tensors["scale"] = np.array([self.scale])
         if self.times is not None:
             tensors["times"] = self.times
         for k, table in enumerate(self.tables):
-            tensors |= {f"tables.{k}.{name}": getattr(table, name) for name in ("contexts", "pairs", "counts")}
-        for name, donors in (("time", self.time_donors), ("header", self.header_donors)):
-            for level, (keys, rows) in enumerate(zip(donors.keys, donors.rows, strict=True)):
-                tensors |= {f"{name}_donors.{level}.keys": keys, f"{name}_donors.{level}.rows": rows}
+            tensors |= {f"tables.{k}.{name}": getattr(table, name) for name in _TABLE}
         return tensors
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        def levels(prefix: str) -> range:
-            return range(len({name.split(".")[1] for name in tensors if name.startswith(f"{prefix}.")}))
-
-        self.tables = [
-            CountTable(*(tensors[f"tables.{k}.{name}"] for name in ("contexts", "pairs", "counts")))
-            for k in levels("tables")
-        ]
+        self.scale = float(tensors["scale"][0])
+        levels = range(sum(name.startswith("tables.") for name in tensors) // len(_TABLE))
+        self.tables = [CountTable(*(tensors[f"tables.{k}.{name}"] for name in _TABLE), self.scale) for k in levels]
         self.order = len(self.tables) - 2
         self.times = tensors.get("times")
-        self.headers = {name: tensors[f"headers.{name}"] for name in _HEADERS if f"headers.{name}" in tensors}
-        self.time_donors, self.header_donors = (
-            DonorTable(*([tensors[f"{name}.{k}.{part}"] for k in levels(name)] for part in ("keys", "rows")))
-            for name in ("time_donors", "header_donors")
-        )
-
-
-def _header_keys(flows: FlowArrays, classes: np.ndarray) -> list[np.ndarray]:
-    return [classes * START + flows.packet_symbol[flows.offsets[:-1]], classes]
+        self.time_donors = DonorTable.restore(tensors, "time_donors")
+        self.headers = HeaderTable.restore(tensors)
 
 
 def _base_symbols(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""Very many flows as a folder of Parquet files, made by any number of processes, killed and restarted or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
+from hf_ntg.flows.class_mix import class_counts
+from hf_ntg.flows.save import save_flows
+from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.generation.made_by import MadeBy
+from hf_ntg.generation.parallel import block_count
+
+__all__ = ["write_shards"]
+
+REQUEST_FILE = "request.json"
+
+
+def write_shards(
+    generator: FlowGenerator,
+    folder: str | Path,
+    num_shards: int,
+    num_flows: int | None = None,
+    label: str | Mapping[str, int] | None = None,
+    seed: int = 0,
+    *,
+    share: tuple[int, int] = (0, 1),
+    command: str = "",
+    told: Callable[[int], None] = lambda flows: None,
+    **options,
+) -> list[Path]:
+    """Write this process's share of the flows that :meth:`FlowGenerator.generate` would make.
+
+    The files, ``train-00003-of-00064.parquet`` and the like, hold the flows of one request in order, class after class;
+    ``datasets.load_dataset(folder)`` reads them as one split. A file appears whole or not at all and is not made again,
+    so a killed process is simply started again. ``request.json`` says what was asked: a process that asks for something
+    else is turned away. Every process needs the memory of one file's flows at most.
+
+    Args:
+        num_shards: files; each holds whole blocks of ``generator.block_size`` flows, so there may be fewer.
+        num_flows, label, seed, options: as for :meth:`FlowGenerator.generate`.
+        share: (i, n): of the files, those of process i of n, from 0; see :func:`hf_ntg.launch.launched_share`.
+        command: goes into the files' mark, see :class:`hf_ntg.generation.made_by.MadeBy`.
+        told: is given the number of flows of every file, as it appears or is found.
+
+    Returns:
+        The files of this share.
+
+    Raises:
+        InputError: the request cannot be met, or the folder holds the files of another one.
+    """
+    folder = Path(folder)
+    counts = class_counts(num_flows, label, generator.labels, generator.label_weights)
+    if num_shards < 1:
+        raise InputError(f"num_shards {num_shards}: give at least 1")
+    blocks = block_count(counts, generator.block_size)
+    shards = min(num_shards, blocks)
+    mark = MadeBy.of_model(generator.source, seed, command)
+    _agree(
+        folder,
+        {
+            "hf_ntg": mark.hf_ntg,
+            "model": mark.revision,
+            "flows_per_class": {str(name): int(count) for name, count in zip(generator.labels, counts, strict=True)},
+            "seed": seed,
+            "options": options,
+            "block_size": generator.block_size,
+            "shards": shards,
+        },
+    )
+    written = []
+    for shard in range(share[0], shards, share[1]):
+        path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
+        own = range(shard * blocks // shards, (shard + 1) * blocks // shards)
+        if not path.exists():
+            blocks_of_it = generator.stream_blocks(counts, seed, own, options=options)
+            save_flows(blocks_of_it, path, metadata=mark.metadata())
+        told(min(own.stop * generator.block_size, int(counts.sum())) - own.start * generator.block_size)
+        written.append(path)
+    return written
+
+
+def _agree(folder: Path, request: dict) -> None:
+    """Write down the request, or see that it is the one written down."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file; shards go into a folder")
+    path = folder / REQUEST_FILE
+    if not path.exists():
+        write_text(path, json.dumps(request, indent=2) + "\n")
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found != json.loads(json.dumps(request)):
+        differs = ", ".join(sorted(name for name in request if found.get(name) != request[name]))
+        raise InputError(f"{folder}: holds the files of another request ({differs} differ); choose another folder")

@@ -1,0 +1,68 @@
+"""What `ntg publish` was given, and who publishes it: a model's folder, flow tables, or a metric's name."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hf_ntg.errors import InputError
+from hf_ntg.hub.scan import RepoType
+from hf_ntg.hub.training_data import TrainingData
+from hf_ntg.hub.upload import Destination, Published, send_folder
+
+__all__ = ["kind_of", "lay_out", "send"]
+
+
+def kind_of(source: str) -> RepoType:
+    """The kind of repository that `source` becomes.
+
+    Raises:
+        InputError: it is nothing that can be published.
+    """
+    path = Path(source)
+    if (path / "flow_grammar.json").is_file() or (path / "model_index.json").is_file():
+        return "model"
+    if path.suffix == ".parquet" and path.is_file():
+        return "dataset"
+    if path.is_dir():
+        if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
+            return "dataset"
+        raise InputError(f"{source}: holds neither a model of 'ntg train' nor Parquet files of 'ntg generate'")
+    if source.isidentifier() and (resources.files("hf_ntg.metrics") / source / f"{source}.py").is_file():
+        return "space"
+    raise InputError(f"{source}: no such folder or file, and no metric; give a model's folder or flows in Parquet")
+
+
+def lay_out(
+    source: str, folder: Path, to: Destination, *, license: str, report: Path | None, trained_on: str | None
+) -> RepoType:
+    """Write the repository that `source` becomes into the new `folder`; returns its kind."""
+    kind = kind_of(source)
+    if kind == "space" and report is not None:
+        raise InputError("--report: a metric has no figures of its own; leave it out")
+    if kind != "model" and trained_on is not None:
+        raise InputError("--trained-on: goes with a model; flows name their model themselves")
+    if kind == "model":
+        from hf_ntg.hub.model_repository import lay_out_model
+
+        data = TrainingData(trained_on) if trained_on else None
+        lay_out_model(source, folder, to.repo_id, license=license, report=report, trained_on=data)
+    elif kind == "dataset":
+        from hf_ntg.hub.dataset_repository import lay_out_dataset
+
+        lay_out_dataset(source, folder, to.repo_id, license=license, report=report)
+    else:
+        from hf_ntg.hub.metric_repository import lay_out_metric
+
+        lay_out_metric(source, folder, to.repo_id)
+    return kind
+
+
+def send(source: str, to: Destination, **options: Any) -> Published:
+    """Publish `source` as what it is; `options` as for :func:`lay_out`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "repository"
+        kind = lay_out(source, folder, to, **options)
+        return send_folder(folder, kind, to)

@@ -1,0 +1,195 @@
+"""Synthetic flow tables to a data set repository on the Hub: Parquet shards a configuration and split, and a card."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Dataset, DatasetInfo, Features
+from datasets.splits import SplitDict, SplitInfo
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.schema import conform_flows
+from hf_ntg.generation.made_by import MadeBy
+from hf_ntg.hub.dataset_card import write_dataset_card
+from hf_ntg.hub.scan import refuse_private
+from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
+
+__all__ = ["Configuration", "lay_out_dataset", "publish_dataset"]
+
+FLOWS_PER_SHARD = 500_000
+_ROWS_AT_ONCE = 20_000
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_CONFIG, _SPLIT = re.compile(r"\w[\w.-]*"), re.compile(r"\w+")
+
+
+@dataclass
+class Configuration:
+    """One configuration of a data set.
+
+    Attributes:
+        name: of the configuration. info: what ``datasets`` says of it: features, splits, sizes.
+        made_by: split to the mark of the generator that made it. class_counts: split to the flows of each class.
+    """
+
+    name: str
+    info: DatasetInfo
+    made_by: dict[str, MadeBy] = field(default_factory=dict)
+    class_counts: dict[str, Counter[str | None]] = field(default_factory=dict)
+
+
+def publish_dataset(
+    source: str | Path, to: Destination, *, license: str = "apache-2.0", report: str | Path | None = None
+) -> Published:
+    """Send synthetic flows to the Hub, where ``load_dataset`` finds them, streaming or not.
+
+    Args:
+        source: see :func:`lay_out_dataset`. to: where they go. license, report: of the card.
+
+    Raises:
+        InputError: a table is no flow table or not a generator's, or the Hub refuses.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = lay_out_dataset(source, Path(scratch) / "repository", to.repo_id, license=license, report=report)
+        return send_folder(folder, "dataset", to)
+
+
+def lay_out_dataset(
+    source: str | Path,
+    folder: str | Path,
+    repo_id: str,
+    *,
+    license: str = "apache-2.0",
+    report: str | Path | None = None,
+    flows_per_shard: int = FLOWS_PER_SHARD,
+) -> Path:
+    """Write what :func:`publish_dataset` would send into the new `folder`, and look through it; returns the folder.
+
+    The column ``label`` becomes a ``ClassLabel``; :func:`hf_ntg.load_flows` gives the names back.
+
+    Args:
+        source: a Parquet file that ``ntg generate`` wrote (configuration ``default``, split ``train``), a folder of
+            files named by their splits (``train.parquet``, or shards ``train-00000-of-00004.parquet``), or a folder of
+            such folders named by their configurations.
+        flows_per_shard: flows of a Parquet file.
+    """
+    tables = _find_tables(Path(source))
+    folder = fresh_folder(folder)
+    made = [_write_configuration(name, splits, folder, flows_per_shard) for name, splits in tables.items()]
+    write_dataset_card(folder, repo_id, made, license=license, report=report)
+    refuse_private(folder, "dataset")
+    return folder
+
+
+def _find_tables(source: Path) -> dict[str, dict[str, list[Path]]]:
+    """Configuration to split to files."""
+    if source.is_file():
+        return {"default": {"train": [source]}}
+    if not source.is_dir():
+        raise InputError(f"{source}: no such file or folder; give flows that 'ntg generate' wrote")
+    here, below = sorted(source.glob("*.parquet")), sorted(source.glob("*/*.parquet"))
+    if bool(here) == bool(below):
+        what = "tables both in it and below it" if here else "no .parquet files"
+        raise InputError(f"{source}: {what}; give SPLIT.parquet files, or folders of them named by configuration")
+    tables: dict[str, dict[str, list[Path]]] = {}
+    for path in here or below:
+        config, split = "default" if here else path.parent.name, _SHARD.sub("", path.stem)
+        if not _CONFIG.fullmatch(config):
+            raise InputError(f"{path}: {config!r} cannot name a configuration; use letters, digits, - and .")
+        if not _SPLIT.fullmatch(split):
+            raise InputError(f"{path}: {split!r} cannot name a split; use letters, digits and _")
+        tables.setdefault(config, {}).setdefault(split, []).append(path)
+    return tables
+
+
+def _write_configuration(name: str, splits: dict[str, list[Path]], folder: Path, flows_per_shard: int) -> Configuration:
+    marks = {split: _mark(paths) for split, paths in splits.items()}
+    counts = {split: sum(map(_class_counts, paths), Counter()) for split, paths in splits.items()}
+    classes = sorted({label for found in counts.values() for label in found if label is not None})
+    features, infos, on_disk = None, SplitDict(), 0
+    for split, paths in splits.items():
+        flows = counts[split].total()
+        shards = max(1, -(-flows // flows_per_shard))
+        files = [folder / "data" / name / f"{split}-{k:05d}-of-{shards:05d}.parquet" for k in range(shards)]
+        found, num_bytes = _write_shards(paths, files, flows_per_shard, classes, marks[split])
+        if features is not None and found != features:
+            raise InputError(f"{paths[0]}: other columns than the other splits of '{name}'; generate them alike")
+        features = found
+        infos[split] = SplitInfo(split, num_bytes=num_bytes, num_examples=flows, dataset_name=name)
+        on_disk += sum(file.stat().st_size for file in files)
+    info = DatasetInfo(
+        features=features,
+        splits=infos,
+        download_size=on_disk,
+        dataset_size=sum(part.num_bytes for part in infos.values()),
+        config_name=name,
+    )
+    return Configuration(name, info, marks, counts)
+
+
+def _mark(paths: list[Path]) -> MadeBy:
+    """The mark of a split's files, which must be of one draw."""
+    marks = [MadeBy.of_file(path) for path in paths]
+    for path, mark in zip(paths, marks, strict=True):
+        if mark is None:
+            raise InputError(
+                f"{path}: nothing says that a generator made these flows, and real flows are not published; write them "
+                "by 'ntg generate', or by save_flows with the metadata of hf_ntg.hub.MadeBy"
+            )
+        if (mark.model, mark.revision, mark.seed) != (marks[0].model, marks[0].revision, marks[0].seed):
+            raise InputError(
+                f"{path}: of another model or seed than {paths[0].name}; give each draw a split of its own"
+            )
+    return marks[0]
+
+
+def _class_counts(path: Path) -> Counter[str | None]:
+    if "label" not in pq.read_schema(path).names:
+        raise InputError(f"{path}: no column 'label'; give flows that 'ntg generate' wrote")
+    found = pc.value_counts(pq.read_table(path, columns=["label"]).column("label"))
+    return Counter({row["values"]: row["counts"] for row in found.to_pylist()})
+
+
+def _write_shards(
+    paths: list[Path], files: list[Path], flows_per_shard: int, classes: list[str], mark: MadeBy
+) -> tuple[Features, int]:
+    """Write the flows of `paths` to `files` in pieces; returns their features and their bytes in memory."""
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    names, writer = pa.array(classes, pa.string()), None
+    features, num_bytes, done = None, 0, 0
+    for path, batch in _pieces(paths, flows_per_shard):
+        flows = conform_flows(Dataset(pa.Table.from_batches([batch])), str(path))
+        features = Features({**flows.features, "label": ClassLabel(names=classes)})
+        schema = features.arrow_schema
+        schema = schema.with_metadata({**schema.metadata, **mark.metadata()})
+        table = flows.with_format("arrow")[:]
+        codes = pc.index_in(table.column("label"), value_set=names).cast(pa.int64())
+        table = table.set_column(table.column_names.index("label"), "label", codes).cast(schema)
+        if done % flows_per_shard == 0:
+            if writer is not None:
+                writer.close()
+            writer = pq.ParquetWriter(files[done // flows_per_shard], schema, compression="zstd")
+        writer.write_table(table)
+        num_bytes += table.nbytes
+        done += len(table)
+    writer.close()
+    return features, num_bytes
+
+
+def _pieces(paths: list[Path], flows_per_shard: int) -> Iterator[tuple[Path, pa.RecordBatch]]:
+    """Record batches of the files one after another, none of which crosses the border of a shard."""
+    left = flows_per_shard
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(min(_ROWS_AT_ONCE, flows_per_shard)):
+                while len(batch):
+                    part = batch.slice(0, left)
+                    yield path, part
+                    batch, left = batch.slice(len(part)), left - len(part) or flows_per_shard

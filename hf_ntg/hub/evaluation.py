@@ -1,0 +1,100 @@
+"""A model's figures: ``evaluation.json`` in its repository, taken from the report of ``ntg evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from huggingface_hub import EvalResult
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
+from hf_ntg.hub.training_data import TrainingData
+
+__all__ = ["EVALUATION_FILE", "eval_results", "figure_rows", "keep_evaluation", "read_evaluation"]
+
+EVALUATION_FILE = "evaluation.json"
+# The figures that the Hub's own widget lists; the card's table has all of them.
+HEADLINE = ("flow_jsd", "timing_distance", "tstr", "copy_rate", "membership_inference", "validity")
+_COLUMNS = {"real": "real held-out flows", "synthetic": "this model"}
+_BETTER = {"lower": "↓", "higher": "↑", "real": "= real"}
+
+
+def keep_evaluation(report: str | Path, folder: str | Path) -> dict:
+    """Write what a repository holds of `report` (``report.json``) to ``evaluation.json`` in `folder`; returns it.
+
+    Every metric's figure for every judged set, and what each metric is. What the report says of single classes and
+    the profiles of the flows themselves stay behind, and so do the paths of its inputs.
+
+    Raises:
+        InputError: `report` is missing or no report.
+    """
+    result = _read(Path(report))
+    kept = {name: result[name] for name in ("hf_ntg", "max_packets", "seed", "columns", "sets", "notes")}
+    kept["metrics"] = {
+        name: {part: metric[part] for part in ("title", "group", "unit", "better", "range", "formula", "source")}
+        | {"values": {column: found.get("overall") for column, found in metric["columns"].items()}}
+        for name, metric in result["metrics"].items()
+    }
+    write_text(Path(folder) / EVALUATION_FILE, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
+    return kept
+
+
+def read_evaluation(folder: str | Path) -> dict | None:
+    """The figures in a model's folder; None where it has none."""
+    path = Path(folder) / EVALUATION_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _read(path: Path) -> dict:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be opened ({error.strerror}); give the report.json of 'ntg evaluate'"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); give the report.json of 'ntg evaluate'") from error
+    if not isinstance(result, dict) or not {"metrics", "columns", "sets"} <= result.keys():
+        raise InputError(f"{path}: no report of 'ntg evaluate' (report.json)")
+    return result
+
+
+def figure_rows(evaluation: dict) -> list[dict]:
+    """The lines of a card's table: ``title``, ``unit``, ``better`` and ``values`` in the order of the columns."""
+    return [
+        {
+            "title": metric["title"],
+            "unit": metric["unit"],
+            "better": _BETTER[metric["better"]],
+            "values": [metric["values"].get(column) for column in evaluation["columns"]],
+        }
+        for metric in evaluation["metrics"].values()
+    ]
+
+
+def eval_results(evaluation: dict, data: TrainingData) -> list[EvalResult]:
+    """The headline figures as the Hub's ``model-index`` has them: this model's, real flows' and the baselines'."""
+    results = []
+    for name in HEADLINE:
+        metric = evaluation["metrics"].get(name)
+        if metric is None:
+            continue
+        for column, value in metric["values"].items():
+            if value is None:
+                continue
+            results.append(
+                EvalResult(
+                    task_type="other",
+                    task_name="Generation of network flows",
+                    dataset_type=data.hub_id or data.name,
+                    dataset_name=f"{data.name}, test flows",
+                    dataset_split="test",
+                    metric_type=name,
+                    metric_name=f"{metric['title']} ({metric['unit']}), {_COLUMNS.get(column, f'baseline {column}')}",
+                    metric_value=round(value, 4),
+                    # The Hub takes results of one type for the same unless their arguments differ.
+                    metric_args={"flows": column},
+                )
+            )
+    return results

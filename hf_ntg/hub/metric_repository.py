@@ -1,0 +1,70 @@
+"""A metric to a Space on the Hub, where ``evaluate.load`` finds it and people try it on a page."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from hf_ntg.files import write_text
+from hf_ntg.hub.bundle import bundle_metric, requirements_of
+from hf_ntg.hub.scan import refuse_private
+from hf_ntg.hub.templates import render
+from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
+from hf_ntg.metrics.info import MetricInfo
+
+__all__ = ["lay_out_metric", "publish_metric"]
+
+GRADIO_VERSION = "6.31.0"  # that the page was tried with
+
+
+def publish_metric(name: str, to: Destination) -> Published:
+    """Send metric `name` (such as ``flow_jsd``) to a Space: ``evaluate.load(to.repo_id)`` then computes it anywhere.
+
+    Raises:
+        InputError: there is no such metric, or the Hub refuses.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        return send_folder(lay_out_metric(name, Path(scratch) / "repository", to.repo_id), "space", to)
+
+
+def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
+    """Write what :func:`publish_metric` would send into the new `folder`; returns the folder.
+
+    It holds the metric's module, named as evaluate wants it, with all code of ours that it needs; ``README.md`` with
+    the Space's settings and the metric's card; ``requirements.txt``; and ``app.py``, the page.
+    """
+    main_file = f"{repo_id.rpartition('/')[2]}.py"
+    files = bundle_metric(name, main_file)
+    folder = fresh_folder(folder)
+    metric = _metric(name)
+    settings = {
+        "title": metric.title,
+        "emoji": "📶",
+        "colorFrom": "blue",
+        "colorTo": "gray",
+        "sdk": "gradio",
+        "sdk_version": GRADIO_VERSION,
+        "app_file": "app.py",
+        "pinned": False,
+        "license": "apache-2.0",
+        "short_description": "A metric of synthetic network flows",
+        "tags": ["evaluate", "metric", "hf_ntg", "network-traffic"],
+    }
+    front = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    card = render("metric_card.md.j2", metric=metric, repo_id=repo_id)
+    page = render("metric_app.py.j2", metric=metric, repo_id=repo_id, main_file=main_file)
+    requirements = "".join(f"{line}\n" for line in requirements_of(files))
+    files |= {"README.md": f"---\n{front}---\n\n{card}", "app.py": page, "requirements.txt": requirements}
+    for file, text in files.items():
+        write_text(folder / file, text)
+    refuse_private(folder, "space")
+    return folder
+
+
+def _metric(name: str) -> MetricInfo:
+    module = importlib.import_module(f"hf_ntg.metrics.{name}.{name}")
+    found = (value.metric for value in vars(module).values() if isinstance(getattr(value, "metric", None), MetricInfo))
+    return next(found)

@@ -1,0 +1,169 @@
+"""The card of a trained model, made from what training and judging left in its folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+from safetensors import SafetensorError, safe_open
+
+from hf_ntg.codecs.flow_grammar import label_token
+from hf_ntg.errors import InputError
+from hf_ntg.files import replacing, write_text
+from hf_ntg.hub.evaluation import eval_results, figure_rows, keep_evaluation, read_evaluation
+from hf_ntg.hub.templates import render
+from hf_ntg.hub.training_data import TrainingData
+
+__all__ = ["PICTURE_FILE", "write_model_card"]
+
+PICTURE_FILE = "packets.png"
+_FAMILIES = {
+    "gpt2": "GPT-2 (transformers' `GPT2LMHeadModel`)",
+    "llama": "LLaMA (transformers' `LlamaForCausalLM`)",
+    "mamba": "Mamba (transformers' `MambaForCausalLM`)",
+    "unet": "diffusion model (diffusers' `UNet1DModel` in `FlowDiffusionPipeline`)",
+}
+# Settings of the other kind of model, which a card leaves out.
+_ONLY_CAUSAL = {"max_payload", "time_bins", "time_weight", "dropout"}
+_ONLY_DIFFUSION = {"packet_form", "prediction_type", "self_conditioning", "snr_gamma", "condition_dropout"}
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """What the codec beside the weights says of the classes and the form of a flow."""
+
+    labels: list[str | None]
+    label_counts: list[int]
+    max_packets: int
+    times: bool
+    headers: bool
+
+    @property
+    def most_frequent(self) -> str | None:
+        """A class to show: the one with the most training flows that has a name."""
+        named = [pair for pair in zip(self.label_counts, self.labels, strict=True) if pair[1] is not None]
+        return max(named, key=lambda pair: (pair[0], pair[1]))[1] if named else None
+
+
+def write_model_card(
+    folder: str | Path, repo_id: str, *, license: str = "apache-2.0", report: str | Path | None = None
+) -> Path:
+    """Write ``README.md`` into the model's `folder`: the Hub's metadata and the card.
+
+    All figures come from files: ``training_config.json`` and ``training_run.json`` (the run), ``training_data.json``
+    (the data, where somebody named them), ``evaluation.json`` (the judgement).
+
+    Args:
+        repo_id: id that the model will have, ``ORGANISATION/NAME``.
+        license: licence of the weights, as the Hub abbreviates it.
+        report: ``report.json`` of ``ntg evaluate``; taken over as ``evaluation.json``, and its picture of the packets
+            as ``packets.png``.
+
+    Raises:
+        InputError: `folder` holds no model of ours, or `report` is no report.
+    """
+    folder = Path(folder)
+    codec, family = _read_codec(folder), _family(folder)
+    if report is not None:
+        keep_evaluation(report, folder)
+        _keep_picture(report, folder)
+    evaluation, data = read_evaluation(folder), TrainingData.load(folder)
+    shown = codec.most_frequent
+    metadata = ModelCardData(
+        license=license,
+        library_name="diffusers" if family == "unet" else "transformers",
+        pipeline_tag=None if family == "unet" else "text-generation",
+        tags=["hf_ntg", "network-traffic", "synthetic-data", "network-flows", "traffic-classification"],
+        datasets=[data.hub_id] if data is not None and data.hub_id else None,
+        model_name=repo_id.rpartition("/")[2],
+        eval_results=None if evaluation is None else eval_results(evaluation, data or TrainingData("own flows")),
+        # What the Hub's page offers to try; the causal models go on from a class.
+        widget=None if family == "unet" else [{"text": label_token(shown), "example_title": str(shown)}],
+        inference=False if family == "unet" else None,
+    )
+    text = render(
+        "model_card.md.j2",
+        repo_id=repo_id,
+        family=family,
+        family_words=_FAMILIES[family],
+        parameters=_count_parameters(folder),
+        codec=codec,
+        shown=shown,
+        prompt=label_token(shown),
+        data=data,
+        run=_json(folder / "training_run.json"),
+        config=_settings(folder, family),
+        evaluation=evaluation,
+        rows=[] if evaluation is None else figure_rows(evaluation),
+        picture=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else None,
+    )
+    write_text(folder / "README.md", f"---\n{metadata.to_yaml()}\n---\n\n{text}")
+    return folder / "README.md"
+
+
+def _read_codec(folder: Path) -> _Codec:
+    grammar, processor = folder / "flow_grammar.json", folder / "processor" / "preprocessor_config.json"
+    if grammar.is_file():
+        found = _json(grammar)
+        times, headers = bool(found["time_edges"]), bool(found["protocols"])
+    elif processor.is_file():
+        found = _json(processor)
+        times, headers = found["time_range"] is not None, bool(found["headers"])
+    else:
+        raise InputError(f"{folder}: no model of hf_ntg to publish; train one by 'ntg train'")
+    return _Codec(found["labels"], found["label_counts"], found["max_packets"], times, headers)
+
+
+def _family(folder: Path) -> str:
+    if (folder / "model_index.json").is_file():
+        return "unet"
+    family = (_json(folder / "config.json") or {}).get("model_type")
+    if family not in _FAMILIES:
+        raise InputError(f"{folder / 'config.json'}: no model of hf_ntg; train one by 'ntg train'")
+    return family
+
+
+def _json(path: Path) -> dict | None:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); save the model again") from error
+
+
+def _settings(folder: Path, family: str) -> dict:
+    other = _ONLY_CAUSAL if family == "unet" else _ONLY_DIFFUSION
+    found = _json(folder / "training_config.json") or {}
+    return {name: value for name, value in found.items() if name not in other}
+
+
+def _count_parameters(folder: Path) -> int:
+    total = 0
+    for path in sorted(folder.rglob("*.safetensors")):
+        try:
+            with safe_open(path, "numpy") as file:
+                for name in file.keys():  # noqa: SIM118 (not a mapping)
+                    size = 1
+                    for side in file.get_slice(name).get_shape():
+                        size *= side
+                    total += size
+        except SafetensorError as error:
+            raise InputError(f"{path}: not a readable safetensors file ({error}); save the model again") from error
+    if not total:
+        raise InputError(f"{folder}: holds no weights (*.safetensors); save the model again")
+    return total
+
+
+def _keep_picture(report: str | Path, folder: Path) -> None:
+    """Real and synthetic flows, packet by packet, drawn from the shares that the report holds."""
+    from hf_ntg.study.figures import packet_profiles
+
+    result = json.loads(Path(report).read_text(encoding="utf-8"))
+    if "profiles" not in result:
+        return
+    with replacing(folder / PICTURE_FILE) as scratch:
+        scratch.write_bytes(base64.b64decode(packet_profiles(result).partition(",")[2]))

@@ -1,0 +1,58 @@
+"""What a model was trained on, in words: kept in its repository as ``training_data.json``. It holds no flow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
+
+__all__ = ["TRAINING_DATA_FILE", "TrainingData"]
+
+TRAINING_DATA_FILE = "training_data.json"
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training flows as a card names them.
+
+    Attributes:
+        name: of the data set. url: where it is to be had. licence: what it says of its use.
+        citation: how its authors want to be cited. hub_id: its id on the Hub, where it has one.
+        classes: how the classes were chosen. split: how training and test flows were parted.
+        notes: what a reader of the figures must know.
+        commands: what makes the model again.
+        complete: False where the recipe was run on less than all of its data.
+    """
+
+    name: str
+    url: str = ""
+    licence: str = ""
+    citation: str = ""
+    hub_id: str = ""
+    classes: str = ""
+    split: str = ""
+    notes: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    complete: bool = True
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``training_data.json`` into `folder`."""
+        write_text(Path(folder) / TRAINING_DATA_FILE, json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TrainingData | None:
+        """Read a folder's ``training_data.json``; None where it has none.
+
+        Raises:
+            InputError: the file is not what :meth:`save` writes.
+        """
+        path = Path(folder) / TRAINING_DATA_FILE
+        if not path.is_file():
+            return None
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}: not the description of a model's data ({error}); remove it") from error

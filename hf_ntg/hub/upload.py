@@ -1,0 +1,111 @@
+"""From a folder to a repository on the Hub: looked through first, then sent as one commit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_ntg.errors import InputError
+from hf_ntg.hub.scan import RepoType, refuse_private
+from hf_ntg.remote import hub_in_words
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationDelete, HfApi
+
+__all__ = ["Destination", "Published", "fresh_folder", "list_files", "send_folder"]
+
+# Files of a repository that an upload of that kind replaces as a whole.
+_REPLACED = {"dataset": "data/*", "space": "ntg_*.py"}
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a folder goes.
+
+    Attributes:
+        repo_id: ``ORGANISATION/NAME``. private: whether the repository is, where it is made by this; None leaves it to
+            the account. revision: branch to commit to; it is made where it is missing. token: of the account; the one
+            of ``hf auth login`` when None. message: of the commit.
+    """
+
+    repo_id: str
+    private: bool | None = None
+    revision: str | None = None
+    token: str | None = None
+    message: str = "Upload by hf_ntg"
+
+    def __post_init__(self) -> None:
+        if not _REPO_ID.fullmatch(self.repo_id):
+            raise InputError(f"{self.repo_id}: not the id of a repository; give ORGANISATION/NAME")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was sent: the address of the repository and of the commit, and the files with their sizes in bytes."""
+
+    url: str
+    commit: str
+    files: dict[str, int]
+
+
+def send_folder(folder: str | Path, kind: RepoType, to: Destination) -> Published:
+    """Make `folder` the content of a repository: it is made where it is missing, and all files go in one commit.
+
+    One commit, so that a reader sees the old content or the new, never half of it. An upload that was interrupted is
+    simply run again: the Hub says which files it holds already, and those are not sent twice.
+
+    Shards and modules of an older version that `folder` does not hold go away; other files in the repository stay.
+
+    Raises:
+        InputError: the folder holds what must not be published, or the Hub refuses or cannot be reached.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    folder = Path(folder)
+    refuse_private(folder, kind)
+    files = list_files(folder)
+    api = HfApi(token=to.token, library_name="hf_ntg")
+    with hub_in_words(to.repo_id, kind, "not published: "):
+        sdk = {"space_sdk": "gradio"} if kind == "space" else {}
+        url = api.create_repo(to.repo_id, repo_type=kind, private=to.private, exist_ok=True, **sdk)
+        if to.revision is not None:
+            api.create_branch(to.repo_id, branch=to.revision, repo_type=kind, exist_ok=True)
+        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
+        operations += _deletions(api, kind, to, files)
+        commit = api.create_commit(
+            to.repo_id, operations, commit_message=to.message, repo_type=kind, revision=to.revision
+        )
+    return Published(str(url), commit.oid, files)
+
+
+def list_files(folder: str | Path) -> dict[str, int]:
+    """Files of `folder` by their names in a repository, with their sizes in bytes."""
+    folder = Path(folder)
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
+
+
+def fresh_folder(path: str | Path) -> Path:
+    """The empty folder at `path`, made where it is missing.
+
+    Raises:
+        InputError: something is there.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{path}: there is something already; name a new folder")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _deletions(api: HfApi, kind: RepoType, to: Destination, files: dict[str, int]) -> list[CommitOperationDelete]:
+    from huggingface_hub import CommitOperationDelete
+
+    if kind not in _REPLACED:
+        return []
+    there = api.list_repo_files(to.repo_id, repo_type=kind, revision=to.revision)
+    return [CommitOperationDelete(name) for name in there if fnmatch(name, _REPLACED[kind]) and name not in files]

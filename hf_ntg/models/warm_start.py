@@ -1,0 +1,78 @@
+"""A model that begins where another ended, though the two do not share all their words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_ntg.codecs.flow_grammar import FlowGrammar
+from hf_ntg.codecs.tokenization_flow import FlowTokenizer
+from hf_ntg.errors import InputError
+from hf_ntg.models.causal_lm import load_causal_lm
+
+__all__ = ["matching_words", "start_from"]
+
+
+@torch.no_grad()
+def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | Path) -> None:
+    """Give the fresh `model` the weights of the trained one at `source`, a folder or a Hub id, word by word.
+
+    Words of both (packets, protocols, ports, classes of one name) take their rows of the embedding over; a time bin
+    takes that of the old bin nearest to it on the log scale. A word that is new, such as another data set's class,
+    starts from the mean of its kind's old rows, plus what it was given at random.
+
+    Raises:
+        InputError: `source` is no model of ours, of another family, or of other sizes.
+    """
+    try:
+        old, old_tokenizer = load_causal_lm(source), FlowTokenizer.from_pretrained(source)
+        old_grammar = old_tokenizer.grammar
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"initial_model {source}: no causal model of hf_ntg to start from ({reason})") from error
+    if old.config.model_type != model.config.model_type:
+        raise InputError(
+            f"initial_model {source}: a {old.config.model_type}, which a {model.config.model_type} cannot start from"
+        )
+    rows, means = matching_words(tokenizer.grammar, old_grammar)
+    embedding, found = model.get_input_embeddings().weight, dict(old.named_parameters())
+    for name, parameter in model.named_parameters():
+        if parameter is embedding:
+            _carry_words(parameter, found[name], rows, means)
+        elif name.endswith("wpe.weight"):  # learned positions: as many as both have
+            both = min(len(parameter), len(found[name]))
+            parameter[:both] = found[name][:both]
+        elif parameter.shape == found[name].shape:
+            parameter.copy_(found[name])
+        else:
+            raise InputError(f"initial_model {source}: its {name} has another shape; train with its sizes")
+
+
+def matching_words(new: FlowGrammar, old: FlowGrammar) -> tuple[np.ndarray, dict[int, slice]]:
+    """For every word of `new` its id in `old`, -1 where it has none; and for those the ids of its kind in `old`."""
+    place = {word: number for number, word in enumerate(old.words())}
+    rows = np.array([place.get(word, -1) for word in new.words()])
+    if new.has_times and old.has_times:
+        nearest = np.abs(np.log(new.time_edges)[:, None] - np.log(old.time_edges)).argmin(axis=1)
+        nearest[0] = 0  # the bin of zero
+        rows[new.blocks["time"]] = old.blocks["time"].start + nearest
+    else:
+        rows[new.blocks["time"]] = -1
+    kinds = {
+        number: old.blocks[kind]
+        for kind, block in new.blocks.items()
+        for number in range(block.start, block.stop)
+        if rows[number] < 0 and old.blocks[kind].stop > old.blocks[kind].start
+    }
+    return rows, kinds
+
+
+def _carry_words(new: Tensor, old: Tensor, rows: np.ndarray, kinds: dict[int, slice]) -> None:
+    known = torch.from_numpy(np.flatnonzero(rows >= 0))
+    new[known] = old[torch.from_numpy(rows[rows >= 0])]
+    for number, kind in kinds.items():
+        new[number] += old[kind].mean(dim=0)

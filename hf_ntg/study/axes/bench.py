@@ -1,0 +1,246 @@
+"""The bench that all axes work at: flows, splits, trained generators and their flows, each made once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+
+import hf_ntg
+from hf_ntg.files import write_text
+from hf_ntg.flows import load_flows, split_flows
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.models.baselines import make_baseline
+from hf_ntg.study.axes.meter import Meter
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, SPLIT_SEED, Profile, Run
+from hf_ntg.study.store import GENERATOR_LAYERS, code_fingerprint, digest
+from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingConfig
+
+__all__ = ["Fitted", "Generator", "Split", "Workbench", "fit_generator"]
+
+_FACTS = "study.json"
+_BASELINE_FILE = "baseline.safetensors"
+
+
+class Generator(Protocol):
+    """What a study asks of a generator, learned or counted."""
+
+    def generate(self, num_flows: int | None = None, label: dict[str, int] | None = None, seed: int = 0) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test flows, as tables and as arrays, and the training flows of each class."""
+
+    train: Dataset
+    test: Dataset
+    train_arrays: FlowArrays
+    test_arrays: FlowArrays
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A generator that learned from flows.
+
+    Attributes:
+        generator: it. folder: what it is saved in. facts: what making it cost (``training_seconds``,
+            ``training_cpu_seconds``, ``training_peak_mib``, each None where the training was interrupted) and ``code``.
+    """
+
+    generator: Generator
+    folder: Path
+    facts: dict[str, Any]
+
+
+class Workbench:
+    """Makes and keeps what runs share. A generator is trained once, in a folder that later runs find.
+
+    Args:
+        folder: of the study. sources: name of each flow table and what to load.
+        profile: of the study.
+        worker: name of this process among those that share the folder. redo_stale: train again what other code made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sources: dict[str, str],
+        profile: Profile,
+        *,
+        worker: str = "0of1",
+        redo_stale: bool = False,
+    ) -> None:
+        self.folder, self.sources, self.profile = folder, sources, profile
+        self._worker, self._redo_stale = worker, redo_stale
+        self.flows = lru_cache(maxsize=8)(self._load)
+        self.split = lru_cache(maxsize=4)(self._split)
+        self.fingerprint = lru_cache(maxsize=8)(self._fingerprint)
+        self.generator = lru_cache(maxsize=1)(self._generator)
+        self._drawn = lru_cache(maxsize=4)(self._draw)
+
+    def told(self, run: Run) -> dict[str, Any]:
+        """Everything that settles the result of `run` beside its identity and the package's code."""
+        told = {
+            "identity": run.identity(),
+            "max_packets": self.profile.max_packets,
+            "flows": self.fingerprint(run.flows),
+            "hf_ntg": hf_ntg.__version__,
+        }
+        if run.model in MODEL_FAMILIES:
+            told["training"] = self._settings(self.config(run.model, run.seed))
+        if run.axis != "augmentation":
+            return told | {"draws": self.steps_of_draws()}
+        told |= {name: getattr(self.profile, name) for name in ("filled_to", "shot_steps", "shot_classifiers")}
+        if run["protocol"] == FINE_TUNED:
+            told["pretrained"] = self.fingerprint(self.other_table(run.flows))
+        return told
+
+    def config(self, model: str, seed: int) -> TrainingConfig:
+        """The family's recipe with the profile's settings."""
+        training = {"max_packets": self.profile.max_packets, "seed": seed} | self.profile.training
+        return TrainingConfig.recipe(model, **training)
+
+    def other_table(self, flows: str) -> str:
+        """The table that a generator fine-tuned on `flows` was trained on before: the study's first other one."""
+        return next(name for name in self.sources if name != flows)
+
+    def code_of(self, run: Run) -> str:
+        """Fingerprint of the code that made the generator of a finished `run`, which may be older than today's."""
+        paper = run.axis == "augmentation" and run["protocol"] == PAPER
+        own = run.axis == "augmentation" or (run.axis == "training-length" and run["budget"] != 1)
+        if run.model == REAL or (own and not paper):
+            return code_fingerprint(GENERATOR_LAYERS)
+        return self.generator(run.flows, run.by, SPLIT_SEED if paper else run.seed, run.model).facts["code"]
+
+    def folder_of(self, run: Run) -> Path:
+        """Folder for a generator that `run` alone asks for, while it is at work."""
+        return self.folder / "models" / f"{run.axis}-{digest(self.told(run))}"
+
+    def steps_of_draws(self) -> list[int]:
+        """Training sizes drawn one after another: after all of them, and after some, there are the profile's times."""
+        return np.diff([0, *sorted({1, *self.profile.times})]).tolist()
+
+    def synthetic(self, run: Run, times: int = 1) -> Dataset:
+        """`times` as many flows of each class as the generator of `run` learned from: the first of one long draw."""
+        reached = np.cumsum(self.steps_of_draws()).tolist()
+        parts = [self._drawn(run.flows, run.by, run.seed, run.model, k) for k in range(reached.index(times) + 1)]
+        return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+
+    def fit(self, model: str, flows: Dataset, config: TrainingConfig | None, folder: Path) -> Fitted:
+        """Let `model` learn from `flows` and nothing else, and keep it in `folder`, which appears whole.
+
+        A generator that is there already is taken as it is; a training that was killed goes on from its checkpoint.
+        """
+        if folder.is_dir():
+            return self._open(model, folder)
+        scratch = folder.with_name(f"{folder.name}.part-{self._worker}")
+        resumed = scratch.exists()
+        if config is not None:
+            config = replace(config, output_dir=str(scratch), resume=True)
+        with Meter() as meter:
+            fit_generator(model, flows, config, scratch, self.profile.max_packets)
+        costs = {
+            "training_seconds": meter.seconds,
+            "training_cpu_seconds": meter.cpu_seconds,
+            "training_peak_mib": meter.peak_mib,
+        }
+        facts = {"code": code_fingerprint(GENERATOR_LAYERS), "seen": len(flows), "resumed": resumed}
+        facts |= dict.fromkeys(costs) if resumed else costs
+        write_text(scratch / _FACTS, json.dumps(facts) + "\n")
+        try:
+            scratch.replace(folder)
+        except OSError:  # another process of the study was there first
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(scratch)
+        return self._open(model, folder)
+
+    def _load(self, name: str) -> Dataset:
+        # By way of arrays, so that labels are names, whatever the table keeps them as.
+        return FlowArrays.from_dataset(load_flows(self.sources[name])).to_dataset()
+
+    def _split(self, name: str, by: str, seed: int) -> Split:
+        parts = split_flows(self.flows(name), by=by, seed=seed)
+        train, test = (_labelled(parts[part]) for part in ("train", "test"))
+        arrays = [FlowArrays.from_dataset(part) for part in (train, test)]
+        return Split(train, test, *arrays, dict(sorted(Counter(train["label"]).items())))
+
+    def _fingerprint(self, name: str) -> str:
+        """A short hash of a table's flows."""
+        arrays, seen = FlowArrays.from_dataset(self.flows(name)), hashlib.sha256()
+        for field in fields(arrays):
+            values = getattr(arrays, field.name)
+            if values is not None:
+                seen.update(field.name.encode())
+                seen.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
+        return seen.hexdigest()[:16]
+
+    def _generator(self, flows: str, by: str, seed: int, model: str) -> Fitted:
+        config = self.config(model, seed) if model in MODEL_FAMILIES else None
+        told = {
+            "flows": self.fingerprint(flows),
+            "max_packets": self.profile.max_packets,
+            "training": None if config is None else self._settings(config),
+            "hf_ntg": hf_ntg.__version__,
+        }
+        folder = self.folder / "models" / f"{flows}-{by}-s{seed}-{model}-{digest(told)}"
+        if self._redo_stale and folder.is_dir() and self._facts(folder)["code"] != code_fingerprint(GENERATOR_LAYERS):
+            shutil.rmtree(folder)
+        return self.fit(model, self.split(flows, by, seed).train, config, folder)
+
+    def _draw(self, flows: str, by: str, seed: int, model: str, step: int) -> Dataset:
+        size = self.steps_of_draws()[step]
+        wanted = {label: size * count for label, count in self.split(flows, by, seed).counts.items()}
+        return self.generator(flows, by, seed, model).generator.generate(label=wanted, seed=100 * seed + step)
+
+    def _open(self, model: str, folder: Path) -> Fitted:
+        return Fitted(_open_generator(model, folder), folder, self._facts(folder))
+
+    @staticmethod
+    def _facts(folder: Path) -> dict[str, Any]:
+        return json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+
+    @staticmethod
+    def _settings(config: TrainingConfig) -> dict[str, Any]:
+        return {name: value for name, value in asdict(config).items() if name not in MACHINE_SETTINGS}
+
+
+def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, folder: Path, max_packets: int) -> None:
+    """Train or fit `model` on `flows` and save it in `folder`. All flows that any generator of a study sees pass here.
+
+    Args:
+        config: of a learned family; None for a baseline.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if config is None:
+        make_baseline(model).fit(flows, max_packets).save(folder / _BASELINE_FILE)
+    else:
+        from hf_ntg.training import train
+
+        train(flows, config)
+
+
+def _open_generator(model: str, folder: Path) -> Generator:
+    if model not in MODEL_FAMILIES:
+        return make_baseline(model).load(folder / _BASELINE_FILE)
+    from diffusers.utils import logging
+
+    from hf_ntg.generation import FlowGenerator
+
+    logging.disable_progress_bar()  # of a pipeline's parts, at every loading
+    return FlowGenerator.from_pretrained(folder)
+
+
+def _labelled(flows: Dataset) -> Dataset:
+    known: Sequence[bool] = [label is not None for label in flows["label"]]
+    return flows if all(known) else flows.select(np.flatnonzero(known))

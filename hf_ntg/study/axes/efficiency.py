@@ -1,0 +1,69 @@
+"""What a generator costs: to make, to keep, to draw from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
+
+from hf_ntg.study.axes.bench import Fitted, Workbench
+from hf_ntg.study.axes.meter import Meter
+from hf_ntg.study.plan import Run
+
+__all__ = ["judge_efficiency"]
+
+ALONE, TOGETHER = 8, 1_000
+
+
+def judge_efficiency(run: Run, bench: Workbench) -> dict:
+    """Make the generator of `run`, where it is not there yet, and weigh it.
+
+    ``parameters`` are all numbers that it keeps, in whatever type. ``flops_alone`` is the mean over 8 flows drawn one
+    by one, ``flops_together`` that of 1,000 drawn at once; counted are matrix products, convolutions and attention
+    (torch's counter), so none for generators that work without torch. ``flows_per_second`` is of one draw of as many
+    flows as it learned from, on this process's threads.
+    """
+    fitted = bench.generator(run.flows, run.by, run.seed, run.model)
+    notes = []
+    if fitted.facts["resumed"]:
+        notes.append("its training was interrupted and resumed: what it cost is not known")
+    split = bench.split(run.flows, run.by, run.seed)
+    with Meter() as drawing:
+        made = fitted.generator.generate(label=split.counts, seed=run.seed)
+    measures = {name: value for name, value in fitted.facts.items() if name.startswith("training_")}
+    measures |= {
+        "parameters": _numbers_kept(fitted.folder),
+        "disk_mib": sum(path.stat().st_size for path in _files(fitted)) / 2**20,
+        "flows_per_second": len(made) / drawing.seconds,
+        "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
+        "drawing_peak_mib": drawing.peak_mib,
+        "flops_alone": sum(_flops(fitted, 1, seed) for seed in range(ALONE)) / ALONE or None,
+        "flops_together": _flops(fitted, TOGETHER, 0) / TOGETHER or None,
+    }
+    if measures["flops_alone"] is None:
+        notes.append("drawing takes no matrix products of torch's: no FLOPs are counted")
+    return {"measures": measures, "details": {"drawn": len(made)}, "notes": notes}
+
+
+def _flops(fitted: Fitted, num_flows: int, seed: int) -> int:
+    with FlopCounterMode(display=False) as counter:
+        fitted.generator.generate(num_flows, seed=seed)
+    return counter.get_total_flops()
+
+
+def _files(fitted: Fitted) -> list[Path]:
+    return [path for path in fitted.folder.rglob("*") if path.is_file() and path.name != "study.json"]
+
+
+def _numbers_kept(folder: Path) -> int:
+    """Numbers in the safetensors files of `folder`; tied weights are kept, and counted, once."""
+    total = 0
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, "numpy") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                shape, size = file.get_slice(name).get_shape(), 1
+                for side in shape:
+                    size *= side
+                total += size
+    return total

@@ -1,0 +1,56 @@
+"""What a longer training buys, and what it gives away."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.metrics.divergence import flow_jsd
+from hf_ntg.metrics.neighbours import membership_inference, nearest_distance
+from hf_ntg.metrics.novelty import copy_rate
+from hf_ntg.study.axes.bench import Fitted, Workbench
+from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.fidelity import attack_by_likelihood
+from hf_ntg.study.plan import Run
+from hf_ntg.training.config import TrainingConfig
+
+__all__ = ["judge_training_length", "shortened"]
+
+
+def judge_training_length(run: Run, bench: Workbench) -> dict:
+    """Train for a share of the recipe's length, with a schedule of that length, and judge fidelity, use and privacy."""
+    if run["budget"] == 1:
+        fitted = bench.generator(run.flows, run.by, run.seed, run.model)
+        return _judge(run, bench, fitted)
+    split = bench.split(run.flows, run.by, run.seed)
+    config = shortened(bench.config(run.model, run.seed), run["budget"])
+    fitted = bench.fit(run.model, split.train, config, bench.folder_of(run))
+    found = _judge(run, bench, fitted)
+    shutil.rmtree(fitted.folder)  # no other run asks for it
+    return found
+
+
+def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
+    """`config` with `share` of its epochs and steps."""
+    steps = None if config.max_steps is None else max(1, round(share * config.max_steps))
+    return replace(config, epochs=max(1, round(share * config.epochs)), max_steps=steps)
+
+
+def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
+    split, wide = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
+    made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
+    train, test = split.train_arrays, split.test_arrays
+    copies, attack = copy_rate(train, made, **wide), membership_inference(test, made, train, **wide)
+    likelihood, notes = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
+    measures = {
+        "flow_jsd": flow_jsd(test, made, **wide)["overall"],
+        "macro_f1": teach_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
+        "copy_rate": copies["overall"],
+        "nearest_distance": nearest_distance(train, made, **wide)["overall"],
+        "membership_inference": attack["overall"],
+        "membership_inference.tpr_at_1_percent_fpr": attack.get("tpr_at_1_percent_fpr"),
+        **likelihood,
+        **{name: fitted.facts[name] for name in ("training_seconds", "training_cpu_seconds")},
+    }
+    return {"measures": measures, "details": {}, "notes": notes}

@@ -1,0 +1,266 @@
+"""The figures of a study: the same generators in the same colours on every axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from hf_ntg.study.figures import REAL as REAL_COLOR
+from hf_ntg.study.figures import STYLE, svg_of
+from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT
+from hf_ntg.study.summary import Figure
+
+__all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves"]
+
+_COLORS = {
+    "gpt2": "#e07b16",
+    "llama": "#b3432b",
+    "mamba": "#7a5195",
+    "unet": "#2a8c82",
+    "cvae": "#5c8f2f",
+    "smote": "#b8a21f",
+    "jitter": "#c98bb4",
+    "masking": "#8b6f5a",
+    "replay": "#bdbdbd",
+    "independent": "#d5d5d5",
+}
+_GRAMS = ("#6f6f6f", "#9a9a9a", "#4f4f4f")
+_WIDE = 10.4
+
+
+def frontier(figures: Sequence[Figure]) -> str | None:
+    """Copies against divergence, one panel a table and split: near real flows in both is where one wants to be."""
+    points = _by_place(figures, axis="fidelity")
+
+    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+        for model in _models(own):
+            x, y = own.get((model, "flow_jsd")), own.get((model, "copy_rate"))
+            if x is None or y is None:
+                continue
+            mark = "*" if model == REAL else "o"
+            axes.errorbar(
+                x.mean,
+                100 * y.mean,
+                xerr=x.half_width,
+                yerr=None if y.half_width is None else 100 * y.half_width,
+                fmt=mark,
+                markersize=9 if model == REAL else 5.5,
+                color=color_of(model),
+                linewidth=0.8,
+                label=model,
+            )
+        axes.set_xlim(left=0)
+        axes.set_ylim(-3, 106)
+        axes.set_xlabel("divergence from test flows, bits")
+        axes.set_ylabel("repeat a training flow, %")
+
+    return _panels(points, ("model", "measure"), draw)
+
+
+def gap_bars(figures: Sequence[Figure], classifier: str = "random_forest") -> str | None:
+    """Points of macro-F1 under what real flows teach, by generator and number of flows drawn."""
+    made = [figure for figure in figures if figure.place["model"] != REAL]
+    points = _by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
+
+    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+        models, times = _models(own), sorted({size for _, size in own})
+        high = 0.8 / len(times)
+        for place, size in enumerate(times):
+            found = [(k, own[model, size]) for k, model in enumerate(models) if (model, size) in own]
+            axes.barh(
+                [k + (place - (len(times) - 1) / 2) * high for k, _ in found],
+                [figure.mean for _, figure in found],
+                height=high * 0.9,
+                xerr=[figure.half_width or 0 for _, figure in found] if any(f.half_width for _, f in found) else None,
+                error_kw={"linewidth": 0.7, "ecolor": "#444444"},
+                color=[color_of(models[k]) for k, _ in found],
+                alpha=(place + 1.5) / (len(times) + 0.5),
+            )
+        axes.set_yticks(range(len(models)), models)
+        axes.invert_yaxis()
+        axes.axvline(0, color=REAL_COLOR, linewidth=1)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(f"points under real flows; top to bottom {', '.join(f'{size}×' for size in times)}")
+
+    return _panels(points, ("model", "times"), draw, legend=False, height=3.0)
+
+
+def shot_curves(figures: Sequence[Figure], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
+    """Macro-F1 against real flows a class, for one protocol, with the few flows alone and all real flows beside it."""
+    wanted = {"axis": "augmentation", "measure": f"{classifier}.macro_f1"}
+    points = _by_place(
+        [figure for figure in figures if figure.place.get("protocol") in (protocol, NONE)],
+        **wanted,
+    )
+    if not any(figure.place["protocol"] == protocol for own in points.values() for figure in own):
+        return None
+
+    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+        for model in _models(own):
+            shots = sorted(k for name, k in own if name == model and k != "all")
+            if model == ALL_REAL:
+                axes.axhline(
+                    own[model, "all"].mean, color=REAL_COLOR, linewidth=1, linestyle="--", label="all real flows"
+                )
+                continue
+            line = [own[model, k] for k in shots]
+            means = np.array([figure.mean for figure in line])
+            half = np.array([figure.half_width or 0 for figure in line])
+            label, color = ("few real flows alone", REAL_COLOR) if model == NONE else (model, color_of(model))
+            axes.plot(shots, means, color=color, marker="o", markersize=3, linewidth=1.3, label=label)
+            axes.fill_between(shots, means - half, means + half, color=color, alpha=0.12, linewidth=0)
+        axes.set_xscale("log")
+        ticks = sorted({k for _, k in own if k != "all"})
+        axes.set_xticks(ticks, map(str, ticks))
+        axes.minorticks_off()
+        axes.set_xlabel("real flows a class")
+        axes.set_ylabel("macro-F1")
+
+    return _panels(points, ("model", "shots"), draw)
+
+
+def length_curves(figures: Sequence[Figure]) -> str | None:
+    """Divergence, copies and both attacks against the length of training, one row a generator."""
+    measures = {
+        "flow_jsd": "divergence, bits",
+        "macro_f1": "macro-F1 it teaches",
+        "copy_rate": "share of copies",
+        "membership_inference": "attack by distance, AUC",
+        "likelihood_membership": "attack by likelihood, AUC",
+    }
+    own = [figure for figure in figures if figure.place["axis"] == "training-length"]
+    shown = [name for name in measures if any(figure.place["measure"] == name for figure in own)]
+    if not shown:
+        return None
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(_WIDE, 2.6), layout="constrained")
+        for axes, measure in zip(canvas.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            lines: dict[tuple, list[Figure]] = {}
+            for figure in own:
+                if figure.place["measure"] == measure:
+                    lines.setdefault(tuple(figure.place[name] for name in ("flows", "by", "model")), []).append(figure)
+            places = list(dict.fromkeys((flows, by) for flows, by, _ in lines))
+            for (flows, by, model), line in lines.items():
+                line.sort(key=lambda figure: figure.place["budget"])
+                axes.plot(
+                    [figure.place["budget"] for figure in line],
+                    [figure.mean for figure in line],
+                    color=color_of(model),
+                    linestyle=("-", "--", ":", "-.")[places.index((flows, by)) % 4],
+                    marker="o",
+                    markersize=3,
+                    label=f"{model}, {flows}, {by}",
+                )
+            ticks = sorted({figure.place["budget"] for figure in own})
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+            axes.set_xlabel("length of training, × recipe")
+            axes.set_title(measures[measure], loc="left", fontsize=8)
+        _legend(canvas, columns=4)
+        return svg_of(canvas)
+
+
+def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
+    """For each table and split, what is taken for what: taught by real flows, and by the best of `learned` generators.
+
+    Rows are the true classes, shares of their test flows; of the first seed, and of the most synthetic flows.
+    """
+    own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
+    drawn = []
+    for flows, by in dict.fromkeys((row["flows"], row["by"]) for row in own):
+        here = [row for row in own if (row["flows"], row["by"]) == (flows, by)]
+        here = [row for row in here if row["seed"] == min(other["seed"] for other in here)]
+        real = [row for row in here if row["model"] == REAL]
+        made = [row for row in here if row["model"] in learned]
+        if not real or not made:
+            continue
+        best = max(made, key=lambda row: (row["times"], row["measures"]["macro_f1"]))
+        drawn.append(_confusion_pair(f"{flows}, by {by}", real[0], best))
+    return drawn
+
+
+def _confusion_pair(title: str, real: dict, made: dict) -> str:
+    names = sorted(
+        {name for row in (real, made) for true, said, _ in row["details"]["confusion"] for name in (true, said)}
+    )
+    place = {name: k for k, name in enumerate(names)}
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(_WIDE, 1.2 + 0.15 * len(names)), layout="constrained")
+        panels = canvas.subplots(1, 2, sharey=True)
+        for axes, row in zip(panels, (real, made), strict=True):
+            counts = np.zeros((len(names), len(names)))
+            for true, said, flows in row["details"]["confusion"]:
+                counts[place[true], place[said]] = flows
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
+            axes.set_yticks(range(len(names)), names, fontsize=6)
+            taught = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
+            axes.set_title(f"{title}: taught by {taught}", loc="left", fontsize=8, fontweight="bold")
+            axes.set_xlabel("said")
+        panels[0].set_ylabel("true class")
+        return svg_of(canvas)
+
+
+def color_of(model: str) -> str:
+    """The colour of a generator on every figure."""
+    if model == REAL:
+        return REAL_COLOR
+    if model == "tuned-n-gram":
+        return "#2f2f2f"
+    if model.endswith("-gram"):
+        return _GRAMS[int(model[0]) % len(_GRAMS)]
+    return _COLORS.get(model, "#333333")
+
+
+def _by_place(figures: Sequence[Figure], **wanted: object) -> dict[tuple[str, str], list[Figure]]:
+    """The wanted figures of each table and split."""
+    found: dict[tuple[str, str], list[Figure]] = {}
+    for figure in figures:
+        if all(figure.place.get(name) == value for name, value in wanted.items()):
+            found.setdefault((figure.place["flows"], figure.place["by"]), []).append(figure)
+    return found
+
+
+def _models(own: dict[tuple, Figure]) -> list[str]:
+    return sorted(dict.fromkeys(key[0] for key in own), key=lambda name: name != REAL)
+
+
+def _panels(
+    points: dict[tuple[str, str], list[Figure]],
+    key: tuple[str, str],
+    draw: Callable[[Axes, dict[tuple, Figure]], None],
+    legend: bool = True,
+    height: float = 2.9,
+) -> str | None:
+    """A panel for each table and split; None where there is nothing to draw."""
+    if not points:
+        return None
+    columns = 2 if len(points) in (2, 4) else min(3, len(points))
+    rows = -(-len(points) // columns)
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(_WIDE * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
+        grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+        for axes in grid[len(points) :]:
+            axes.set_axis_off()
+        for axes, ((flows, by), own) in zip(grid, points.items(), strict=False):
+            draw(axes, {tuple(figure.place[name] for name in key): figure for figure in own})
+            axes.set_title(f"{flows}, by {by}", loc="left", fontsize=8, fontweight="bold")
+            axes.grid(color="#eeeeee", linewidth=0.6)
+            axes.set_axisbelow(True)
+        if legend:
+            _legend(canvas)
+        return svg_of(canvas)
+
+
+def _legend(canvas: Canvas, columns: int = 7) -> None:
+    found = {}
+    for axes in canvas.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    canvas.legend(found.values(), found, loc="outside upper left", ncols=min(len(found), columns), frameon=False)

@@ -1,0 +1,89 @@
+"""`ntg study`: from what is typed to what is run and reported."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hf_ntg.errors import InputError
+from hf_ntg.launch import parse_share
+from hf_ntg.study.plan import AXES, FULL, QUICK, Profile, Run
+from hf_ntg.study.run import run_study, shard_of_environment
+
+__all__ = ["chosen_profile", "study_command"]
+
+
+def study_command(
+    flows: list[str],
+    output: Path,
+    quick: bool,
+    choices: dict[str, str | None],
+    axes: str | None,
+    shard: str | None,
+    *,
+    redo_stale: bool = False,
+    only_report: bool = False,
+    say: Callable[[str], None] = print,
+) -> list[Run]:
+    """Run a study and report it; gives the runs that failed."""
+    from hf_ntg.study.study_report import write_study
+
+    failed = []
+    if not only_report:
+        profile = chosen_profile(QUICK if quick else FULL, choices)
+        part = shard_of_environment() if shard is None else parse_share(shard)
+        failed = run_study(
+            flows,
+            output,
+            profile,
+            axes=AXES if axes is None else _words(axes),
+            shard=part,
+            redo_stale=redo_stale,
+            command=_typed(flows, output),
+            say=say,
+        )
+    say(write_study(output))
+    return failed
+
+
+def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
+    """`profile` with what was chosen in its place, each choice words by commas."""
+    readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text)))}
+    given: dict[str, Any] = {
+        name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
+    }
+    for name in ("shot_models", "budget_models"):
+        if "models" in given and name not in given:
+            chosen = tuple(model for model in getattr(profile, name) if model in given["models"])
+            given[name] = chosen or given["models"]
+    if "seeds" in given:
+        given["shot_seeds"] = given["seeds"]
+    return replace(profile, **given)
+
+
+def _typed(flows: list[str], output: Path) -> str:
+    """The command line, with the names of files in place of where they lie on this machine."""
+    paths = {str(output), *flows}
+    return shlex.join(["ntg", *(Path(word).name if word in paths else word for word in sys.argv[1:])])
+
+
+def _words(text: str) -> tuple[str, ...]:
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
+        raise InputError(f"{text!r} names nothing; give words by commas")
+    return found
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    numbers = tuple(map(_number, _words(text)))
+    return tuple(range(numbers[0])) if "," not in text else numbers
+
+
+def _number(word: str) -> int:
+    if not word.isdigit():
+        raise InputError(f"{word!r}: give whole numbers by commas")
+    return int(word)

@@ -1,0 +1,212 @@
+"""What a study runs: the profile that says how much, and the list of runs, in an order whose first part is of use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_ntg.errors import InputError
+from hf_ntg.models.baselines import BASELINES
+from hf_ntg.training.config import MODEL_FAMILIES
+
+__all__ = [
+    "ALL_REAL",
+    "AXES",
+    "FINE_TUNED",
+    "FULL",
+    "HEURISTICS",
+    "NONE",
+    "PAPER",
+    "QUICK",
+    "REAL",
+    "SPLIT_SEED",
+    "STRICT",
+    "Profile",
+    "Run",
+    "plan_runs",
+    "shard_of",
+]
+
+SPLIT_SEED = 0  # of the one split that all draws of few labels share
+AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length")
+REAL = "real"
+
+# Beside the generators, what few real flows can be helped with: nothing, and changes of their own packets.
+NONE, ALL_REAL, HEURISTICS = "none", "all-real", ("jitter", "masking")
+# A generator that saw a protocol's flows; the two that follow are shown beside it as they are.
+STRICT, PAPER, FINE_TUNED = "strict", "paper", "fine-tuned"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much a study does.
+
+    Attributes:
+        models: generators: families of :class:`hf_ntg.training.TrainingConfig` and names of ``make_baseline``.
+        by: splits. seeds: each with a split, a training and draws of its own.
+        max_packets: flows are learned and judged on so many packets.
+        training: settings in place of every family's recipe.
+        times: synthetic flows for each training flow when a classifier learns from them alone.
+        classifiers: that learn from synthetic flows alone.
+        shots: real flows a class, with few labels. shot_seeds: of the draws of them.
+        shot_classifiers: that learn from them.
+        shot_models: generators that help out.
+        filled_to: every class is brought to so many flows by synthetic ones.
+        shot_steps: optimizer steps, at least, of a generator that learns from few flows alone, or is fine-tuned.
+        budgets: lengths of training, as shares of the recipe's.
+        budget_models: families that are trained at every length.
+    """
+
+    models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")
+    by: tuple[str, ...] = ("random", "capture")
+    seeds: tuple[int, ...] = (0, 1, 2)
+    max_packets: int = 10
+    training: dict[str, Any] = field(default_factory=dict)
+    times: tuple[int, ...] = (1, 4, 10)
+    classifiers: tuple[str, ...] = ("random_forest", "gradient_boosting", "cnn")
+    shots: tuple[int, ...] = (5, 10, 20, 50, 100)
+    shot_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    shot_classifiers: tuple[str, ...] = ("random_forest",)
+    shot_models: tuple[str, ...] = ("replay", "smote", "4-gram", "gpt2")
+    filled_to: int = 200
+    shot_steps: int = 400
+    budgets: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
+    budget_models: tuple[str, ...] = ("gpt2",)
+
+
+FULL = Profile()
+QUICK = Profile(
+    models=("gpt2", "unet", "4-gram", "replay"),
+    by=("capture",),
+    seeds=(0,),
+    training={"max_steps": 300},
+    times=(1, 4),
+    shots=(5, 20),
+    shot_seeds=(0, 1),
+    shot_models=("gpt2", "4-gram"),
+    shot_steps=100,
+    budgets=(0.5, 1.0),
+    budget_models=("gpt2",),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the results.
+
+    Attributes:
+        axis: the question. flows: name of the flow table. by: the split. seed: of everything random in the run.
+        model: the generator or method that is judged.
+        detail: what else tells the run from others of its axis, as pairs of name and value.
+    """
+
+    axis: str
+    flows: str
+    by: str
+    seed: int
+    model: str
+    detail: tuple[tuple[str, Any], ...] = ()
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that tell this run from every other, flat."""
+        head = {"axis": self.axis, "flows": self.flows, "by": self.by, "seed": self.seed, "model": self.model}
+        return head | dict(self.detail)
+
+    def __str__(self) -> str:
+        rest = "".join(f", {name} {value}" for name, value in self.detail)
+        return f"{self.axis}: {self.flows} by {self.by}, {self.model}, seed {self.seed}{rest}"
+
+    def __getitem__(self, name: str) -> Any:
+        return dict(self.detail)[name]
+
+
+def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES) -> list[Run]:
+    """Every run of a study, ordered so that a study that is cut short has said something about everything.
+
+    First the first seed of everything, then the next; within a seed the generators and what is judged of them at full
+    training, few labels, lengths of training; within those table by table and split by split. Fine-tuned generators
+    need a second table to be trained on before; with one alone they are not planned.
+
+    Raises:
+        InputError: an axis that does not exist.
+    """
+    unknown = set(axes) - set(AXES)
+    if unknown:
+        raise InputError(f"no axis {sorted(unknown)[0]!r}; choose from {', '.join(AXES)}")
+    makers = {"efficiency": _efficiency, "fidelity": _fidelity, "synthetic-only": _synthetic_only}
+    places = [(name, by) for name in flows for by in profile.by]
+    seeds = sorted({*profile.seeds, *(profile.shot_seeds if "augmentation" in axes else ())})
+    runs = []
+    for seed in seeds:
+        full = [axis for axis in AXES[:3] if axis in axes and seed in profile.seeds]
+        for name, by in places:
+            for model in (REAL, *profile.models):
+                runs += [run for axis in full for run in makers[axis](profile, name, by, seed, model)]
+        if "augmentation" in axes and seed in profile.shot_seeds:
+            runs += [run for name, by in places for run in _augmentation(profile, name, by, seed, len(flows) > 1)]
+        if "training-length" in axes and seed in profile.seeds:
+            runs += [run for name, by in places for run in _training_length(profile, name, by, seed)]
+    return list(dict.fromkeys(runs))
+
+
+def shard_of(runs: list[Run], index: int, count: int) -> list[Run]:
+    """The part of `runs` that process `index` of `count` does; all runs of one generator fall to one process.
+
+    Raises:
+        InputError: `index` is not one of 0 to `count` - 1.
+    """
+    if not 0 <= index < count:
+        raise InputError(f"shard {index}/{count}: the first number runs from 0 to {count - 1}")
+    generators = list(dict.fromkeys(_generator_of(run) for run in runs))
+    place = {generator: k % count for k, generator in enumerate(generators)}
+    return [run for run in runs if place[_generator_of(run)] == index]
+
+
+def _generator_of(run: Run) -> tuple:
+    if run.axis == "augmentation":
+        full = run["protocol"] == PAPER
+        return (run.flows, run.by, SPLIT_SEED if full else run.seed, run.model, *([] if full else [run.axis]))
+    return (run.flows, run.by, run.seed, run.model)
+
+
+def _efficiency(profile: Profile, flows: str, by: str, seed: int, model: str) -> list[Run]:
+    return [] if model == REAL else [Run("efficiency", flows, by, seed, model)]
+
+
+def _fidelity(profile: Profile, flows: str, by: str, seed: int, model: str) -> list[Run]:
+    return [Run("fidelity", flows, by, seed, model)]
+
+
+def _synthetic_only(profile: Profile, flows: str, by: str, seed: int, model: str) -> list[Run]:
+    return [
+        Run("synthetic-only", flows, by, seed, model, (("classifier", classifier), ("times", times)))
+        for times in ((1,) if model == REAL else profile.times)
+        for classifier in profile.classifiers
+    ]
+
+
+def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: bool) -> list[Run]:
+    models = profile.shot_models
+    causal = [name for name in models if name in MODEL_FAMILIES and name != "unet"]  # it has no words to carry over
+    found = [Run("augmentation", flows, by, seed, ALL_REAL, (("protocol", NONE), ("shots", "all")))]
+    for shots in profile.shots:
+        tried = [(NONE, NONE)]
+        tried += [(STRICT, name) for name in (*HEURISTICS, *models)]
+        tried += [(PAPER, name) for name in models]
+        tried += [(FINE_TUNED, name) for name in causal] if fine_tuned else []
+        found += [
+            Run("augmentation", flows, by, seed, name, (("protocol", protocol), ("shots", shots)))
+            for protocol, name in tried
+        ]
+    return found
+
+
+def _training_length(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
+    real = Run("fidelity", flows, by, seed, REAL)  # what divergence is held against
+    return [real] + [
+        Run("training-length", flows, by, seed, model, (("budget", budget),))
+        for model in profile.budget_models
+        if model in MODEL_FAMILIES
+        for budget in profile.budgets
+    ]

@@ -1,0 +1,207 @@
+"""What a study left: results as JSON lines, figures as CSV, tables in Markdown, and one HTML page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
+from hf_ntg.metrics import METRICS
+from hf_ntg.study import charts
+from hf_ntg.study.overview import overview_tables
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
+from hf_ntg.study.report import page_templates
+from hf_ntg.study.run import read_plans
+from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
+from hf_ntg.study.summary import Figure, figures_of, time_to_fidelity
+from hf_ntg.study.tables import Table, as_csv, as_markdown, cell_text, study_tables
+from hf_ntg.training.config import MODEL_FAMILIES
+
+__all__ = ["all_tables", "findings", "write_study"]
+
+_SECTIONS = {
+    "overview": ("Overview", "Like real flows, of use to a classifier, no copies, and at what price?"),
+    "fidelity": ("Fidelity and privacy", "How like real flows are they, and how many of them merely repeat?"),
+    "synthetic-only": ("Synthetic flows alone", "What does a classifier learn that never saw a real flow?"),
+    "augmentation": ("Few labels", "What do synthetic flows add to a handful of real ones?"),
+    "efficiency": ("Cost", "What does a generator cost to make, to keep and to draw from?"),
+    "training-length": ("Length of training", "What does a longer training buy, and what does it give away?"),
+}
+_READING = (
+    "Figures are means over seeds, each seed with a split, a training and draws of its own; ± is half of the 95 % "
+    "interval of the mean (Student's t), and stands where there is more than one seed. The row or column real is what "
+    "real flows reach: the ceiling, and the noise floor of each measure."
+)
+
+
+def write_study(output: Path) -> str:
+    """Gather the finished runs in `output` and report them; says what is there and what is missing.
+
+    Leaves ``results.jsonl`` (one run a line), ``figures.csv`` (one measure a line, over seeds), ``tables/*.md``,
+    ``report.md`` and ``report.html``, which is one file. Reports whatever part of a study is finished.
+
+    Raises:
+        InputError: no run is finished.
+    """
+    rows, plans = ResultStore(output).gather(), read_plans(output)
+    if not rows:
+        raise InputError(f"{output}: no finished run of a study")
+    rows.sort(key=lambda row: [str(part) for part in identity_of(row)])
+    write_results(rows, output / RESULTS_FILE)
+    figures = figures_of(rows) + time_to_fidelity(rows)
+    tables = all_tables(rows)
+    missing = _missing(rows, plans)
+    write_text(output / "figures.csv", as_csv(figures))
+    for table in tables:
+        write_text(output / "tables" / f"{table.name}.md", as_markdown(table))
+    page = _page(rows, plans, figures, tables, missing)
+    write_text(output / "report.md", _markdown(page, tables))
+    write_text(output / "report.html", page_templates().get_template("study.html.j2").render(page))
+    left = ", ".join(f"{axis} {count}" for axis, count in missing.items())
+    return f"{len(rows)} runs reported; missing: {left or 'none'}"
+
+
+def all_tables(rows: Sequence[dict]) -> list[Table]:
+    """Every table that the results of a study fill, the overviews first."""
+    figures = figures_of(rows) + time_to_fidelity(rows)
+    return overview_tables(figures) + study_tables(figures)
+
+
+def findings(figures: Sequence[Figure]) -> list[str]:
+    """A sentence for each table and split: what the best learned generator reaches, and the best of the others."""
+    lines = []
+    for flows, by in dict.fromkeys((figure.place["flows"], figure.place["by"]) for figure in figures):
+        gaps = [
+            figure
+            for figure in figures
+            if figure.place["measure"] == "gap_points"
+            and figure.place["classifier"] == "random_forest"
+            and (figure.place["flows"], figure.place["by"]) == (flows, by)
+            and figure.place["model"] != REAL
+        ]
+        if not gaps:
+            continue
+        most = max(figure.place["times"] for figure in gaps)
+        told = []
+        for name, known in (("learned", True), ("counted", False)):
+            own = [f for f in gaps if (f.place["model"] in MODEL_FAMILIES) == known and f.place["times"] == most]
+            own = [f for f in own if f.place["model"] != "replay"]
+            if own:
+                best = min(own, key=lambda figure: figure.mean)
+                told.append(f"the best {name} generator, {best.place['model']}, {_points(best.mean)}")
+        lines.append(f"{flows}, split by {by}: a forest taught by {most}× synthetic flows alone: {'; '.join(told)}.")
+    return lines
+
+
+def _points(gap: float) -> str:
+    side = "under" if gap >= 0 else "over"
+    return f"{abs(gap):.1f} points of macro-F1 {side} one taught by real flows"
+
+
+def _missing(rows: list[dict], plans: list[dict]) -> Counter:
+    """How many of the planned runs are not done, by axis."""
+    done = {identity_of(row) for row in rows}
+    planned = {identity_of(run): run["axis"] for plan in plans for run in plan["runs"]}
+    return Counter(axis for identity, axis in planned.items() if identity not in done)
+
+
+def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: list[Table], missing: Counter) -> dict:
+    places = dict.fromkeys((row["flows"], row["by"]) for row in rows)
+    models = dict.fromkeys(row["model"] for row in rows if row["axis"] == "fidelity" and row["model"] != REAL)
+    lead = (
+        f"{len(models)} generators on {len({flows for flows, _ in places})} flow tables, in {len(rows)} runs: "
+        f"{', '.join(f'{flows} by {by}' for flows, by in places)}."
+    )
+    if missing:
+        lead += f" Not finished: {missing.total()} planned runs are still to be done."
+    drawn = _drawn(figures, rows)
+    sections = []
+    for axis, (title, question) in _SECTIONS.items():
+        own = [table for table in tables if table.axis == axis]
+        if own:
+            shown = [{"caption": caption, "svg": svg} for caption, svg in drawn.get(axis, []) if svg is not None]
+            cells = [_cells(table) for table in own]
+            sections.append({"title": title, "question": question, "figures": shown, "tables": cells})
+    return {
+        "lead": lead,
+        "findings": findings(figures),
+        "reading": _READING,
+        "sections": sections,
+        "reals": (REAL, "few real flows alone", "all real training flows"),
+        "metrics": [metric for metric in METRICS if metric.group != "use"],
+        "notes": _notes(rows, missing),
+        "provenance": _provenance(rows, plans),
+    }
+
+
+def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
+    few = "Macro-F1 of a forest against real flows a class; "
+    return {
+        "fidelity": [
+            (
+                "Near the star in both is where a generator should be: like real flows, no more copies.",
+                charts.frontier(figures),
+            )
+        ],
+        "synthetic-only": [
+            (
+                "Points of macro-F1 of a forest under one taught by real flows; less is better.",
+                charts.gap_bars(figures),
+            ),
+            *(
+                ("Which class is taken for which, shares of the true class.", svg)
+                for svg in charts.confusions(rows, MODEL_FAMILIES)
+            ),
+        ],
+        "augmentation": [
+            (few + "strict: whatever helps out has seen the few flows alone.", charts.shot_curves(figures, STRICT)),
+            (few + "paper: the generator has seen the whole training set.", charts.shot_curves(figures, PAPER)),
+            (few + "fine-tuned: trained on another data set before.", charts.shot_curves(figures, FINE_TUNED)),
+        ],
+        "training-length": [("One line a generator, table and split.", charts.length_curves(figures))],
+    }
+
+
+def _cells(table: Table) -> dict:
+    styles = table.cell_styles()
+    rows = [
+        [name, *(cell_text(cell, style) for cell, style in zip(cells, styles, strict=True))]
+        for name, cells in table.rows
+    ]
+    return {"title": table.title, "head": table.head, "rows": rows, "note": table.note}
+
+
+def _markdown(page: dict, tables: list[Table]) -> str:
+    parts = [f"# Generators of network flows, studied\n\n{page['lead']}\n\n{page['reading']}\n"]
+    parts += [f"- {line}" for line in page["findings"]]
+    parts += [f"\n## {table.title}\n\n{as_markdown(table)}\n{table.note}" for table in tables]
+    if page["notes"]:
+        parts.append("\n## What is not there\n")
+        parts += [f"- {note}" for note in page["notes"]]
+    parts.append("\n## Made by\n")
+    parts += [f"- {line}" for line in page["provenance"]]
+    return "\n".join(parts) + "\n"
+
+
+def _notes(rows: list[dict], missing: Counter) -> list[str]:
+    notes = [f"{axis}: {count} planned runs are not done." for axis, count in missing.items()]
+    told: dict[str, set[str]] = {}
+    for row in rows:
+        for note in row["notes"]:
+            told.setdefault(note, set()).add(row["model"])
+    return notes + [f"{', '.join(sorted(models))}: {note}." for note, models in told.items()]
+
+
+def _provenance(rows: list[dict], plans: list[dict]) -> list[str]:
+    lines = [f"{plan['command']}" for plan in plans if plan["command"]]
+    commits = Counter(str(row["made"]["commit"]) for row in rows)
+    versions = sorted({row["made"]["hf_ntg"] for row in rows})
+    at = ", ".join(f"{name} ({count} runs)" for name, count in commits.items())
+    first, last = (part(row["made"]["finished"] for row in rows)[:16] for part in (min, max))
+    hours = sum(row["made"]["cpu_seconds"] for row in rows) / 3600
+    lines.append(
+        f"hf_ntg {', '.join(versions)}; commits {at}; {hours:.2f} CPU hours; first run {first}, last {last} UTC."
+    )
+    return lines

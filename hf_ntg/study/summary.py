@@ -1,0 +1,138 @@
+"""From runs to figures: each measure held against real flows, and averaged over seeds with an interval."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from hf_ntg.study.plan import NONE, REAL
+
+__all__ = ["CONFIDENCE", "REACHED", "Figure", "figures_of", "time_to_fidelity"]
+
+CONFIDENCE = 0.95
+REACHED = 1.25  # times the divergence of real flows: the stated fidelity of "time to fidelity"
+_HEAD = ("axis", "flows", "by", "seed", "model")
+_NOT_DETAIL = (*_HEAD, "measures", "details", "notes", "made")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of one generator under one setting, over seeds.
+
+    Attributes:
+        place: what it is a figure of: axis, flows, by, model, measure and the axis's own details.
+        values: one a seed, in order of seeds.
+    """
+
+    place: dict[str, Any]
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return sum(self.values) / len(self.values)
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the interval of the mean (Student's t, 95 %): seeds are taken for independent draws; None for one."""
+        count = len(self.values)
+        if count < 2:
+            return None
+        spread = math.sqrt(sum((value - self.mean) ** 2 for value in self.values) / (count - 1))
+        return float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * spread / math.sqrt(count)
+
+
+def figures_of(rows: Iterable[dict]) -> list[Figure]:
+    """All measures of all runs, over seeds, with those that hold a run against another of its own seed.
+
+    Added are ``flow_jsd.ratio`` (times that of real flows), ``copy_rate.excess`` (above that of real flows, points),
+    ``gap_points`` (macro-F1 that real flows teach, less this one, times 100) and, with few labels, ``gain_points``
+    (macro-F1 less that of the few flows alone, times 100) and ``gain_percent`` (the same, of that of the few).
+    """
+    rows = list(rows)
+    known = {_key(row): row["measures"] for row in rows}
+    values: dict[tuple, dict[int, float]] = defaultdict(dict)
+    places = {}
+    for row in rows:
+        place = {name: row[name] for name in ("axis", "flows", "by", "model")} | _detail(row)
+        for measure, value in (row["measures"] | _held_against(row, known)).items():
+            if value is not None:
+                whole = place | {"measure": measure}
+                key = tuple(sorted((name, str(part)) for name, part in whole.items()))
+                places[key] = whole
+                values[key][row["seed"]] = value
+    return [Figure(places[key], tuple(found[seed] for seed in sorted(found))) for key, found in values.items()]
+
+
+def time_to_fidelity(rows: Iterable[dict]) -> list[Figure]:
+    """CPU seconds of the shortest training (each with a schedule of its own length) within `REACHED` of real flows.
+
+    A generator that no budget brings there has no figure.
+    """
+    rows = list(rows)
+    known = {_key(row): row["measures"] for row in rows}
+    best: dict[tuple, dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        if row["axis"] != "training-length":
+            continue
+        ratio, cost = _held_against(row, known).get("flow_jsd.ratio"), row["measures"]["training_cpu_seconds"]
+        if ratio is not None and cost is not None and ratio <= REACHED:
+            seeds = best[row["flows"], row["by"], row["model"]]
+            seeds[row["seed"]] = min(cost, seeds.get(row["seed"], math.inf))
+    return [
+        Figure(
+            {"axis": "efficiency", "flows": flows, "by": by, "model": model, "measure": "seconds_to_fidelity"},
+            tuple(found[seed] for seed in sorted(found)),
+        )
+        for (flows, by, model), found in best.items()
+    ]
+
+
+def _detail(row: dict) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _NOT_DETAIL}
+
+
+def _key(row: dict, **changed: Any) -> tuple:
+    whole = {name: value for name, value in row.items() if name not in _NOT_DETAIL or name in _HEAD} | changed
+    return tuple(sorted((name, str(value)) for name, value in whole.items()))
+
+
+def _held_against(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
+    measures = row["measures"]
+    if row["axis"] == "fidelity":
+        real = known.get(_key(row, model=REAL), {})
+        return _beside_real(measures, real)
+    if row["axis"] == "training-length":
+        place = {name: row[name] for name in ("flows", "by", "seed")}
+        real = known.get(_key({"axis": "fidelity", "model": REAL, **place}), {})
+        return _beside_real(measures, real)
+    if row["axis"] == "synthetic-only":
+        real = known.get(_key(row, model=REAL, times=1))
+        return {} if real is None else {"gap_points": 100 * (real["macro_f1"] - measures["macro_f1"])}
+    if row["axis"] == "augmentation":
+        return _gain(measures, known.get(_key(row, model=NONE, protocol=NONE)))
+    return {}
+
+
+def _beside_real(measures: dict, real: dict) -> dict[str, float]:
+    found = {}
+    if real.get("flow_jsd"):
+        found["flow_jsd.ratio"] = measures["flow_jsd"] / real["flow_jsd"]
+    if real.get("copy_rate") is not None:
+        found["copy_rate.excess"] = 100 * (measures["copy_rate"] - real["copy_rate"])
+    return found
+
+
+def _gain(measures: dict, few: dict | None) -> dict[str, float]:
+    found = {}
+    for name in (name for name in measures if name.endswith(".macro_f1")):
+        if few is None or not few.get(name):
+            continue
+        classifier = name.removesuffix(".macro_f1")
+        found[f"{classifier}.gain_points"] = 100 * (measures[name] - few[name])
+        found[f"{classifier}.gain_percent"] = 100 * (measures[name] / few[name] - 1)
+    return found

@@ -1,0 +1,266 @@
+"""The tables of a study, as Markdown for people and as CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hf_ntg.metrics import METRICS
+from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT
+from hf_ntg.study.summary import REACHED, Figure
+
+__all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
+
+_CLASSIFIER_NAMES = {"random_forest": "random forest", "gradient_boosting": "gradient boosting", "cnn": "1D-CNN"}
+_PROTOCOLS = {
+    STRICT: "strict: whatever helps out has seen the few flows alone",
+    PAPER: "paper: the generator has seen the whole training set",
+    FINE_TUNED: "fine-tuned: the generator was trained on another data set, then on the few flows",
+}
+_FIRST = (REAL, ALL_REAL, NONE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: of its file. title, note: for people.
+        head: of the first column, then of the others. rows: name of the row, then a figure, or None, for each column.
+        axis, flows, by: what it is about.
+    """
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, tuple[Figure | None, ...]]]
+    axis: str
+    flows: str
+    by: str
+    note: str = ""
+    styles: tuple[str, ...] = ()
+
+    def cell_styles(self) -> Sequence[str]:
+        """How the figures of each column are written, see :func:`cell_text`."""
+        return self.styles or ("3",) * (len(self.head) - 1)
+
+
+def study_tables(figures: Iterable[Figure]) -> list[Table]:
+    """All tables that the figures of a study fill, in order of axes, flow tables and splits."""
+    figures = list(figures)
+    makers = {
+        "fidelity": _fidelity,
+        "synthetic-only": _synthetic_only,
+        "augmentation": _augmentation,
+        "efficiency": _efficiency,
+        "training-length": _training_length,
+    }
+    tables = []
+    for axis, make in makers.items():
+        own = [figure for figure in figures if figure.place["axis"] == axis]
+        for flows, by in dict.fromkeys((figure.place["flows"], figure.place["by"]) for figure in own):
+            here = [figure for figure in own if (figure.place["flows"], figure.place["by"]) == (flows, by)]
+            tables += make(_Found(here), flows, by)
+    return tables
+
+
+def as_markdown(table: Table) -> str:
+    """A table in Markdown; a mean stands with half the width of its interval where there are several seeds."""
+    lines = [
+        "| " + " | ".join(table.head) + " |",
+        "|---|" + "--:|" * (len(table.head) - 1),
+    ]
+    for name, cells in table.rows:
+        texts = [cell_text(cell, style) for cell, style in zip(cells, table.cell_styles(), strict=True)]
+        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(figures: Iterable[Figure]) -> str:
+    """Every figure as a line: what it is of, mean, half the width of its interval, seeds, and the value of each."""
+    held = io.StringIO()
+    figures = list(figures)
+    details = sorted({name for figure in figures for name in figure.place} - {*_PLACE})
+    writer = csv.writer(held, lineterminator="\n")
+    writer.writerow([*_PLACE, *details, "mean", "half_width_95", "seeds", "values"])
+    for figure in figures:
+        place = [figure.place.get(name, "") for name in (*_PLACE, *details)]
+        half = figure.half_width
+        values = " ".join(f"{value:.6g}" for value in figure.values)
+        tail = [f"{figure.mean:.6g}", "" if half is None else f"{half:.4g}", len(figure.values), values]
+        writer.writerow([*place, *tail])
+    return held.getvalue()
+
+
+def cell_text(figure: Figure | None, style: str = "3") -> str:
+    """A figure as text: `style` is its decimals, ``%`` for a share, ``si`` for a large number."""
+    if figure is None:
+        return "–"
+    half = figure.half_width
+    text = _number(figure.mean, style)
+    return text if half is None else f"{text} ± {_number(half, style)}"
+
+
+_PLACE = ("axis", "flows", "by", "model", "measure")
+
+
+class _Found:
+    """Figures by their place."""
+
+    def __init__(self, figures: list[Figure]) -> None:
+        self.figures = figures
+        self._by_place = {self._key(figure.place): figure for figure in figures}
+
+    def get(self, model: str, measure: str, **detail) -> Figure | None:
+        first = self.figures[0].place
+        place = {"axis": first["axis"], "flows": first["flows"], "by": first["by"], "model": model}
+        return self._by_place.get(self._key(place | {"measure": measure} | detail))
+
+    def every(self, name: str) -> list:
+        """Values that a part of the places takes, in order of appearance; of models, what is real comes first."""
+        found = list(dict.fromkeys(figure.place[name] for figure in self.figures if name in figure.place))
+        return sorted(found, key=lambda value: value not in _FIRST) if name == "model" else found
+
+    @staticmethod
+    def _key(place: dict) -> tuple:
+        return tuple(sorted((name, str(value)) for name, value in place.items()))
+
+
+def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
+    models = found.every("model")
+    rows = []
+    for metric in METRICS:
+        cells = tuple(found.get(model, metric.name) for model in models)
+        if any(cells):
+            rows.append((f"{metric.title}, {metric.unit} ({metric.better})", cells))
+        if metric.name == "flow_jsd":
+            rows.append(("… times that of real flows", tuple(found.get(m, "flow_jsd.ratio") for m in models)))
+    for name, title in (
+        ("copy_rate.duplicates", "Repeats within the set, share"),
+        ("membership_inference.tpr_at_1_percent_fpr", "Training flows named at 1 % false alarms, share"),
+        ("likelihood_membership", "Membership inference by likelihood, AUC (0.5 is chance)"),
+        ("likelihood_membership.calibrated", "… beyond a 2-gram of unseen flows, AUC (0.5 is chance)"),
+    ):
+        cells = tuple(found.get(model, name) for model in models)
+        if any(cells):
+            rows.append((title, cells))
+    note = (
+        "As many synthetic flows as training flows, held against the test flows; the column `real` holds the training "
+        "flows against them, and for novelty and privacy the test flows against the training flows."
+    )
+    title = f"Fidelity and privacy: {flows}, split by {by}"
+    return [Table(f"fidelity-{flows}-{by}", title, ("", *models), rows, "fidelity", flows, by, note)]
+
+
+def _synthetic_only(found: _Found, flows: str, by: str) -> list[Table]:
+    classifiers, times = found.every("classifier"), sorted(found.every("times"))
+    columns = [(classifier, size) for classifier in classifiers for size in times]
+    heads = tuple(f"{_CLASSIFIER_NAMES.get(c, c)}, {size}×" for c, size in columns)
+    tables = []
+    for measure, title, style in (
+        ("macro_f1", "Taught by synthetic flows alone, macro-F1 on real flows", "3"),
+        ("gap_points", "Points of macro-F1 under what real flows teach", "1"),
+        ("weighted_f1", "Taught by synthetic flows alone, weighted F1 on real flows", "3"),
+        ("accuracy", "Taught by synthetic flows alone, accuracy on real flows", "3"),
+    ):
+        rows = [
+            (model, tuple(found.get(model, measure, classifier=c, times=size) for c, size in columns))
+            for model in found.every("model")
+            if not (measure == "gap_points" and model == REAL)
+        ]
+        name, note = f"synthetic-only-{measure}-{flows}-{by}", "n×: synthetic flows for each training flow."
+        title = f"{title}: {flows}, split by {by}"
+        styles = (style,) * len(columns)
+        tables.append(Table(name, title, ("", *heads), rows, "synthetic-only", flows, by, note, styles))
+    return tables
+
+
+def _augmentation(found: _Found, flows: str, by: str) -> list[Table]:
+    shots = sorted(value for value in found.every("shots") if value != "all")
+    heads = tuple(f"{k} a class" for k in shots)
+    measures = found.every("measure")
+    tables = []
+    for protocol, words in _PROTOCOLS.items():
+        models = [m for m in found.every("model") if any(_few(found, m, protocol, k, measures[0]) for k in shots)]
+        if not models:
+            continue
+        for classifier in [name.removesuffix(".macro_f1") for name in measures if name.endswith(".macro_f1")]:
+            measure = f"{classifier}.macro_f1"
+            rows = [("few real flows alone", tuple(_few(found, NONE, NONE, k, measure) for k in shots))]
+            rows += [(model, tuple(_few(found, model, protocol, k, measure) for k in shots)) for model in models]
+            whole = found.get(ALL_REAL, measure, protocol=NONE, shots="all")
+            rows.append(("all real training flows", (whole,) * len(shots)))
+            title = f"Few labels, {words}. Macro-F1 of a {_CLASSIFIER_NAMES.get(classifier, classifier)}: {flows}, {by}"
+            name = f"augmentation-{protocol}-{classifier}-{flows}-{by}"
+            note = "One split (seed 0); seeds draw the few flows, train the generator and the classifier."
+            tables.append(Table(name, title, ("", *heads), rows, "augmentation", flows, by, note))
+    return tables
+
+
+def _few(found: _Found, model: str, protocol: str, shots: int, measure: str) -> Figure | None:
+    return found.get(model, measure, protocol=protocol, shots=shots)
+
+
+_EFFICIENCY = {
+    "parameters": ("numbers kept", "si"),
+    "disk_mib": ("on disk, MiB", "1"),
+    "training_seconds": ("training, s", "0"),
+    "training_cpu_seconds": ("training, CPU s", "0"),
+    "training_peak_mib": ("peak memory, MiB", "0"),
+    "flops_alone": ("FLOPs a flow, alone", "si"),
+    "flops_together": ("FLOPs a flow, of 1,000", "si"),
+    "flows_per_second": ("flows/s", "0"),
+    "flows_per_cpu_second": ("flows/CPU s", "0"),
+    "seconds_to_fidelity": (f"CPU s to JSD {REACHED} × real", "0"),
+}
+
+
+def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
+    columns = [name for name in _EFFICIENCY if name in found.every("measure")]
+    rows = [(model, tuple(found.get(model, name) for name in columns)) for model in found.every("model")]
+    heads, styles = (tuple(part) for part in zip(*(_EFFICIENCY[name] for name in columns), strict=True))
+    note = (
+        "Memory is that of the whole process. FLOPs are those of matrix products and convolutions in torch; a "
+        "diffusion model draws whole blocks, so one flow alone costs it a block. Seconds are of a machine that may do "
+        "other work; CPU seconds depend on that less."
+    )
+    title = f"What a generator costs: {flows}, split by {by}"
+    return [Table(f"efficiency-{flows}-{by}", title, ("", *heads), rows, "efficiency", flows, by, note, styles)]
+
+
+_LENGTH = {
+    "flow_jsd.ratio": ("JSD × real", "2"),
+    "macro_f1": ("macro-F1", "3"),
+    "copy_rate": ("copies", "%"),
+    "copy_rate.excess": ("above real, points", "1"),
+    "nearest_distance": ("nearest training flow", "4"),
+    "membership_inference": ("attack by distance, AUC", "3"),
+    "likelihood_membership": ("attack by likelihood, AUC", "3"),
+    "training_cpu_seconds": ("training, CPU s", "0"),
+}
+
+
+def _training_length(found: _Found, flows: str, by: str) -> list[Table]:
+    heads, styles = zip(*_LENGTH.values(), strict=True)
+    rows = [
+        (f"{model}, {budget} ×", tuple(found.get(model, name, budget=budget) for name in _LENGTH))
+        for model in found.every("model")
+        for budget in sorted(found.every("budget"))
+    ]
+    title = f"What a longer training buys and gives away: {flows}, split by {by}"
+    note = "n ×: share of the recipe's length, each with a schedule of its own. Macro-F1: a forest, as many flows."
+    name = f"training-length-{flows}-{by}"
+    return [Table(name, title, ("", *heads), rows, "training-length", flows, by, note, tuple(styles))]
+
+
+def _number(value: float, style: str) -> str:
+    if style == "%":
+        return f"{100 * value:.1f} %"
+    if style == "si":
+        for size, mark in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+            if abs(value) >= size:
+                return f"{value / size:.2f}{mark}"
+        return f"{value:.0f}"
+    return f"{value:,.{style}f}".replace("-", "−")

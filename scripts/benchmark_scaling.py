@@ -1,0 +1,145 @@
+"""How generation scales with flows, packets a flow, classes and vocabulary: a table and one figure.
+
+    python scripts/benchmark_scaling.py model/ own.parquet --output scaling/
+
+The curve over flows is that of `model`. For the other curves a GPT-2 learns, for a few hundred steps, flows made from
+the table: chained to the number of packets, classes split at random, lengths cut to the vocabulary. Every figure is of
+a process of its own, so that the peak of its memory is its own too. A finished point is kept and not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from timing import counted_tokens, machine
+
+from hf_ntg import FlowGenerator, TrainingConfig, load_flows, train
+from hf_ntg.files import write_text
+from hf_ntg.flows.arrays import FlowArrays
+
+AXES = {
+    "flows": [1_000, 10_000, 100_000, 1_000_000],
+    "packets": [10, 16, 32, 64],
+    "classes": [10, 100, 300, 1_000],
+    "vocabulary": [500, 1_000, 2_000, 3_000],
+}
+FLOWS = 10_000  # drawn for a point of the other axes
+FLOWS_LEARNED = 8_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or Hub id of a causal model")
+    parser.add_argument("flows", help="flow table for the models of the other axes")
+    parser.add_argument("--output", type=Path, required=True, help="folder for scaling.jsonl and scaling.png")
+    parser.add_argument("--steps", type=int, default=300, help="of training, for a point of the other axes")
+    parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)  # what a child process measures
+    arguments = parser.parse_args()
+    if arguments.point:
+        axis, value = arguments.point
+        print(json.dumps(measure(arguments, axis, int(value))))
+        return
+    print(machine())
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    path = arguments.output / "scaling.jsonl"
+    points = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    for axis, values in AXES.items():
+        for value in values:
+            if not any(point["axis"] == axis and point["value"] == value for point in points):
+                again = [sys.executable, *sys.argv, "--point", axis, str(value)]
+                done = subprocess.run(again, stdout=subprocess.PIPE, text=True, check=True)
+                points.append(json.loads(done.stdout.splitlines()[-1]))
+                write_text(path, "".join(json.dumps(point) + "\n" for point in points))
+            print(
+                told(next(point for point in points if point["axis"] == axis and point["value"] == value)), flush=True
+            )
+    draw(points, arguments.output / "scaling.png")
+
+
+def measure(arguments: argparse.Namespace, axis: str, value: int) -> dict:
+    """Draw flows and say what it took."""
+    if axis == "flows":
+        return drawn(FlowGenerator.from_pretrained(arguments.model), axis, value, value)
+    rng = np.random.default_rng(0)
+    flows = FlowArrays.from_dataset(load_flows(arguments.flows))
+    flows = flows.take(rng.permutation(len(flows))[:FLOWS_LEARNED])
+    packets = value if axis == "packets" else 10
+    vocabulary = value if axis == "vocabulary" else 3_000
+    if axis == "packets":
+        flows = chained(flows, packets)
+    if axis == "classes":
+        places = rng.integers(0, value, len(flows))
+        flows = replace(flows, label=np.array([f"class-{place}" for place in places], dtype=object))
+    if axis == "vocabulary":
+        flows = replace(flows, payload_length=np.minimum(flows.payload_length, vocabulary // 2 - 60))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"max_packets": packets, "max_payload": vocabulary // 2 - 60, "checkpoint_every": 0}
+        steps = max(1, round(arguments.steps * 64 / len(flows)))
+        train(flows.to_dataset(), TrainingConfig(output_dir=folder, times=False, epochs=steps, **settings))
+        return drawn(FlowGenerator.from_pretrained(folder), axis, value, FLOWS)
+
+
+def chained(flows: FlowArrays, packets: int) -> FlowArrays:
+    """Every flow repeated until it has `packets` packets, and cut there; times go."""
+    rows = [np.resize(np.arange(*flows.offsets[place : place + 2]), packets) for place in range(len(flows))]
+    longer = {name: getattr(flows, name)[np.concatenate(rows)] for name in ("payload_length", "direction")}
+    offsets = np.arange(len(flows) + 1) * packets
+    return replace(flows, offsets=offsets, inter_arrival_time=None, tcp_window=None, **longer)
+
+
+def drawn(generator: FlowGenerator, axis: str, value: int, count: int) -> dict:
+    """What it takes to draw `count` flows, block after block, holding none of them."""
+    generator.generate(1_000)
+    with counted_tokens(generator.model) as tokens:
+        started, cpu = time.perf_counter(), time.process_time()
+        for _ in generator.stream(count):
+            pass
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return {
+        "axis": axis,
+        "value": value,
+        "flows": count,
+        "vocabulary": len(generator.tokenizer),
+        "seconds": seconds,
+        "cpu_seconds": cpu,
+        "tokens_evaluated": sum(tokens),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def told(point: dict) -> str:
+    rate, tokens = (point["flows"] / point["seconds"], point["tokens_evaluated"] / point["flows"])
+    return (
+        f"{point['axis']} {point['value']:>9,}: {rate:10,.0f} flows/s, {tokens:6.2f} tokens evaluated a flow, "
+        f"{point['cpu_seconds']:.1f} CPU s, {point['peak_mib']:,.0f} MiB"
+    )
+
+
+def draw(points: list[dict], path: Path) -> None:
+    """Seconds of CPU for 10,000 flows against every axis."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(AXES), figsize=(13, 3.2), layout="constrained")
+    for axis, panel in zip(AXES, panels, strict=True):
+        own = [point for point in points if point["axis"] == axis]
+        costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
+        panel.plot([point["value"] for point in own], costs, marker="o")
+        panel.set(xscale="log", xlabel=axis, ylim=(0, 1.15 * max(costs)))
+    panels[0].set_ylabel("CPU seconds for 10,000 flows")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""How fast causal models learn: steps against stock transformers, and the way to a held-out likelihood against Trainer.
+
+    python scripts/benchmark_training.py train.parquet --epochs 4
+
+Prints, for one machine in one run: seconds of a training step of 256 flows of 24 tokens for every family (median after
+a warm-up) and the share of the measured matrix-product peak; Mamba's against that of the stock class; the seconds until
+the held-out likelihood that our loop reaches in so many epochs, for our loop and for ``transformers.Trainer``, with its
+default settings and with our batch and rate; and the steps of two processes of one thread against those of one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import Dataset
+from timing import machine, matmul_peak, median_seconds
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+from hf_ntg import TrainingConfig, load_flows, split_flows, train
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.models.causal_lm import CAUSAL_FAMILIES, build_causal_lm
+from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
+
+SHAPE = (256, 24)  # flows and tokens of the step that is timed
+PATIENCE = 5.0  # times our seconds that a rival is given
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("flows", help="flow table with times")
+    parser.add_argument("--family", default="gpt2", choices=CAUSAL_FAMILIES)
+    parser.add_argument("--epochs", type=int, default=4, help="of our loop; what it reaches is the mark")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", default=["steps", "likelihood", "processes"])
+    arguments = parser.parse_args()
+    print(f"{machine()}; {arguments.flows}")
+    flows = load_flows(arguments.flows)
+    if "steps" in arguments.parts:
+        time_steps(flows, arguments.repeats)
+    if "likelihood" in arguments.parts:
+        race(flows, arguments.family, arguments.epochs)
+    if "processes" in arguments.parts:
+        time_processes(arguments.flows, arguments.family)
+
+
+def time_steps(flows: Dataset, repeats: int) -> None:
+    """A step of every family, and of the stock Mamba."""
+    peak, seconds = matmul_peak(), {}
+    for family in CAUSAL_FAMILIES:
+        objective = CausalObjective(TrainingConfig.recipe(family), flows, None)
+        if objective.tokenizer.grammar.max_tokens < SHAPE[1]:
+            raise SystemExit(f"{flows}: sentences of {SHAPE[1]} tokens are timed; give flows with times and headers")
+        rows = distinct_longest(objective)
+        batch = objective.collate(rows, np.random.default_rng(0))
+        objective.module.train()
+        seconds[family] = median_seconds(lambda o=objective, b=batch: backward(o.module(**b), o.module), repeats)
+        body = sum(p.numel() for p in objective.module.model.base_model.parameters() if p.ndim > 1)
+        flops = 6 * batch["sentences"].numel() * (body - objective.module.model.get_input_embeddings().weight.numel())
+        print(f"{family}: {seconds[family]:.3f} s a step; its layers alone are {flops / seconds[family] / peak:.0%} of")
+        print(f"  {peak / 1e9:.0f} GFLOP/s; {seconds[family] / seconds['gpt2']:.2f} times GPT-2's")
+        if family == "mamba":
+            stock = AutoModelForCausalLM.from_config(objective.module.model.config).train()
+            sentences = batch["sentences"]
+            slow = median_seconds(lambda m=stock, s=sentences: backward(plain_loss(m, s), m), 1)
+            print(f"  stock transformers: {slow:.3f} s, {slow / seconds[family]:.1f} times as long")
+
+
+def distinct_longest(objective: CausalObjective) -> np.ndarray:
+    """Rows of SHAPE[0] distinct sentences of full length, so that every family does the same work."""
+    full = np.flatnonzero(objective.lengths == objective.lengths.max())
+    _, first = np.unique(objective._row[full], return_index=True)
+    return full[first[: SHAPE[0]]]
+
+
+def plain_loss(model, sentences: torch.Tensor) -> torch.Tensor:
+    logits = model(input_ids=sentences[:, :-1], use_cache=False).logits
+    return F.cross_entropy(logits.flatten(0, 1), sentences[:, 1:].flatten(), ignore_index=0)
+
+
+def backward(loss: torch.Tensor, module: torch.nn.Module) -> None:
+    loss.backward()
+    module.zero_grad()
+
+
+def race(flows: Dataset, family: str, epochs: int) -> None:
+    """Seconds to the held-out likelihood that our loop ends with."""
+    config = TrainingConfig.recipe(family, epochs=epochs, validation_share=0.1, checkpoint_every=0)
+    curve = our_curve(flows, config)
+    mark, ours = curve[-1][1], curve[-1][0]
+    print(f"our loop, {family}, {epochs} epochs: {mark:.3f} nats a held-out flow after {ours:.1f} s")
+    by = "capture" if "capture" in flows.column_names else "random"
+    parts = split_flows(flows, by=by, test_size=config.validation_share, seed=config.seed)
+    tokenizer = CausalObjective(config, parts["train"], None).tokenizer
+    sentences = [tokenizer.encode_flows(FlowArrays.from_dataset(parts[name])).padded() for name in ("train", "test")]
+    own = {"per_device_train_batch_size": config.batch_size, "learning_rate": config.learning_rate}
+    for name, settings in (("default settings", {}), ("our batch and rate", own)):
+        model = build_causal_lm(family, tokenizer, config.dropout, config.seed)
+        found = trainer_curve(model, *sentences, mark, PATIENCE * ours, epochs, settings)
+        reached = next((seconds for seconds, nats in found if nats <= mark), None)
+        least = min(nats for _, nats in found)
+        told = (
+            f"{reached:.1f} s, {reached / ours:.1f} times"
+            if reached
+            else f"not in {found[-1][0]:.0f} s, best {least:.2f}"
+        )
+        print(f"  Trainer, {name}: {told}")
+
+
+def our_curve(flows: Dataset, config: TrainingConfig) -> list[tuple[float, float]]:
+    """Seconds of training, and held-out nats, at the end of every epoch."""
+    measure, curve, paused = CausalObjective.validation_loss, [], 0.0
+    started = time.perf_counter()
+
+    def timed(objective, module):
+        nonlocal paused
+        stopped = time.perf_counter()
+        nats = measure(objective, module)
+        curve.append((stopped - started - paused, nats))
+        paused += time.perf_counter() - stopped
+        return nats
+
+    CausalObjective.validation_loss = timed
+    with tempfile.TemporaryDirectory() as folder:
+        config.output_dir = folder
+        train(flows, config)
+    CausalObjective.validation_loss = measure
+    return curve
+
+
+def trainer_curve(model, training, validation, mark, limit, epochs, settings) -> list[tuple[float, float]]:
+    """Seconds of ``Trainer`` and held-out nats, until `mark` is reached or `limit` seconds are over."""
+    labels = np.where(training == 0, -100, training)
+    labels[:, 0] = -100
+    examples = Dataset.from_dict({"input_ids": training.tolist(), "labels": labels.tolist()}).with_format("torch")
+
+    class Watch(TrainerCallback):
+        started, paused, curve = time.perf_counter(), 0.0, []
+        next_look = 2.0
+
+        def on_step_end(self, args, state, control, **others):
+            spent = time.perf_counter() - self.started - self.paused
+            if spent < self.next_look:
+                return
+            stopped = time.perf_counter()
+            self.curve.append((spent, float(nats_per_flow(model, validation).mean())))
+            self.next_look = spent * 1.1
+            self.paused += time.perf_counter() - stopped
+            control.should_training_stop = self.curve[-1][1] <= mark or spent > limit
+
+    watch = Watch()
+    watch.curve = []
+    with tempfile.TemporaryDirectory() as folder:
+        many = {"num_train_epochs": 10 * epochs} if settings else {}
+        arguments = TrainingArguments(
+            folder, report_to="none", save_strategy="no", disable_tqdm=True, **settings, **many
+        )
+        Trainer(model, arguments, train_dataset=examples, callbacks=[watch]).train()
+    watch.curve.append(
+        (time.perf_counter() - watch.started - watch.paused, float(nats_per_flow(model, validation).mean()))
+    )
+    return watch.curve
+
+
+def time_processes(source: str, family: str) -> None:
+    """Flows a second of one process of one thread, and of two."""
+    rates = []
+    for processes in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+            options = ["-m", "hf_ntg.train", source, "--model", family, "--output", str(Path(folder) / "model")]
+            environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+            taken = []
+            for epochs in (1, 3):  # the difference leaves out starting up
+                started = time.perf_counter()
+                command = [*launch, *options, "--epochs", str(epochs), "--batch-size", "256", "--checkpoint-every", "0"]
+                subprocess.run(command, env=environment, check=True, capture_output=True)
+                taken.append(time.perf_counter() - started)
+        rates.append(2 * len(load_flows(source)) / (taken[1] - taken[0]))
+    print(f"processes of one thread: one {rates[0]:,.0f} flows/s, two {rates[1]:,.0f}, {rates[1] / rates[0]:.2f} times")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What must not leave the machine is refused, and what may is not."""
+
+import json
+import pickle
+
+import pytest
+
+from hf_ntg import InputError
+from hf_ntg.hub import refuse_private
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("server 8.8.8.8 answered", "a public address (8.8.8.8)"),
+        ("2a00:1450:4001:81b::200e", "a public address (2a00:1450:4001:81b::200e)"),
+        ("mac 3c:22:fb:01:02:03", "a hardware address"),
+        ("mac 3C-22-FB-01-02-03", "a hardware address"),
+        ("see /home/somebody/flows.parquet", "an absolute path"),
+        ("file:///tmp/x/y", "an absolute path"),
+        ("C:\\Users\\somebody\\flows", "an absolute path"),
+        ("/srv/captures/2024", "an absolute path"),
+        ("token hf_abcdefghijklmnopqrstuvwxyz", "a token or key"),
+        ("-----BEGIN RSA PRIVATE KEY-----", "a token or key"),
+        ("AKIAABCDEFGHIJKLMNOP", "a token or key"),
+    ],
+)
+def test_private_text_is_found_wherever_it_stands(text, said, tmp_path):
+    for name, content in (
+        ("README.md", f"# Card\n\n{text}\n"),
+        ("config.json", json.dumps({"a": [{"b": text}]})),
+        ("other.json", json.dumps({text: 1})),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=name) as refused:
+            refuse_private(tmp_path, "model")
+        assert said in str(refused.value)
+        assert "hf_abc" not in str(refused.value)
+        (tmp_path / name).unlink()
+
+
+def test_what_may_stay(tmp_path):
+    addresses = "10.0.0.1 192.168.1.1 203.0.113.7 127.0.0.1 0.0.0.0 2001:db8::1 fe80::1 ::1"
+    others = "02:00:00:00:00:01 00-00-5E-00-53-01 version 2.13.0, 12:30:45, a[::2], 1/2, and/or, +517 ~3"
+    places = "https://example.org/home/page, data/gpt2/train-*.parquet"
+    (tmp_path / "README.md").write_text(f"{addresses}\n{others}\n{places}\n")
+    (tmp_path / "config.json").write_text(json.dumps({"path": "data/x", "slash": "/", "ratio": "1/2"}))
+    refuse_private(tmp_path, "model")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "said"),
+    [
+        ("a.pcap", b"\xd4\xc3\xb2\xa1", "model", "a capture"),
+        ("notes.md.pcapng", b"\x0a\x0d\x0d\x0a", "dataset", "a capture"),
+        ("weights.bin", pickle.dumps([1]), "model", "a pickle"),
+        ("pytorch_model.pt", b"PK", "model", "a pickle"),
+        ("train.csv", b"a,b", "model", "a table"),
+        ("flows.parquet", b"PAR1", "model", "a table"),
+        ("flows.parquet", b"PAR1", "dataset", "not a readable Parquet file"),
+        ("modeling.py", b"x = 1", "model", "a .py file"),
+        ("README.md", b"\xff\xfe", "model", "not text"),
+        ("config.json", b"{", "model", "not JSON"),
+        ("x.safetensors", b"\x08\0\0\0\0\0\0\0notjson!", "model", "not a safetensors file"),
+        ("x.safetensors", b"\x26\0\0\0\0\0\0\0" + b'{"__metadata__":{"from":"/home/me/x"}}', "model", "absolute path"),
+    ],
+)
+def test_files_that_do_not_belong(name, content, kind, said, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        refuse_private(tmp_path, kind)
+
+
+def test_links_are_not_followed(tmp_path):
+    (tmp_path / "secret.txt").write_text("x")
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "README.md").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(InputError, match="a link"):
+        refuse_private(tmp_path / "repository", "model")

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+from conftest import make_flows
+
+from hf_ntg import InputError, TrainingConfig, train
+from hf_ntg.codecs import FlowTokenizer
+from hf_ntg.models import build_causal_lm, load_causal_lm
+from hf_ntg.models.warm_start import matching_words, start_from
+
+
+def other_flows():
+    flows = make_flows(seed=5)
+    renamed = {"web": "mail", "dns": "dns", "a chat & more": "ssh"}
+    return flows.map(lambda row: {"label": renamed[row["label"]]})
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_shared_words_take_their_rows_over(family, request):
+    folder = request.getfixturevalue(f"tiny_{family}")
+    old, old_tokenizer = load_causal_lm(folder), FlowTokenizer.from_pretrained(folder)
+    tokenizer = FlowTokenizer.fit(other_flows(), max_packets=6)
+    model = build_causal_lm(family, tokenizer)
+    start_from(model, tokenizer, folder)
+    new_rows, old_rows = model.get_input_embeddings().weight, old.get_input_embeddings().weight
+    for word in ("+0", "-1460", "+517", "udp", "<dns>", "<eos>"):
+        places = (tokenizer.convert_tokens_to_ids(word), old_tokenizer.convert_tokens_to_ids(word))
+        assert torch.equal(new_rows[places[0]], old_rows[places[1]]), word
+    names = dict(old.named_parameters())
+    for name, parameter in model.named_parameters():
+        if parameter is not new_rows:
+            assert torch.equal(parameter, names[name]), name
+    labels = [tokenizer.convert_tokens_to_ids(word) for word in ("<mail>", "<ssh>")]
+    assert not torch.equal(new_rows[labels[0]], new_rows[labels[1]])
+
+
+def test_time_bins_go_by_their_times(tiny_gpt2):
+    old = FlowTokenizer.from_pretrained(tiny_gpt2).grammar
+    new = FlowTokenizer.fit(other_flows(), max_packets=6, time_bins=8).grammar
+    rows, _ = matching_words(new, old)
+    bins = rows[new.blocks["time"]] - old.blocks["time"].start
+    assert bins[0] == 0
+    edges = np.array(old.time_edges)[bins[1:]]
+    step = np.log(old.time_edges[1] / old.time_edges[0])
+    assert (np.abs(np.log(edges / np.array(new.time_edges)[1:])) <= step / 2 + 1e-9).all()
+
+
+def test_training_starts_there(tiny_gpt2, tmp_path):
+    settings = {"max_packets": 6, "epochs": 1, "checkpoint_every": 0, "ema_decay": 0, "batch_size": 64}
+    losses = {}
+    for start in (None, str(tiny_gpt2)):
+        config = TrainingConfig("gpt2", str(tmp_path / "model"), initial_model=start, learning_rate=1e-6, **settings)
+        losses[start] = train(make_flows(), config).history[0]["loss"]
+    assert losses[str(tiny_gpt2)] < 0.9 * losses[None]
+
+
+def test_what_cannot_be_started_from(tiny_gpt2, tmp_path):
+    tokenizer = FlowTokenizer.fit(other_flows(), max_packets=6)
+    with pytest.raises(InputError, match="a gpt2, which a llama cannot start from"):
+        start_from(build_causal_lm("llama", tokenizer), tokenizer, tiny_gpt2)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no causal model of hf_ntg"):
+        start_from(build_causal_lm("gpt2", tokenizer), tokenizer, tmp_path / "empty")
+    with pytest.raises(InputError, match="unet has no words"):
+        TrainingConfig("unet", initial_model=str(tiny_gpt2))

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from made_flows import table, two_services
+
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.study.axes.classifiers import CLASSIFIERS, teach_and_test
+
+
+@pytest.fixture(scope="module")
+def services():
+    return [FlowArrays.from_dataset(two_services(40, seed)) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_what_can_be_told_apart_is(services, name):
+    taught, test = services
+    found = teach_and_test(name, test, taught, 8, seed=0)
+    assert found["macro_f1"] == found["accuracy"] == 1
+    assert sorted(found["confusion"]) == [["mail", "mail", 40], ["web", "web", 40]]
+    assert ("log time" in found["inputs"]) == (name == "cnn")
+    assert teach_and_test(name, test, taught, 8, seed=0) == found
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_swapped_labels_teach_the_wrong_thing(services, name):
+    taught, test = services
+    labels = np.where(taught.label == "web", "mail", "web").astype(object)
+    wrong = FlowArrays(taught.offsets, taught.payload_length, taught.direction, labels, taught.inter_arrival_time)
+    found = teach_and_test(name, test, wrong, 8, seed=0)
+    assert found["macro_f1"] == 0
+    assert sorted(found["confusion"]) == [["mail", "web", 40], ["web", "mail", 40]]
+
+
+def test_only_times_tell_these_apart_and_only_the_network_sees_them():
+    def flows(seed):
+        rng = np.random.default_rng(seed)
+        made = [
+            (name, [5, -5, 5], [0, *(gap * rng.lognormal(0, 0.1, 2))]) for name, gap in [("a", 1e-3), ("b", 1)] * 40
+        ]
+        return FlowArrays.from_dataset(table(*made))
+
+    scores = {name: teach_and_test(name, flows(1), flows(0), 4, seed=0)["macro_f1"] for name in CLASSIFIERS}
+    assert scores["cnn"] == 1
+    assert max(scores["random_forest"], scores["gradient_boosting"]) < 0.7
+
+
+def test_one_flow_of_a_class_is_enough_to_run(services):
+    taught, test = services
+    few = taught.take(np.array([0, 40, 41]))
+    for name in CLASSIFIERS:
+        assert 0 <= teach_and_test(name, test, few, 8, seed=0)["macro_f1"] <= 1

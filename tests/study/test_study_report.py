@@ -1,0 +1,219 @@
+"""Tables and the report from results that are made up, so that every figure can be said beforehand."""
+
+import csv
+import io
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_ntg import InputError
+from hf_ntg.study.overview import fill_tables, overview_tables
+from hf_ntg.study.plan import Profile, plan_runs
+from hf_ntg.study.store import ResultStore, read_results, write_results
+from hf_ntg.study.study_report import all_tables, findings, write_study
+from hf_ntg.study.summary import figures_of, time_to_fidelity
+from hf_ntg.study.tables import as_csv, as_markdown, cell_text, study_tables
+
+ROOT = Path(__file__).parents[2]
+SMALL = Profile(
+    models=("gpt2", "3-gram"),
+    by=("random",),
+    seeds=(0, 1, 2),
+    times=(1, 4),
+    classifiers=("random_forest",),
+    shots=(5, 20),
+    shot_seeds=(0, 1),
+    shot_classifiers=("random_forest",),
+    shot_models=("gpt2", "3-gram"),
+    budgets=(0.5, 1.0),
+)
+MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
+DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
+QUALITY = {"real": 0, "gpt2": 1, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "masking": 4}
+
+
+def measures(run):
+    """Worse with QUALITY, a little else with every seed."""
+    bad = QUALITY[run.model] + 0.01 * run.seed
+    if run.axis == "fidelity":
+        return {"flow_jsd": 0.1 * (1 + bad), "copy_rate": 0.5 + 0.1 * bad, "mmd": None}
+    if run.axis == "synthetic-only":
+        return dict.fromkeys(("macro_f1", "weighted_f1", "accuracy"), 0.9 - 0.1 * bad / run["times"])
+    if run.axis == "augmentation":
+        value = 0.9 if run["shots"] == "all" else 0.8 - 0.1 * bad + (0.01 * run["shots"])
+        return {f"random_forest.{name}": value for name in ("macro_f1", "weighted_f1", "accuracy")}
+    if run.axis == "efficiency":
+        return {"parameters": 1_180_000, "training_cpu_seconds": 100.0, "flops_alone": None}
+    close = 0.05 if run["budget"] == 1 else 1
+    costs = {"training_cpu_seconds": 100 * run["budget"], "training_seconds": None}
+    return {"flow_jsd": 0.1 * (1 + close), "copy_rate": run["budget"], "macro_f1": 0.8, **costs}
+
+
+def rows(profile=SMALL, flows=("web & mail",)):
+    return [
+        {
+            **run.identity(),
+            "measures": measures(run),
+            "details": DETAILS,
+            "notes": ["no likelihood"] * (run.model == "gpt2"),
+        }
+        | {"made": MADE | {"finished": f"2026-01-01T00:00:{place % 60:02}"}}
+        for place, run in enumerate(plan_runs(profile, flows))
+    ]
+
+
+def lay(folder, some):
+    for place, row in enumerate(some):
+        path = folder / "runs" / row["axis"] / f"{place}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(row))
+
+
+def find(figures, **place):
+    (found,) = [f for f in figures if all(f.place.get(name) == value for name, value in place.items())]
+    return found
+
+
+def test_figures_are_held_against_the_runs_of_their_own_seed():
+    figures = figures_of(rows())
+    ratio = find(figures, axis="fidelity", model="gpt2", measure="flow_jsd.ratio")
+    assert ratio.values == pytest.approx([2.0, 2.01 / 1.01, 2.02 / 1.02])
+    assert find(figures, axis="fidelity", model="3-gram", measure="copy_rate.excess").mean == pytest.approx(20)
+    gap = find(figures, measure="gap_points", model="3-gram", times=4)
+    assert gap.values == pytest.approx([5, 5 + 0.025 - 0.1, 5 + 0.05 - 0.2])
+    gain = find(figures, measure="random_forest.gain_points", model="gpt2", protocol="strict", shots=5)
+    assert gain.mean == pytest.approx(40)
+    percent = find(figures, measure="random_forest.gain_percent", model="gpt2", protocol="paper", shots=20)
+    assert percent.values[0] == pytest.approx(100 * 0.4 / 0.5)
+    assert not [f for f in figures if f.place["measure"] == "mmd"]
+
+
+def test_interval_is_students():
+    figure = find(figures_of(rows()), axis="fidelity", model="real", measure="flow_jsd")
+    # Three values 0.001 apart: standard error 0.001 / sqrt(3), t of 2 degrees of freedom 4.303.
+    assert figure.half_width == pytest.approx(4.3027 * 0.001 / 3**0.5, rel=1e-4)
+    first = figures_of(row for row in rows() if row["seed"] == 0)
+    alone = find(first, axis="efficiency", model="gpt2", measure="parameters")
+    assert alone.half_width is None
+    assert cell_text(alone, "si") == "1.18 M"
+    assert cell_text(figure, "%") == "10.1 % ± 0.2 %"
+    assert cell_text(None) == "–"
+
+
+def test_time_to_fidelity_is_the_shortest_budget_that_gets_there():
+    (figure,) = time_to_fidelity(rows())
+    assert figure.place["model"] == "gpt2"
+    assert figure.values == (100, 100, 100)  # half the budget is twice as far as real flows
+    assert time_to_fidelity(row for row in rows() if row["axis"] != "fidelity") == []
+
+
+def test_protocols_have_tables_of_their_own():
+    tables = {table.name: table for table in study_tables(figures_of(rows(flows=("a", "b"))))}
+    few = {name: table for name, table in tables.items() if table.axis == "augmentation" and table.flows == "a"}
+    assert {name.split("-random")[0] for name in few} == {
+        "augmentation-strict",
+        "augmentation-paper",
+        "augmentation-fine-tuned",
+    }
+    by_protocol = {name.split("-random")[0]: [row[0] for row in table.rows] for name, table in few.items()}
+    assert "jitter" not in by_protocol["augmentation-paper"]
+    assert by_protocol["augmentation-fine-tuned"] == ["few real flows alone", "gpt2", "all real training flows"]
+    text = as_markdown(tables["synthetic-only-gap_points-a-random"])
+    assert "real |" not in text
+    assert text.count("\n") == 4
+    assert len({line.count("|") for line in text.splitlines()}) == 1
+
+
+def test_csv_holds_every_figure():
+    figures = figures_of(rows())
+    found = list(csv.DictReader(io.StringIO(as_csv(figures))))
+    assert len(found) == len(figures)
+    line = next(r for r in found if r["model"] == "gpt2" and r["measure"] == "flow_jsd" and r["axis"] == "fidelity")
+    assert (line["mean"], line["seeds"], line["by"]) == ("0.201", "3", "random")
+
+
+def test_findings_name_the_best_of_both_kinds():
+    (line,) = findings(figures_of(rows()))
+    assert "taught by 4× synthetic flows alone" in line
+    assert "gpt2, 2.4 points of macro-F1 under" in line
+    assert "3-gram, 4.9 points" in line
+
+
+def test_whole_report_and_page_that_fetches_nothing(tmp_path):
+    lay(tmp_path, rows())
+    said = write_study(tmp_path)
+    assert said.endswith("missing: none")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<svg") == 6
+    assert "web &amp; mail" in page
+    assert "gpt2: no likelihood." in page
+    assert not re.search(r"""(src|href)=["']?(https?:|//)|url\(\s*['"]?http|@import|<script|<link""", page)
+    lines = (tmp_path / "results.jsonl").read_text().splitlines()
+    assert len(lines) == len(rows())
+    write_study(tmp_path)
+    assert (tmp_path / "report.html").read_text() == page
+
+
+@pytest.mark.parametrize("axis", ["efficiency", "fidelity", "synthetic-only", "augmentation", "training-length"])
+def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
+    done = [row for row in rows() if row["axis"] == axis and row["seed"] == 0][:-1]
+    lay(tmp_path, done)
+    (tmp_path / "plans").mkdir()
+    plan = {"command": "ntg study", "runs": [run.identity() for run in plan_runs(SMALL, ["web & mail"])]}
+    (tmp_path / "plans" / "one.json").write_text(json.dumps(plan))
+    said = write_study(tmp_path)
+    assert f"{len(done)} runs reported; missing: " in said
+    left = len(rows()) - len(done)
+    assert f"{left} planned runs are still to be done" in (tmp_path / "report.html").read_text()
+    assert "ntg study" in (tmp_path / "report.md").read_text()
+    assert ResultStore(tmp_path).gather()
+
+
+def test_overview_is_one_line_a_generator():
+    (table,) = overview_tables(figures_of(rows()))
+    assert [name for name, _ in table.rows] == ["real", "gpt2", "3-gram"]
+    text = as_markdown(table)
+    assert "JSD × real" in text
+    lines = [line.split(" | ") for line in text.splitlines()]
+    real = dict(zip(lines[0], lines[2], strict=True))
+    assert real["macro-F1, 1×"] == real["macro-F1, 4×"]
+    assert real["JSD × real"] == "–"
+
+
+def test_texts_are_filled_from_results(tmp_path, monkeypatch):
+    results, text = tmp_path / "results.jsonl", tmp_path / "README.md"
+    write_results(rows(flows=("a",)), results)
+    text.write_text("Before.\n<!-- table: overview-a-random -->\nold\n<!-- end of table -->\nAfter.\n")
+
+    def update(*options):
+        monkeypatch.setattr(sys, "argv", ["update_readme.py", "--results", str(results), str(text), *options])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
+        return stopped.value.code
+
+    assert update("--check") == 1
+    assert "old" in text.read_text()
+    assert update() == 0
+    filled = text.read_text()
+    assert filled.startswith("Before.\n<!-- table: overview-a-random -->\n\n| ")
+    assert filled.endswith("<!-- end of table -->\nAfter.\n")
+    assert "old" not in filled
+    assert update("--check") == 0
+    with pytest.raises(InputError, match=r"x.md: no table 'overview-b-random' in the results; there are overview-a"):
+        fill_tables(text.read_text().replace("-a-", "-b-"), all_tables(read_results(results)), "x.md")
+
+
+def test_results_that_are_none(tmp_path):
+    broken = tmp_path / "results.jsonl"
+    with pytest.raises(InputError, match="no results of a study"):
+        read_results(broken)
+    broken.write_text('{"axis": 1}\n')
+    with pytest.raises(InputError, match="line 1 is not a run"):
+        read_results(broken)
+    broken.write_text("{\n")
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        read_results(broken)
