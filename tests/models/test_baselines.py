@@ -163,7 +163,7 @@ def test_smote_stays_between_the_flows_of_a_class():
 
 
 def test_the_cvae_learns_what_follows_what_and_is_as_large_as_our_models():
-    model = make_baseline("cvae").fit(flows_of(flows=600))
+    model = make_baseline("cvae").fit(flows_of(flows=250))
     made = FlowArrays.from_dataset(model.generate(label={"ask": 300}, seed=1))
     assert ((made.signed_length == 10) | (made.signed_length == -20)).mean() > 0.95
     turns = made.direction[1:] != made.direction[:-1]
