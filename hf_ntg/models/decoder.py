@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
@@ -88,19 +88,34 @@ class _GPT2Decoder(_AttentionDecoder):
 
 
 class _LlamaDecoder(_AttentionDecoder):
+    """Projections of one input are joined into one product, and norms are the fused ones."""
+
+    def __init__(self, model: PreTrainedModel, capacity: int) -> None:
+        super().__init__(model, capacity)
+        blocks = self.trunk.layers
+        attentions = [block.self_attn for block in blocks]
+        self.joined = [_join(part.q_proj, part.k_proj, part.v_proj) for part in attentions]
+        self.gates = [_join(block.mlp.gate_proj, block.mlp.up_proj) for block in blocks]
+
     def step(self, token: Tensor, memory: Memory) -> Tensor:
-        trunk = self.trunk
+        trunk, heads = self.trunk, self.config.num_attention_heads
         hidden = trunk.embed_tokens(token)
         cosine, sine = trunk.rotary_emb(hidden, torch.full((1, 1), memory.held, device=hidden.device))
         for place, block in enumerate(trunk.layers):
-            inner, attention = block.input_layernorm(hidden), block.self_attn
-            projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-            query, key, value = (part(inner).unflatten(1, (-1, attention.head_dim)) for part in projections)
-            query, key = (part * cosine + _rotate(part) * sine for part in (query, key))
-            hidden = hidden + attention.o_proj(self.attend(place, query, key, value, memory))
-            hidden = hidden + block.mlp(block.post_attention_layernorm(hidden))
+            inner = F.linear(self.norm(hidden, block.input_layernorm), *self.joined[place])
+            parts = inner.unflatten(1, (-1, block.self_attn.head_dim))  # (n, heads and twice those of keys, D)
+            rotated, values = parts.split([heads + (parts.shape[1] - heads) // 2, (parts.shape[1] - heads) // 2], 1)
+            query, key = torch.addcmul(rotated * cosine, _rotate(rotated), sine).tensor_split([heads], dim=1)
+            hidden = hidden + block.self_attn.o_proj(self.attend(place, query, key, values, memory))
+            gates = F.linear(self.norm(hidden, block.post_attention_layernorm), *self.gates[place])
+            gate, up = gates.chunk(2, dim=-1)
+            hidden = hidden + block.mlp.down_proj(block.mlp.act_fn(gate).mul_(up))
         memory.held += 1
-        return trunk.norm(hidden)
+        return self.norm(hidden, trunk.norm)
+
+    @staticmethod
+    def norm(hidden: Tensor, norm: nn.Module) -> Tensor:
+        return F.rms_norm(hidden, hidden.shape[-1:], norm.weight, norm.variance_epsilon)
 
 
 class _MambaDecoder(Decoder):
@@ -123,6 +138,12 @@ class _MambaDecoder(Decoder):
 
 
 _DECODERS = {"gpt2": _GPT2Decoder, "llama": _LlamaDecoder, "mamba": _MambaDecoder}
+
+
+def _join(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of one linear layer that does the work of `layers`, which have a bias all or none."""
+    biased = layers[0].bias is not None
+    return torch.cat([part.weight for part in layers]), torch.cat([part.bias for part in layers]) if biased else None
 
 
 def _rotate(part: Tensor) -> Tensor:
