@@ -4,7 +4,7 @@
 
 Prints flows a second (median of the repeats after a warm-up), their ratio, how many tokens the prefix tree evaluated in
 place of every flow's own, and the share of the machine's measured float32 matrix-product peak. ``--rival`` runs the
-command of another generator, in an environment of its own, that ends its output with a line "… N flows/s".
+command of another generator, in an environment of its own, that says "N flows/s", as ``compare_rivals.py`` does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def main() -> None:
     best = max(stock_rate(model, prompts[:batch, None], arguments.repeats) for batch in arguments.batches)
     print(f"the tree against generate at its best: {ours / best:.1f} times")
     if arguments.rival:
-        done = subprocess.run(shlex.split(arguments.rival), capture_output=True, text=True, check=True)
+        words = shlex.split(arguments.rival)
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
         rate = float(re.findall(r"([\d,.]+) flows/s", done.stdout)[-1].replace(",", ""))
         print(f"{arguments.rival}: {rate:,.0f} flows/s; ours are {ours / rate:.2f} times as many")
 

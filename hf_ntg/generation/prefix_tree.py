@@ -29,7 +29,7 @@ __all__ = ["sample_sentences"]
 
 MAX_NODES = 512  # nodes evaluated at once
 APART = 0.6  # distinct prefixes a flow above which every flow becomes a node of its own
-MAX_SCORES = 8_000_000  # entries of a score matrix held at once
+MAX_SCORES = 500_000  # entries of a score matrix held at once: what the processor's cache holds
 GROUP = 64  # scores are searched in two levels: groups of so many, then inside the group
 
 
@@ -101,6 +101,7 @@ class _Walk:
         self.grammar, self.max_nodes = grammar, max_nodes
         self.decoder = make_decoder(model, grammar.max_tokens)
         self.head = model.get_output_embeddings().weight / temperature  # (V, W)
+        self.heads: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self.uniforms = torch.from_numpy(1.0 - uniforms).to(model.device)  # in (0, 1]: never before the first token
         self.tokens = torch.zeros(uniforms.shape, dtype=torch.int32, device=model.device)
         self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
@@ -164,14 +165,25 @@ class _Walk:
         if allowed.stop - allowed.start == 1:
             return torch.full_like(nodes.flow, allowed.start)
         uniforms = self.uniforms[nodes.flow, nodes.place]
-        head, token = self.head[allowed], torch.empty_like(nodes.flow)
-        rows = max(1, MAX_SCORES // len(head))
+        head, bias = self._head_of(allowed)
+        token, rows = torch.empty_like(nodes.flow), max(1, MAX_SCORES // len(head))
         for first in range(0, len(hidden), rows):
             span = torch.searchsorted(nodes.node, torch.tensor([first, first + rows], device=token.device)).tolist()
             mine = slice(*span)
-            scores = hidden[first : first + rows] @ head.T  # (r, A)
+            scores = F.linear(hidden[first : first + rows], head, bias)  # (r, A)
             token[mine] = _invert(scores, nodes.node[mine] - first, uniforms[mine])
         return allowed.start + token
+
+    def _head_of(self, allowed: slice) -> tuple[Tensor, Tensor]:
+        """Rows of the head for the tokens `allowed`, filled to whole groups, and a bias that forbids the filling."""
+        key = allowed.start, allowed.stop
+        if key not in self.heads:
+            width = allowed.stop - allowed.start
+            filling = -width % GROUP
+            bias = self.head.new_zeros(width + filling)
+            bias[width:] = -torch.inf
+            self.heads[key] = F.pad(self.head[allowed], (0, 0, 0, filling)), bias
+        return self.heads[key]
 
     def _children(self, nodes: _Nodes, token: Tensor, chosen: Tensor | None, **changes) -> _Nodes:
         """The distinct prefixes that the flows of `nodes` (those `chosen`) make with their new `token`."""
@@ -194,12 +206,11 @@ class _Walk:
 def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,), result (m,).
 
-    The sums that are searched are float64; two levels spare most of the work of a cumulative sum over all of A.
+    A is a multiple of the group's size; `scores` are used up. The sums that are searched are float64; two levels spare
+    most of the work of a cumulative sum over all of A.
     """
-    count, width = scores.shape
-    groups = -(-width // GROUP)
-    scores = F.pad(scores, (0, groups * GROUP - width), value=-torch.inf)
-    weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().view(count, groups, GROUP)
+    groups = scores.shape[1] // GROUP
+    weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().unflatten(1, (groups, GROUP))
     mass = weights.sum(dim=2).double()  # (r, groups)
     reached = mass.cumsum(dim=1)
     target = (uniform * reached[row, -1])[:, None]  # (m, 1)

@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 
 from hf_ntg import FlowTokenizer
 from hf_ntg.codecs.flow_grammar import FlowGrammar
-from hf_ntg.generation.prefix_tree import _invert, sample_sentences
+from hf_ntg.generation.prefix_tree import GROUP, _invert, sample_sentences
 from hf_ntg.models.causal_lm import build_causal_lm
 
 SMALL = {"labels": ("a", "b"), "label_counts": (1, 1), "max_packets": 2, "max_payload": 1}
@@ -101,14 +101,15 @@ def test_flows_do_not_depend_on_each_other_or_on_the_chunks(family):
 
 
 def test_inversion_takes_the_first_token_whose_cumulative_weight_reaches_the_number():
-    weights = torch.tensor([[0.0, 2.0, 0.0, 1.0, 1.0]])
+    weights = torch.zeros(1, GROUP)
+    weights[0, :5] = torch.tensor([0.0, 2.0, 0.0, 1.0, 1.0])
     uniform = torch.tensor([1e-12, 0.5, 0.5 + 1e-9, 0.75, 0.76, 1.0], dtype=torch.float64)
     drawn = _invert(weights.log(), torch.zeros(6, dtype=torch.int64), uniform)
     assert drawn.tolist() == [1, 1, 3, 3, 4, 4]
 
 
 def test_tokens_of_no_weight_are_never_drawn():
-    scores = torch.full((1, 130), -torch.inf)
+    scores = torch.full((1, 3 * GROUP), -torch.inf)
     scores[0, [70, 128]] = 0.0
     uniform = torch.from_numpy(1 - np.random.default_rng(0).random(5_000))
     drawn = _invert(scores, torch.zeros(5_000, dtype=torch.int64), uniform)
