@@ -138,7 +138,7 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
         "sections": sections,
         "reals": (REAL, "few real flows alone", "all real training flows"),
         "metrics": [metric for metric in METRICS if metric.group != "use"],
-        "notes": _notes(rows, missing),
+        "notes": _notes(rows, plans, missing),
         "provenance": _provenance(rows, plans),
     }
 
@@ -192,8 +192,10 @@ def _markdown(page: dict, tables: list[Table]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _notes(rows: list[dict], missing: Counter) -> list[str]:
+def _notes(rows: list[dict], plans: list[dict], missing: Counter) -> list[str]:
     notes = [f"{axis}: {count} planned runs are not done." for axis, count in missing.items()]
+    cuts = {", ".join(f"{k} {v}" for k, v in plan["profile"]["training"].items()): None for plan in plans}
+    notes += [f"Training not by the recipes: {settings} in place of theirs." for settings in cuts if settings]
     told: dict[str, set[str]] = {}
     for row in rows:
         for note in row["notes"]:

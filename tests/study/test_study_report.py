@@ -166,13 +166,20 @@ def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
     done = [row for row in rows() if row["axis"] == axis and row["seed"] == 0][:-1]
     lay(tmp_path, done)
     (tmp_path / "plans").mkdir()
-    plan = {"command": "ntg study", "runs": [run.identity() for run in plan_runs(SMALL, ["web & mail"])]}
+    profile = {"training": {"max_steps": 300}}
+    plan = {
+        "command": "ntg study",
+        "profile": profile,
+        "runs": [run.identity() for run in plan_runs(SMALL, ["web & mail"])],
+    }
     (tmp_path / "plans" / "one.json").write_text(json.dumps(plan))
     said = write_study(tmp_path)
     assert f"{len(done)} runs reported; missing: " in said
     left = len(rows()) - len(done)
     assert f"{left} planned runs are still to be done" in (tmp_path / "report.html").read_text()
-    assert "ntg study" in (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
+    assert "ntg study" in text
+    assert "max_steps 300 in place of theirs" in text
     assert ResultStore(tmp_path).gather()
 
 
