@@ -361,7 +361,9 @@ def _likelihood_of(model: str):
 def study(
     flows: Annotated[list[str], typer.Argument(help="Flow tables, captures, 'loopback' or data sets on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for results, models, tables and report.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Less of everything; minutes on the bundled flows.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Less of everything, training too; minutes on the bundled flows.")
+    ] = False,
     models: Annotated[str | None, typer.Option(help="Generators, by commas: families and baselines.")] = None,
     by: Annotated[str | None, typer.Option(help="Splits, by commas: random, capture.")] = None,
     axes: Annotated[str | None, typer.Option(help="Questions, by commas; all if not given.")] = None,

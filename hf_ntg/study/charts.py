@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from hf_ntg.study.figures import REAL as REAL_COLOR
 from hf_ntg.study.figures import STYLE, svg_of
-from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT
+from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
 from hf_ntg.study.summary import Figure
 
 __all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves"]
@@ -228,7 +228,7 @@ def _by_place(figures: Sequence[Figure], **wanted: object) -> dict[tuple[str, st
 
 
 def _models(own: dict[tuple, Figure]) -> list[str]:
-    return sorted(dict.fromkeys(key[0] for key in own), key=lambda name: name != REAL)
+    return sorted(dict.fromkeys(key[0] for key in own), key=model_order)
 
 
 def _panels(

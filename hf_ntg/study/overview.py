@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hf_ntg.errors import InputError
-from hf_ntg.study.plan import REAL
+from hf_ntg.study.plan import REAL, model_order
 from hf_ntg.study.summary import Figure
 from hf_ntg.study.tables import Table, as_markdown
 
@@ -36,9 +36,7 @@ def overview_tables(figures: Sequence[Figure], classifier: str = "random_forest"
             ("training_cpu_seconds", None): ("training, CPU s", "0"),
             ("flows_per_cpu_second", None): ("flows/CPU s", "0"),
         }
-        models = sorted(
-            dict.fromkeys(key[2] for key in found if key[:2] == (flows, by)), key=lambda model: model != REAL
-        )
+        models = sorted({key[2] for key in found if key[:2] == (flows, by)}, key=model_order)
         rows = [
             (model, tuple(_cell(found, flows, by, model, measure, size) for measure, size in columns))
             for model in models

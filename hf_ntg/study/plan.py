@@ -24,6 +24,7 @@ __all__ = [
     "STRICT",
     "Profile",
     "Run",
+    "model_order",
     "plan_runs",
     "shard_of",
 ]
@@ -119,6 +120,12 @@ class Run:
 
     def __getitem__(self, name: str) -> Any:
         return dict(self.detail)[name]
+
+
+def model_order(model: str) -> tuple[int, str]:
+    """Sorts the rows of tables: what is real first, then learned generators by family, then the others by name."""
+    first = (REAL, ALL_REAL, NONE, *MODEL_FAMILIES)
+    return (first.index(model) if model in first else len(first), model)
 
 
 def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES) -> list[Run]:

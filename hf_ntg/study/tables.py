@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hf_ntg.metrics import METRICS
-from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT
+from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, model_order
 from hf_ntg.study.summary import REACHED, Figure
 
 __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
@@ -19,7 +19,6 @@ _PROTOCOLS = {
     PAPER: "paper: the generator has seen the whole training set",
     FINE_TUNED: "fine-tuned: the generator was trained on another data set, then on the few flows",
 }
-_FIRST = (REAL, ALL_REAL, NONE)
 
 
 @dataclass(frozen=True)
@@ -119,9 +118,9 @@ class _Found:
         return self._by_place.get(self._key(place | {"measure": measure} | detail))
 
     def every(self, name: str) -> list:
-        """Values that a part of the places takes, in order of appearance; of models, what is real comes first."""
+        """Values that a part of the places takes, in order of appearance; models in the order of all tables."""
         found = list(dict.fromkeys(figure.place[name] for figure in self.figures if name in figure.place))
-        return sorted(found, key=lambda value: value not in _FIRST) if name == "model" else found
+        return sorted(found, key=model_order) if name == "model" else found
 
     @staticmethod
     def _key(place: dict) -> tuple:

@@ -138,9 +138,12 @@ def test_csv_holds_every_figure():
 
 def test_findings_name_the_best_of_both_kinds():
     (line,) = findings(figures_of(rows()))
-    assert "taught by 4× synthetic flows alone" in line
-    assert "gpt2, 2.4 points of macro-F1 under" in line
-    assert "3-gram, 4.9 points" in line
+    assert line.startswith(
+        "web & mail, split by random, a forest taught by 4× synthetic flows: with the best family, gpt2"
+    )
+    assert "gpt2, 2.4 points of macro-F1 under real flows (60.1% of its flows repeat a training flow)" in line
+    assert "the best baseline, 3-gram, 4.9 points" in line
+    assert line.endswith("Of unseen real flows 50.1% repeat a training flow.")
 
 
 def test_whole_report_and_page_that_fetches_nothing(tmp_path):
@@ -163,13 +166,20 @@ def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
     done = [row for row in rows() if row["axis"] == axis and row["seed"] == 0][:-1]
     lay(tmp_path, done)
     (tmp_path / "plans").mkdir()
-    plan = {"command": "ntg study", "runs": [run.identity() for run in plan_runs(SMALL, ["web & mail"])]}
+    profile = {"training": {"max_steps": 300}}
+    plan = {
+        "command": "ntg study",
+        "profile": profile,
+        "runs": [run.identity() for run in plan_runs(SMALL, ["web & mail"])],
+    }
     (tmp_path / "plans" / "one.json").write_text(json.dumps(plan))
     said = write_study(tmp_path)
     assert f"{len(done)} runs reported; missing: " in said
     left = len(rows()) - len(done)
     assert f"{left} planned runs are still to be done" in (tmp_path / "report.html").read_text()
-    assert "ntg study" in (tmp_path / "report.md").read_text()
+    text = (tmp_path / "report.md").read_text()
+    assert "ntg study" in text
+    assert "max_steps 300 in place of theirs" in text
     assert ResultStore(tmp_path).gather()
 
 
