@@ -43,7 +43,13 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     model = run_recipe(recipe, tmp_path / "run", table, say=told.append)
     assert len(told) == 6
     card = (model / "README.md").read_text()
-    for said in ("model-index", "Loopback services", "whole captures", "a trial run", "--set training.epochs=1"):
+    for said in (
+        "model-index",
+        "Loopback services",
+        "whole captures",
+        "a trial run",
+        "--set training.epochs=1 training.max_packets=4",
+    ):
         assert said in card
     assert json.loads((model / "training_data.json").read_text())["complete"] is False
     weights = (model / "model.safetensors").read_bytes()
