@@ -52,6 +52,7 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     ):
         assert said in card
     assert json.loads((model / "training_data.json").read_text())["complete"] is False
+    assert "licence: CC0 1.0.\n\n- Classes: 3 classes." in card
     weights = (model / "model.safetensors").read_bytes()
     (tmp_path / "run" / "report.json").unlink()
     told.clear()
