@@ -27,7 +27,9 @@ def main() -> None:
     parser.add_argument("recipe", type=Path, help="a recipe.toml")
     parser.add_argument("--source", help="your copy of the data: a file or a folder (the bundled set needs none)")
     parser.add_argument("--output", type=Path, required=True, help="folder for the results of every step")
-    parser.add_argument("--set", nargs="*", default=[], metavar="SECTION.NAME=VALUE", help="settings, as JSON values")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="SECTION.NAME=VALUE", help="settings, as JSON values"
+    )
     parser.add_argument("--record", action="store_true", help="copy card and figures into the recipe's folder")
     arguments = parser.parse_args()
     try:

@@ -11,6 +11,7 @@ import re
 import sys
 from importlib import metadata, resources
 
+import hf_ntg
 from hf_ntg.errors import InputError
 
 __all__ = ["bundle_metric", "requirements_of"]
@@ -34,9 +35,9 @@ def bundle_metric(name: str, main_file: str) -> dict[str, str]:
         if module in sources:
             continue
         text = _source(module)
-        needed = _needed(ast.parse(text))
+        needed = _needed(ast.parse(text), module)
         sources[module] = _side_by_side(text, needed)
-        waiting += sorted({node.module for node in needed})
+        waiting += sorted({_imported(node) for node in needed})
     body = sources.pop(main)
     # evaluate fetches only what the main file itself imports: so it imports every file, for its docstring.
     others = "".join(f"from .{_flat(module)} import __doc__ as _{_flat(module)}\n" for module in sorted(sources))
@@ -49,7 +50,7 @@ def requirements_of(files: dict[str, str]) -> list[str]:
     """What pip must install for `files` to run, with the bounds that hf_ntg itself has."""
     imported = set()
     for text in files.values():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.parse(text).body:
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -61,38 +62,49 @@ def requirements_of(files: dict[str, str]) -> list[str]:
 
 
 def _source(module: str) -> str:
+    if module == "hf_ntg":  # of which only the version is asked
+        return f'"""The version of hf_ntg that these files are of."""\n\n__version__ = "{hf_ntg.__version__}"\n'
     package, _, name = module.rpartition(".")
-    folder = resources.files(module) if _is_package(module) else resources.files(package)
-    return (folder / ("__init__.py" if _is_package(module) else f"{name}.py")).read_text(encoding="utf-8")
+    if (resources.files(package) / name).is_dir():
+        return (resources.files(module) / "__init__.py").read_text(encoding="utf-8")
+    return (resources.files(package) / f"{name}.py").read_text(encoding="utf-8")
 
 
-def _is_package(module: str) -> bool:
-    package, _, name = module.rpartition(".")
-    return bool(package) and (resources.files(package) / name).is_dir()
+def _needed(tree: ast.Module, module: str) -> list[ast.stmt]:
+    """Imports of ours at the top of `module`.
+
+    What is imported inside a function is what a metric can do without: readers of captures, a baseline on torch. A
+    metric itself must not hide there what it needs, which would be our fault and no user's.
+    """
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) and _is_ours(node)]
+    inner = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) and _is_ours(node)]
+    if module.startswith("hf_ntg.metrics") and len(inner) > len(top):
+        raise ValueError(f"{module}: imports from hf_ntg inside a function, which cannot be published")
+    return top
 
 
-def _needed(tree: ast.Module) -> list[ast.ImportFrom]:
-    """Imports of our own modules; ``import hf_ntg`` cannot be bundled, which is our fault and no user's."""
-    found = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hf_ntg":
-            found.append(node)
-        elif isinstance(node, ast.Import) and any(alias.name.partition(".")[0] == "hf_ntg" for alias in node.names):
-            raise ValueError(f"line {node.lineno}: a metric imports from modules of hf_ntg, not hf_ntg itself")
-    return found
+def _is_ours(node: ast.Import | ast.ImportFrom) -> bool:
+    return _imported(node).partition(".")[0] == "hf_ntg"
 
 
-def _side_by_side(text: str, needed: list[ast.ImportFrom]) -> str:
+def _imported(node: ast.Import | ast.ImportFrom) -> str:
+    return (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+
+
+def _side_by_side(text: str, needed: list[ast.Import | ast.ImportFrom]) -> str:
     lines = text.splitlines(keepends=True)
     for node in needed:
-        line = lines[node.lineno - 1]
-        lines[node.lineno - 1] = line.replace(f"from {node.module} import", f"from .{_flat(node.module)} import", 1)
+        flat, line = _flat(_imported(node)), lines[node.lineno - 1]
+        if isinstance(node, ast.Import):
+            lines[node.lineno - 1] = f"from . import {flat} as hf_ntg\n"
+        else:
+            lines[node.lineno - 1] = line.replace(f"from {node.module} import", f"from .{flat} import", 1)
     return "".join(lines)
 
 
 def _flat(module: str) -> str:
     """``hf_ntg.metrics.views`` as one name, ``ntg_metrics_views``."""
-    return _PREFIX + module.removeprefix("hf_ntg").strip(".").replace(".", "_")
+    return _PREFIX + (module.removeprefix("hf_ntg").strip(".").replace(".", "_") or "version")
 
 
 def _after_docstring(text: str) -> tuple[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import tempfile
 from pathlib import Path
 
 import yaml
 
+from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.hub.bundle import bundle_metric, requirements_of
 from hf_ntg.hub.scan import refuse_private
@@ -24,7 +26,7 @@ def publish_metric(name: str, to: Destination) -> Published:
     """Send metric `name` (such as ``flow_jsd``) to a Space: ``evaluate.load(to.repo_id)`` then computes it anywhere.
 
     Raises:
-        InputError: there is no such metric, or the Hub refuses.
+        InputError: there is no such metric, it needs more than flows, or the Hub refuses.
     """
     with tempfile.TemporaryDirectory() as scratch:
         return send_folder(lay_out_metric(name, Path(scratch) / "repository", to.repo_id), "space", to)
@@ -37,9 +39,8 @@ def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
     the Space's settings and the metric's card; ``requirements.txt``; and ``app.py``, the page.
     """
     main_file = f"{repo_id.rpartition('/')[2]}.py"
-    files = bundle_metric(name, main_file)
+    files, metric = bundle_metric(name, main_file), _metric(name)
     folder = fresh_folder(folder)
-    metric = _metric(name)
     settings = {
         "title": metric.title,
         "emoji": "📶",
@@ -67,4 +68,9 @@ def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
 def _metric(name: str) -> MetricInfo:
     module = importlib.import_module(f"hf_ntg.metrics.{name}.{name}")
     found = (value.metric for value in vars(module).values() if isinstance(getattr(value, "metric", None), MetricInfo))
-    return next(found)
+    metric = next(found)
+    inputs = list(inspect.signature(metric.compute).parameters.values())[2:]
+    more = [one.name for one in inputs if one.default is one.empty and one.name != "train"]
+    if more:
+        raise InputError(f"{name}: computes from {more[0]} and not from flows alone, which no page can take")
+    return metric

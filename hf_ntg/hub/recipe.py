@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -75,10 +76,9 @@ class Recipe:
 
     def describe(self, choice: str) -> TrainingData:
         """The recipe's data as the card names them; `choice` says which classes were taken."""
-        command = f"python scripts/run_recipe.py model_cards/{self.name}/recipe.toml --output runs/{self.name}"
-        if self.about.get("url"):
-            command += " --source YOUR_COPY"
-        settings = " ".join(f"--set {change}" for change in self.changed)
+        words = ["python", "scripts/run_recipe.py", f"model_cards/{self.name}/recipe.toml"]
+        words += ["--output", f"runs/{self.name}", *(["--source", "YOUR_COPY"] if self.about.get("url") else [])]
+        words += ["--set", *self.changed] if self.changed else []
         about = {name: value for name, value in self.about.items() if name != "model_license"}
         by = {"capture": "whole captures, so that no capture has flows on both sides", "random": "flows by lot"}
         share = self.split.get("test_size", 0.2)
@@ -87,7 +87,7 @@ class Recipe:
             **about,
             classes=choice,
             split=f"{split}; seed {self.split.get('seed', 0)}",
-            commands=[f"{command} {settings}".strip()],
+            commands=[shlex.join(words)],
             complete=not self.changed,
         )
 
@@ -147,9 +147,8 @@ def run_recipe(
         write_report(result, output)
     say("writing the card")
     recipe.describe(choice.rule(flows["train"])).save(model)
-    write_model_card(
-        model, recipe.name, license=recipe.about.get("model_license", "other"), report=output / "report.json"
-    )
+    license = recipe.about.get("model_license", "other")
+    write_model_card(model, f"ORGANISATION/{recipe.name}", license=license, report=output / "report.json")
     return model
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_page", "launch"]
 
+QUICKSTART_MODEL = "quickstart/model"
 ALL_CLASSES = "all, as in training"
 MOST_FLOWS = 10_000
 SHOWN_ROWS = 200
@@ -32,6 +33,8 @@ def launch(model: str, *, revision: str | None = None, port: int | None = None, 
         InputError: Gradio is not installed, or there is no such model.
     """
     _gradio()
+    if model == QUICKSTART_MODEL and not Path(model).is_dir():  # which looks like the id of a model on the Hub
+        raise InputError(f"{model}: no such folder; make it by 'ntg quickstart', or name a model")
     page = build_page(FlowGenerator.from_pretrained(model, revision=revision), model)
     page.launch(server_port=port, inbrowser=open_browser)
 

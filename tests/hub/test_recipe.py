@@ -43,9 +43,16 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     model = run_recipe(recipe, tmp_path / "run", table, say=told.append)
     assert len(told) == 6
     card = (model / "README.md").read_text()
-    for said in ("model-index", "Loopback services", "whole captures", "a trial run", "--set training.epochs=1"):
+    for said in (
+        "model-index",
+        "Loopback services",
+        "whole captures",
+        "a trial run",
+        "--set training.epochs=1 training.max_packets=4",
+    ):
         assert said in card
     assert json.loads((model / "training_data.json").read_text())["complete"] is False
+    assert "licence: CC0 1.0.\n\n- Classes: 3 classes." in card
     weights = (model / "model.safetensors").read_bytes()
     (tmp_path / "run" / "report.json").unlink()
     told.clear()

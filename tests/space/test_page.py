@@ -22,6 +22,13 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, tiny_gpt2):
         launch(str(tiny_gpt2))
 
 
+def test_the_default_model_is_a_folder_and_not_fetched(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "gradio", type(sys)("gradio"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="make it by 'ntg quickstart'"):
+        launch("quickstart/model")
+
+
 def test_flows_are_drawn_as_asked(generator):
     assert set(draw(generator, "web", 5, 1)["label"]) == {"web"}
     assert len(set(draw(generator, ALL_CLASSES, 30, 1)["label"])) == 3
