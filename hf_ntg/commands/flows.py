@@ -1,0 +1,138 @@
+"""Flows in, apart and out: `ntg import`, `ntg split`, `ntg export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_ntg.commands.app import Seed, app, say
+from hf_ntg.errors import InputError
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[list[Path], typer.Argument(help="Captures, MIRAGE, CESNET or other tables, or their folders.")],
+    output: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    label: Annotated[str | None, typer.Option(help="Label of flows that no other rule fits.")] = None,
+    label_by_folder: Annotated[bool, typer.Option(help="The folder a file lies in is its label.")] = False,
+    label_pattern: Annotated[str | None, typer.Option(help="Regular expression on the path; its group labels.")] = None,
+    label_table: Annotated[Path | None, typer.Option(help="CSV: capture or 5-tuple, and label.")] = None,
+    label_sni: Annotated[Path | None, typer.Option(help="CSV: suffix of the TLS server name, and label.")] = None,
+    label_ndpi: Annotated[bool, typer.Option(help="Label by nDPI; needs nfstream.")] = False,
+    max_packets: Annotated[int | None, typer.Option(help="Packets to keep of each flow; all if not given.")] = None,
+    idle_timeout: Annotated[float, typer.Option(help="Captures: seconds of silence that end a flow.")] = 120.0,
+    decapsulate: Annotated[
+        bool, typer.Option(help="Captures: look inside tunnels (VXLAN, Geneve, GTP-U, GRE, IP-in-IP).")
+    ] = False,
+    split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets at the MSS.")] = False,
+    sni: Annotated[bool, typer.Option(help="Captures: keep TLS server names in a column 'sni'.")] = False,
+    labelling: Annotated[
+        str, typer.Option(help="MIRAGE: keep flows labelled 'exact', 'most-common' or 'all'.")
+    ] = "all",
+    background: Annotated[
+        str, typer.Option(help="MIRAGE: 'label' other apps' flows, 'drop' or 'keep' them.")
+    ] = "label",
+    label_column: Annotated[str, typer.Option(help="CESNET: column with the class.")] = "APP",
+    columns: Annotated[list[str] | None, typer.Option(help="Tables: OURS=THEIRS, e.g. payload_length=SIZES.")] = None,
+    keep_addresses: Annotated[str, typer.Option(help="'none', or 'hashed' with a key.")] = "none",
+    address_key_file: Annotated[Path | None, typer.Option(help="Key of the hashes; drawn if not given.")] = None,
+    num_proc: Annotated[int, typer.Option(help="Processes; the output does not depend on it.")] = 1,
+) -> None:
+    """Read captures and public data sets into a flow table; exits 2 where a file was broken, with the rest kept.
+
+    Example: ntg import captures/ --label-by-folder --max-packets 32 --output flows.parquet
+    """
+    from tqdm import tqdm
+
+    from hf_ntg.flows.importing import ReadingOptions, import_flows
+    from hf_ntg.flows.labelling.labels import LabelRules
+    from hf_ntg.flows.table_in.tabular import parse_columns
+
+    options = ReadingOptions(
+        labels=LabelRules(label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label),
+        max_packets=max_packets,
+        idle_timeout=idle_timeout,
+        decapsulate=decapsulate,
+        split_offload=split_offload,
+        read_sni=sni,
+        labelling=labelling,
+        background=background,
+        label_column=label_column,
+        columns=parse_columns(columns or []),
+        keep_addresses=keep_addresses,
+        address_key=_read_key(address_key_file) if address_key_file else b"",
+    )
+    with tqdm(unit="B", unit_scale=True, desc="reading", disable=None, file=sys.stderr) as bar:
+
+        def progress(total: int, read: int) -> None:
+            bar.total = total
+            bar.update(read)
+
+        report = import_flows(sources, output, options, num_proc=num_proc, progress=progress)
+    for remark in report.remarks():
+        say(remark)
+    print(f"{output}: {report.flows} flows from {len(report.files)} files")
+    if report.broken:
+        raise typer.Exit(2)
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+
+
+@app.command()
+def split(
+    flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
+    by: Annotated[str, typer.Option(help="'random' (stratified) or 'capture' (no capture on both sides).")] = "random",
+    test_size: Annotated[float, typer.Option(help="Share of the flows to test on.")] = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Split flows into training and test flows.
+
+    Example: ntg split flows.parquet --by capture --output flows/
+    """
+    from hf_ntg.flows import load_flows, save_flows, split_flows
+
+    parts = split_flows(load_flows(flows), by=by, test_size=test_size, seed=seed)
+    for name, part in parts.items():
+        path = save_flows(part, output / f"{name}.parquet")
+        print(f"{path}: {len(part)} flows, {len(set(part['label']))} classes")
+
+
+@app.command()
+def export(
+    flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
+    output: Annotated[Path, typer.Option(help="The capture: .pcap or .pcapng; a new folder with --per-flow.")],
+    per_flow: Annotated[bool, typer.Option("--per-flow", help="A .pcap a flow, in folders named by label.")] = False,
+    rate: Annotated[float, typer.Option(help="Flows that begin a second, on average (a Poisson process).")] = 10.0,
+    complete: Annotated[
+        bool, typer.Option("--complete/--own-packets", help="Add the handshakes and closings that TCP flows lack.")
+    ] = True,
+    mss: Annotated[int | None, typer.Option(help="Longest TCP payload of a packet; default 1460, IPv6 1440.")] = None,
+    clients: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "10.0.0.0/8",
+    servers: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "203.0.113.0/24",
+    payload: Annotated[str, typer.Option(help="'auto', 'random', 'tls' or 'zero'.")] = "auto",
+    mark: Annotated[
+        int, typer.Option(help="IPv4 identification that says synthetic; added packets: one more.")
+    ] = 0x4E54,
+    seed: Seed = 0,
+) -> None:
+    """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
+
+    'ntg import' of the capture takes the labels back from that table.
+
+    Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
+    """
+    from hf_ntg.flows import write_pcap
+    from hf_ntg.flows.stream import stream_flows
+
+    settings = {"rate": rate, "complete": complete, "mss": mss, "clients": clients, "servers": servers}
+    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, payload=payload, mark=mark, **settings)
+    print(f"{output}: {report}")

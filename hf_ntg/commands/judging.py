@@ -1,0 +1,106 @@
+"""How good flows are: `ntg quickstart`, `ntg evaluate`, `ntg study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_ntg.commands.app import Seed, app, say
+from hf_ntg.errors import InputError
+
+
+@app.command()
+def quickstart(
+    output: Annotated[Path, typer.Option(help="Folder for flows, model, synthetic flows and report.")] = Path(
+        "quickstart"
+    ),
+    flows: Annotated[str, typer.Option(help="Flows to start from; 'loopback' is the bundled set.")] = "loopback",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training flows.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train on the bundled flows, generate, judge, and write report.html.
+
+    Example: ntg quickstart --output quickstart
+    """
+    from hf_ntg.study.quickstart import run_quickstart
+
+    for line in run_quickstart(output, flows, epochs=epochs, seed=seed, say=say):
+        print(line)
+
+
+@app.command()
+def evaluate(
+    train: Annotated[str, typer.Option(help="Real flows that the generator was trained on.")],
+    test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
+    synthetic: Annotated[str, typer.Option(help="Its flows.")],
+    output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
+    max_packets: Annotated[int, typer.Option(help="Judge flows on their first so many packets.")] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="The causal model that made them: adds membership inference by likelihood.")
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Judge synthetic flows beside real ones and baselines.
+
+    Example: ntg evaluate --train train.parquet --test test.parquet --synthetic synthetic.parquet --output report/
+    """
+    from hf_ntg.flows import load_flows
+    from hf_ntg.metrics import evaluate_flows
+    from hf_ntg.study import headline, write_report
+
+    sources = {"train": train, "test": test, "synthetic": synthetic}
+    tables = {name: load_flows(source) for name, source in sources.items()}
+    told = None if model is None else _likelihood_of(model)
+    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed, log_likelihood=told)
+    paths = write_report(result | {"inputs": sources}, output)
+    print(headline(result))
+    print(paths["html"])
+
+
+def _likelihood_of(model: str):
+    from hf_ntg.generation import FlowGenerator
+
+    generator = FlowGenerator.from_pretrained(model)
+    if not hasattr(generator, "log_likelihood"):
+        raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
+    return generator.log_likelihood
+
+
+@app.command()
+def study(
+    flows: Annotated[list[str], typer.Argument(help="Flow tables, captures, 'loopback' or data sets on the Hub.")],
+    output: Annotated[Path, typer.Option(help="Folder for results, models, tables and report.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Less of everything, training too; minutes on the bundled flows.")
+    ] = False,
+    models: Annotated[str | None, typer.Option(help="Generators, by commas: families and baselines.")] = None,
+    by: Annotated[str | None, typer.Option(help="Splits, by commas: random, capture.")] = None,
+    axes: Annotated[str | None, typer.Option(help="Questions, by commas; all if not given.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="How many seeds, or which, by commas: '3' is '0,1,2'.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Few labels: real flows a class, by commas.")] = None,
+    shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
+    shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
+    budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
+    shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
+    redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
+    only_report: Annotated[bool, typer.Option("--only-report", help="Report what is done; run nothing.")] = False,
+) -> None:
+    """Judge generators over flow tables, splits and seeds; a study that was stopped goes on where it was.
+
+    Example: ntg study loopback --quick --output study/
+
+    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length.
+    """
+    from hf_ntg.study.command import study_command
+
+    choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
+    choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
+    failed = study_command(
+        flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
+    )
+    print(output / "report.html")
+    if failed:
+        say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
+        raise typer.Exit(1)

@@ -1,0 +1,67 @@
+"""Others' hands: `ntg publish`, `ntg demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_ntg.commands.app import app
+from hf_ntg.errors import InputError
+
+
+@app.command()
+def publish(
+    source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate' (or a folder), or a metric.")],
+    repo_id: Annotated[str, typer.Argument(help="Repository: ORGANISATION/NAME.")],
+    report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
+    license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
+    trained_on: Annotated[str | None, typer.Option(help="Models: what data they learned from, in words.")] = None,
+    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to commit to; made where it is missing.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write the folder, say what would go; send nothing.")
+    ] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="--dry-run: the folder; by default the repository's name.")
+    ] = None,
+) -> None:
+    """Publish a model, synthetic flows or a metric on the Hub, with a card made from its results.
+
+    Example: ntg publish quickstart/model my-org/ntg-gpt2-loopback --report quickstart/report.json --dry-run
+
+    Log in with 'hf auth login' before. An upload that broke off is run again: what arrived is not sent twice.
+    """
+    from hf_ntg.hub.command import lay_out, send
+    from hf_ntg.hub.upload import Destination, list_files
+
+    to = Destination(repo_id, private=private, revision=revision)
+    options = {"license": license, "report": report, "trained_on": trained_on}
+    if folder is not None and not dry_run:
+        raise InputError("--folder goes with --dry-run")
+    if dry_run:
+        target = folder or Path(repo_id.rpartition("/")[2])
+        kind = lay_out(source, target, to, **options)
+        for name, size in list_files(target).items():
+            print(f"{size:>12,}  {name}")
+        print(f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent")
+        return
+    published = send(source, to, **options)
+    print(f"{published.url}: {len(published.files)} files, {sum(published.files.values()):,} bytes, {published.commit}")
+
+
+@app.command()
+def demo(
+    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the page; the first free one from 7860.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """A page on this machine that draws flows, shows them, and hands them out as Parquet or as a capture.
+
+    Example: ntg demo quickstart/model
+    """
+    from hf_ntg.space import launch
+
+    launch(model, revision=revision, port=port, open_browser=open_browser)
