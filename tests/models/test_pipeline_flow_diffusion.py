@@ -39,7 +39,7 @@ def made_flows(number: int = 24) -> Dataset:
 def made_pipeline(**options) -> FlowDiffusionPipeline:
     """An untrained pipeline of two steps."""
     processor = FlowSignalProcessor.fit(made_flows())
-    unet = build_unet(processor, options.get("self_conditioning", True))
+    unet = build_unet(processor)
     scheduler = DPMSolverMultistepScheduler(prediction_type="sample", **COSINE)
     return FlowDiffusionPipeline(unet, scheduler, processor, num_inference_steps=2, **options)
 
@@ -56,12 +56,12 @@ def seeded(seed: int) -> torch.Generator:
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 def test_a_right_prediction_reads_as_the_clean_signal(prediction_type):
     processor = FlowSignalProcessor.fit(made_flows(), packet_form="separate")
-    denoiser = FlowDenoiser(build_unet(processor, False), processor, prediction_type, False)
-    clean = torch.from_numpy(processor.encode(made_flows(), 12).values)
+    denoiser = FlowDenoiser(build_unet(processor), processor, prediction_type)
+    clean = torch.from_numpy(processor.encode(made_flows()).values) * denoiser.scale
     noise = torch.randn(clean.shape, generator=seeded(0))
     angle = torch.linspace(0.01, 1.55, len(clean))
     noisy = torch.cos(angle)[:, None, None] * clean + torch.sin(angle)[:, None, None] * noise
-    raw = noise_target(prediction_type, clean, noise, angle)
+    raw = noise_target(prediction_type, clean, noise, angle).transpose(1, 2)
     untold = denoiser.condition(*[torch.full((len(clean),), -1)] * 2)
     torch.testing.assert_close(denoiser.read(raw, noisy, angle, untold).clean, clean, atol=1e-4, rtol=0)
 
@@ -82,17 +82,18 @@ def test_a_right_prediction_reads_as_the_clean_signal(prediction_type):
 def test_every_scheduler_arrives_where_the_denoiser_points(scheduler, monkeypatch):
     pipeline = made_pipeline()
     pipeline.scheduler = scheduler
-    wanted = torch.from_numpy(pipeline.processor.encode(made_flows(), 12).values)
+    signals = torch.from_numpy(pipeline.processor.encode(made_flows()).values)
+    wanted = signals * pipeline._denoiser.scale
     seen = []
 
-    def knowing(noisy, angle, condition, guess):
+    def knowing(noisy, angle, condition):
         turn = float(angle[0])
         seen.append((turn, float((noisy - math.cos(turn) * wanted).std() / math.sin(turn))))
         return DenoiserOutput(wanted, wanted, wanted, wanted)
 
     monkeypatch.setattr(pipeline._denoiser, "forward", knowing)
     out = pipeline(made_flows()["label"], num_inference_steps=8, generator=seeded(1), output_type="pt")
-    torch.testing.assert_close(out.signals, wanted, atol=5e-3, rtol=0)
+    torch.testing.assert_close(out.signals, signals, atol=5e-3, rtol=0)
     angles = [angle for angle, _ in seen]
     assert angles == sorted(angles, reverse=True)
     assert angles[0] > 1.4  # it starts at noise
