@@ -43,12 +43,11 @@ class DenoiserOutput:
     """What the network makes of a noisy batch.
 
     Attributes:
-        raw: (B, W, V + C') the UNet's output, packet by packet; V is 0 unless packets are written as codes.
-        logits: (B, W, V) of the code words. prediction: (B, C', W) for the channels that are not of code words.
+        logits: (B, W, V) of the code words; V is 0 unless packets are written as codes.
+        prediction: (B, C', W) for the channels that are not of code words.
         clean: (B, C, W) the signal that this implies.
     """
 
-    raw: Tensor
     logits: Tensor
     prediction: Tensor
     clean: Tensor
@@ -98,36 +97,37 @@ class FlowDenoiser(nn.Module):
 
     def forward(self, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> DenoiserOutput:
         """Denoise (B, C, W) at `angle` (B,), given `condition`."""
-        seen = noisy[:, self.code_channels :]
+        num_words, seen = self.word_log_prior.shape[2], noisy[:, self.code_channels :]
         if self.code_channels:
-            alone = self._alone(noisy, angle, condition).softmax(dim=2) @ self.code_book  # (B, W, 32)
-            seen = torch.cat([alone.transpose(1, 2), seen], dim=1)
+            alone = self._alone(noisy, angle, condition.word_log_prior)  # (B, W, V)
+            seen = torch.cat([self._mean_word(alone), seen], dim=1)
         told = torch.cat([self._grouped(seen), condition.channels], dim=1)
         raw = self.unet(told, angle * (2 * TRAIN_TIMESTEPS / math.pi)).sample  # (B, G (V + C'), 3)
         raw = raw.transpose(1, 2).reshape(len(raw), COLUMNS * self.group, -1)[:, : self.num_packets]
-        return self.read(raw, noisy, angle, condition)
-
-    def read(self, raw: Tensor, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> DenoiserOutput:
-        """What the UNet's output `raw` (B, W, V + C') for `noisy` at `angle` means."""
-        num_words = self.word_log_prior.shape[2]
         logits, prediction = raw[:, :, :num_words], raw[:, :, num_words:].transpose(1, 2)
-        clean = _clean_of(self.prediction_type, prediction, noisy[:, self.code_channels :], angle).clamp(-1, 1)
         if self.code_channels:
-            logits = logits + self._alone(noisy, angle, condition)
-            codes = (logits.softmax(dim=2) @ self.code_book).transpose(1, 2) * CODE_SCALE
-            clean = torch.cat([codes, clean], dim=1)
-        return DenoiserOutput(raw, logits, prediction, clean)
+            logits = logits + alone
+        return DenoiserOutput(logits, prediction, self.read(logits, prediction, noisy, angle))
 
-    def _alone(self, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> Tensor:
+    def read(self, logits: Tensor, prediction: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+        """The clean signal (B, C, W) that `logits` and `prediction` for `noisy` at `angle` imply."""
+        clean = _clean_of(self.prediction_type, prediction, noisy[:, self.code_channels :], angle).clamp(-1, 1)
+        return torch.cat([self._mean_word(logits) * CODE_SCALE, clean], dim=1) if self.code_channels else clean
+
+    def _alone(self, noisy: Tensor, angle: Tensor, word_log_prior: Tensor) -> Tensor:
         """(B, W, V) logits of the words of packets that know nothing of one another.
 
         All words are of one length, so the log likelihood of a word is, but for a constant, its product with the noisy
         one times ``cos(angle) / sin(angle)**2``.
         """
         keep, mix = _rotation(angle)
-        strength = keep / mix.square().clamp(min=1e-4) * CODE_SCALE
-        codes = noisy[:, : self.code_channels].transpose(1, 2) * strength  # (B, W, 32)
-        return torch.add(condition.word_log_prior, codes @ self.code_book.T)
+        codes = noisy[:, : self.code_channels] * (keep / mix.square().clamp(min=1e-4) * CODE_SCALE)
+        codes = codes.transpose(1, 2).flatten(0, 1)  # (B W, 32)
+        return torch.addmm(word_log_prior.flatten(0, 1), codes, self.code_book.T).view_as(word_log_prior)
+
+    def _mean_word(self, logits: Tensor) -> Tensor:
+        """(B, 32, W) mean of the code words under the softmax."""
+        return (logits.softmax(dim=2) @ self.code_book).transpose(1, 2)
 
     def _grouped(self, signal: Tensor) -> Tensor:
         """(B, C, W) to (B, C G, 3): packets side by side in one column, zeros after the last."""

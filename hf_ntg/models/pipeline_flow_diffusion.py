@@ -240,6 +240,5 @@ def _guided(
     if blank is None:
         return told.clean
     untold = denoiser(noisy, angle, blank)
-    raw = torch.lerp(untold.raw, told.raw, scale)
-    prior = torch.lerp(blank.word_log_prior, condition.word_log_prior, scale)
-    return denoiser.read(raw, noisy, angle, condition._replace(word_log_prior=prior)).clean
+    logits = torch.lerp(untold.logits, told.logits, scale)
+    return denoiser.read(logits, torch.lerp(untold.prediction, told.prediction, scale), noisy, angle)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from datasets import Dataset
 
@@ -24,7 +26,7 @@ def model(tmp_path_factory):
 def test_it_serves_flows_as_every_generator(model):
     generator = FlowGenerator.from_pretrained(model)
     flows = generator.generate(label={"web": 5, "mail": 2}, seed=4)
-    assert flows["label"] == ["web"] * 5 + ["mail"] * 2
+    assert Counter(flows["label"]) == {"web": 5, "mail": 2}
     assert max(map(len, flows["payload_length"])) <= 7
     assert generator.generate(label={"web": 5, "mail": 2}, seed=4).to_dict() == flows.to_dict()
     assert generator.generate(label={"web": 5, "mail": 2}, seed=5).to_dict() != flows.to_dict()
