@@ -56,7 +56,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         scheduler: SchedulerMixin,
         processor: FlowSignalProcessor,
         prediction_type: str = "v_prediction",
-        num_inference_steps: int = 20,
+        num_inference_steps: int = 5,
         guidance_scale: float = 1.0,
     ) -> None:
         """Put a pipeline together.

@@ -64,8 +64,9 @@ class DiffusionObjective(Objective):
         return total / (VALIDATION_DRAWS * len(rows))
 
     def save(self, module: nn.Module, folder: Path) -> None:
+        # Told v, which every scheduler of diffusers understands, so that any can be made from this one's configuration.
         scheduler = DPMSolverMultistepScheduler(
-            beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
+            beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
         )
         pipeline = FlowDiffusionPipeline(
             module.denoiser.unet,

@@ -9,8 +9,13 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
 )
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
@@ -40,7 +45,7 @@ def made_pipeline(**options) -> FlowDiffusionPipeline:
     """An untrained pipeline of two steps."""
     processor = FlowSignalProcessor.fit(made_flows())
     unet = build_unet(processor)
-    scheduler = DPMSolverMultistepScheduler(prediction_type="sample", **COSINE)
+    scheduler = DPMSolverMultistepScheduler(prediction_type="v_prediction", **COSINE)
     return FlowDiffusionPipeline(unet, scheduler, processor, num_inference_steps=2, **options)
 
 
@@ -98,6 +103,26 @@ def test_every_scheduler_arrives_where_the_denoiser_points(scheduler, monkeypatc
     assert angles == sorted(angles, reverse=True)
     assert angles[0] > 1.4  # it starts at noise
     assert all(abs(spread - 1) < 0.1 for _, spread in seen)  # the noise is as strong as the angle says
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        DDIMScheduler,
+        DDPMScheduler,
+        EulerAncestralDiscreteScheduler,
+        HeunDiscreteScheduler,
+        LMSDiscreteScheduler,
+        PNDMScheduler,
+        UniPCMultistepScheduler,
+    ],
+)
+def test_schedulers_are_swapped_by_their_configuration(kind, pipeline):
+    swapped = FlowDiffusionPipeline(**pipeline.components)
+    swapped.scheduler = kind.from_config(pipeline.scheduler.config)
+    out = swapped(["a", "b"], num_inference_steps=4, generator=seeded(2))
+    assert conform_flows(out.flows, "generated")["label"] == ["a", "b"]
+    assert torch.isfinite(out.signals).all()
 
 
 def test_saved_and_loaded_bit_for_bit(pipeline, tmp_path):
