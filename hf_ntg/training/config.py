@@ -20,7 +20,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "llama": {"epochs": 35},
     "mamba": {"epochs": 20, "dropout": 0.2, "weight_decay": 0.5},
-    "unet": {"epochs": 40, "learning_rate": 5e-4},
+    "unet": {"epochs": 100, "learning_rate": 7e-4},
 }
 
 
