@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from diffusers import UNet1DModel
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from hf_ntg.codecs.processing_flow_signal import CODE_WIDTH, FlowSignalProcessor, code_words
+from hf_ntg.codecs.packet_codes import CODE_WIDTH, code_words
+from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 
 __all__ = [
     "PREDICTION_TYPES",
@@ -20,17 +22,17 @@ __all__ = [
     "FlowDenoiser",
     "build_unet",
     "noise_target",
-    "signal_width",
 ]
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")
-BLOCK_CHANNELS = (32, 64, 128)
-POSITION_CHANNELS = 8
+COLUMNS = 3  # of the UNet's signal: packets stand in one column in groups, so that five taps see them all
+CHANNELS = 128
 TRAIN_TIMESTEPS = 1_000  # the UNet is told the noise level as a timestep of 0 to this
+CODE_SCALE = 0.25  # of the code words' channels, see FlowDenoiser
 
 
 class FlowCondition(NamedTuple):
-    """What the denoiser is told of B flows: `channels` (B, K, W) for the UNet, `word_log_prior` (B, V) of the class."""
+    """What the denoiser is told of B flows: `channels` (B, K, 3) for the UNet, `word_log_prior` (B, W, V)."""
 
     channels: Tensor
     word_log_prior: Tensor
@@ -41,12 +43,11 @@ class DenoiserOutput:
     """What the network makes of a noisy batch.
 
     Attributes:
-        raw: (B, V + C', W) the UNet's output; V is 0 unless packets are written as codes.
-        logits: (B, V, W) of the code words. prediction: (B, C', W) for the channels that are not of code words.
+        logits: (B, W, V) of the code words; V is 0 unless packets are written as codes.
+        prediction: (B, C', W) for the channels that are not of code words.
         clean: (B, C, W) the signal that this implies.
     """
 
-    raw: Tensor
     logits: Tensor
     prediction: Tensor
     clean: Tensor
@@ -55,91 +56,112 @@ class DenoiserOutput:
 class FlowDenoiser(nn.Module):
     """Condition and noisy signal into the UNet, clean signal out. All weights are the UNet's own.
 
-    Signals are mixed with noise at an angle: ``noisy = cos(angle) * clean + sin(angle) * noise``, angle from 0 to pi/2,
-    so that the variance is kept; the noise schedule of any scheduler is a walk along this angle.
+    Signals, times the `scale` of each channel, are mixed with noise at an angle: ``noisy = cos(angle) * clean +
+    sin(angle) * noise``, angle from 0 to pi/2, so that the variance is kept; the noise schedule of any scheduler is a
+    walk along this angle. Code words are scaled to a quarter because at +-1 they can be read without error out of a mix
+    that is mostly noise: nearly all noise levels would have nothing to decide, and a sampler of few steps would decide
+    on a whole flow in one (Chen, "On the importance of noise scheduling for diffusion models", 2023).
 
     Packets written as codes are classified, and their clean signal is the mean of the words under the softmax (Dieleman
-    et al., "Continuous diffusion for categorical data", 2022). The UNet's output is added to the log shares that the
-    words have in the class. The other channels are read by the `prediction_type`.
+    et al., "Continuous diffusion for categorical data", 2022). Bayes' rule gives the logits of a packet that stands
+    alone: the log share of each word in the class at this position, and the log likelihood of the noisy word. The
+    UNet's output is added to them: it has only to learn what the packets say of one another. The other channels are
+    read by the `prediction_type`.
 
-    Beside the noisy channels, the UNet gets: the last clean signal guessed (zeros at first) where `self_conditioning`,
-    the code words of class and header (zeros where not given), and sinusoids of the packet's position.
+    The UNet gets, a group of packets in each of three columns: the mean word of every packet by Bayes' rule alone, the
+    other channels' noisy values, the code words of class and header (zeros where not given), and which column it is.
     """
 
-    def __init__(
-        self, unet: UNet1DModel, processor: FlowSignalProcessor, prediction_type: str, self_conditioning: bool
-    ) -> None:
+    def __init__(self, unet: UNet1DModel, processor: FlowSignalProcessor, prediction_type: str) -> None:
         super().__init__()
-        self.unet = unet
-        self.prediction_type, self.self_conditioning = prediction_type, self_conditioning
-        self.num_words = _num_words(processor)
-        self.code_channels = CODE_WIDTH if self.num_words else 0
+        self.unet, self.prediction_type = unet, prediction_type
+        self.num_packets, self.group = processor.max_packets, _group(processor)
+        self.code_channels = processor.packet_channels - 1 if processor.packet_form == "codes" else 0
+        scale = np.ones((processor.num_channels, 1))
+        scale[: self.code_channels] = CODE_SCALE
+        self._keep("scale", scale)
         self._keep("code_book", processor.code_book)  # (V, 32)
-        self._keep("word_log_prior", processor.word_log_prior)  # (K + 1, V), no class last
+        self._keep("word_log_prior", processor.word_log_prior)  # (K + 1, W, V), no class last
         self._keep("class_words", code_words(np.arange(len(processor.labels))))
         self._keep("header_words", code_words(np.arange(len(processor.headers))))
-        self._keep("positions", _positions(unet.config.sample_size))  # (8, W)
 
     def condition(self, classes: Tensor, headers: Tensor) -> FlowCondition:
         """What the UNet is told of flows whose class and header stand at these places (B,), -1 for none."""
         parts = [_looked_up(self.class_words, classes)]
         if len(self.header_words):
             parts.append(_looked_up(self.header_words, headers))
-        told = torch.cat(parts, dim=1)[:, :, None].expand(-1, -1, self.positions.shape[1])
-        channels = torch.cat([told, self.positions.expand(len(told), -1, -1)], dim=1)
+        told = torch.cat(parts, dim=1)[:, :, None].expand(-1, -1, COLUMNS)
+        columns = torch.eye(COLUMNS, device=told.device).expand(len(told), -1, -1)
+        channels = torch.cat([told, columns], dim=1)
         return FlowCondition(channels, self.word_log_prior[classes])
 
-    def forward(
-        self, noisy: Tensor, angle: Tensor, condition: FlowCondition, guess: Tensor | None = None
-    ) -> DenoiserOutput:
-        """Denoise (B, C, W) at `angle` (B,), given `condition` and the last guess of the clean signal (B, C, W)."""
-        parts = [noisy, condition.channels]
-        if self.self_conditioning:
-            parts.insert(1, torch.zeros_like(noisy) if guess is None else guess)
-        raw = self.unet(torch.cat(parts, dim=1), angle * (2 * TRAIN_TIMESTEPS / math.pi)).sample
-        return self.read(raw, noisy, angle, condition)
+    def forward(self, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> DenoiserOutput:
+        """Denoise (B, C, W) at `angle` (B,), given `condition`."""
+        num_words, seen = self.word_log_prior.shape[2], noisy[:, self.code_channels :]
+        if self.code_channels:
+            alone = self._alone(noisy, angle, condition.word_log_prior)  # (B, W, V)
+            seen = torch.cat([self._mean_word(alone), seen], dim=1)
+        told = torch.cat([self._grouped(seen), condition.channels], dim=1)
+        raw = self.unet(told, angle * (2 * TRAIN_TIMESTEPS / math.pi)).sample  # (B, G (V + C'), 3)
+        raw = raw.transpose(1, 2).reshape(len(raw), COLUMNS * self.group, -1)[:, : self.num_packets]
+        logits, prediction = raw[:, :, :num_words], raw[:, :, num_words:].transpose(1, 2)
+        if self.code_channels:
+            logits = logits + alone
+        return DenoiserOutput(logits, prediction, self.read(logits, prediction, noisy, angle))
 
-    def read(self, raw: Tensor, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> DenoiserOutput:
-        """What the UNet's output `raw` (B, V + C', W) for `noisy` at `angle` means."""
-        logits, prediction = raw[:, : self.num_words], raw[:, self.num_words :]
+    def read(self, logits: Tensor, prediction: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+        """The clean signal (B, C, W) that `logits` and `prediction` for `noisy` at `angle` imply."""
         clean = _clean_of(self.prediction_type, prediction, noisy[:, self.code_channels :], angle).clamp(-1, 1)
-        if self.num_words:
-            logits = logits + condition.word_log_prior[:, :, None]
-            codes = torch.einsum("bvw,vc->bcw", logits.softmax(dim=1), self.code_book)
-            clean = torch.cat([codes, clean], dim=1)
-        return DenoiserOutput(raw, logits, prediction, clean)
+        return torch.cat([self._mean_word(logits) * CODE_SCALE, clean], dim=1) if self.code_channels else clean
+
+    def _alone(self, noisy: Tensor, angle: Tensor, word_log_prior: Tensor) -> Tensor:
+        """(B, W, V) logits of the words of packets that know nothing of one another.
+
+        All words are of one length, so the log likelihood of a word is, but for a constant, its product with the noisy
+        one times ``cos(angle) / sin(angle)**2``.
+        """
+        keep, mix = _rotation(angle)
+        codes = noisy[:, : self.code_channels] * (keep / mix.square().clamp(min=1e-4) * CODE_SCALE)
+        codes = codes.transpose(1, 2).flatten(0, 1)  # (B W, 32)
+        return torch.addmm(word_log_prior.flatten(0, 1), codes, self.code_book.T).view_as(word_log_prior)
+
+    def _mean_word(self, logits: Tensor) -> Tensor:
+        """(B, 32, W) mean of the code words under the softmax."""
+        return (logits.softmax(dim=2) @ self.code_book).transpose(1, 2)
+
+    def _grouped(self, signal: Tensor) -> Tensor:
+        """(B, C, W) to (B, C G, 3): packets side by side in one column, zeros after the last."""
+        padded = F.pad(signal, (0, COLUMNS * self.group - self.num_packets))
+        return padded.unflatten(2, (COLUMNS, self.group)).transpose(2, 3).flatten(1, 2)
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.from_numpy(values.astype(np.float32)), persistent=False)
 
 
-def build_unet(processor: FlowSignalProcessor, self_conditioning: bool, seed: int = 0) -> UNet1DModel:
-    """A fresh UNet for the signals of `processor`, of 1 to 1.1 million parameters; `seed` is of its initial weights."""
-    depth, num_words = len(BLOCK_CHANNELS), _num_words(processor)
-    signals = processor.num_channels * (2 if self_conditioning else 1)
-    conditions = CODE_WIDTH * (2 if processor.headers else 1) + POSITION_CHANNELS
+def build_unet(processor: FlowSignalProcessor, seed: int = 0) -> UNet1DModel:
+    """A fresh UNet for the signals of `processor`; `seed` is of its weights, 1.1 million for 10 packets and 300 words.
+
+    It has one level: three columns leave nothing to halve.
+    """
+    coded = processor.packet_form == "codes"
+    others = processor.num_channels - (processor.packet_channels - 1 if coded else 0)
+    conditions = CODE_WIDTH * (2 if processor.headers else 1) + COLUMNS
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return UNet1DModel(
-            sample_size=signal_width(processor.max_packets),
-            in_channels=signals + conditions,
-            out_channels=num_words + processor.num_channels - (CODE_WIDTH if num_words else 0),
+            sample_size=COLUMNS,
+            in_channels=_group(processor) * (others + (CODE_WIDTH if coded else 0)) + conditions,
+            out_channels=_group(processor) * (others + processor.word_log_prior.shape[2]),
             time_embedding_type="positional",
             use_timestep_embedding=True,
             act_fn="silu",
-            down_block_types=("DownResnetBlock1D",) * depth,
+            down_block_types=("DownResnetBlock1D",),
             mid_block_type="MidResTemporalBlock1D",
-            up_block_types=("UpResnetBlock1D",) * depth,
+            up_block_types=("UpResnetBlock1D",),
             out_block_type="OutConv1DBlock",
-            block_out_channels=BLOCK_CHANNELS,
-            layers_per_block=1,
+            block_out_channels=(CHANNELS,),
+            layers_per_block=0,  # one residual block each
         )
-
-
-def signal_width(max_packets: int) -> int:
-    """Columns of the smallest signal that holds `max_packets` and that the UNet can halve between its blocks."""
-    step = 2 ** (len(BLOCK_CHANNELS) - 1)
-    return max(2, -(-max_packets // step)) * step
 
 
 def noise_target(prediction_type: str, clean: Tensor, noise: Tensor, angle: Tensor) -> Tensor:
@@ -170,16 +192,10 @@ def _rotation(angle: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cos(angle)[:, None, None], torch.sin(angle)[:, None, None]
 
 
-def _num_words(processor: FlowSignalProcessor) -> int:
-    return len(processor.code_book) if processor.packet_form == "codes" else 0
+def _group(processor: FlowSignalProcessor) -> int:
+    """Packets that stand in one column of the UNet."""
+    return -(-processor.max_packets // COLUMNS)
 
 
 def _looked_up(words: Tensor, places: Tensor) -> Tensor:
     return words[places.clamp(min=0)] * (places >= 0)[:, None]
-
-
-def _positions(width: int) -> np.ndarray:
-    """(8, W) sinusoids of doubling periods from 4 columns on."""
-    periods = 4.0 * 2.0 ** np.arange(POSITION_CHANNELS // 2)
-    turns = 2 * math.pi * np.arange(width) / periods[:, None]
-    return np.concatenate([np.sin(turns), np.cos(turns)])

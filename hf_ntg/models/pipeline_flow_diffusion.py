@@ -22,6 +22,7 @@ from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.models.flow_denoiser import FlowCondition, FlowDenoiser, noise_target
+from hf_ntg.models.short_unet import quicken
 
 __all__ = ["FLOWS_PER_BLOCK", "FlowDiffusionPipeline", "FlowPipelineOutput"]
 
@@ -55,27 +56,24 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         scheduler: SchedulerMixin,
         processor: FlowSignalProcessor,
         prediction_type: str = "v_prediction",
-        self_conditioning: bool = True,
-        num_inference_steps: int = 20,
+        num_inference_steps: int = 5,
         guidance_scale: float = 1.0,
     ) -> None:
         """Put a pipeline together.
 
         Args:
             unet: the network. scheduler: the sampler. processor: reads signals as flows.
-            prediction_type: what the UNet predicts of a signal, one of ``PREDICTION_TYPES``. self_conditioning: it is
-                given its last guess of the clean signal.
+            prediction_type: what the UNet predicts of a signal, one of ``PREDICTION_TYPES``; code words are classified.
             num_inference_steps, guidance_scale: what a call uses unless told otherwise.
         """
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, processor=processor)
         self.register_to_config(
             prediction_type=prediction_type,
-            self_conditioning=self_conditioning,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
         )
-        self._denoiser = FlowDenoiser(unet, processor, prediction_type, self_conditioning).eval()
+        self._denoiser = FlowDenoiser(quicken(unet), processor, prediction_type).eval()
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options) -> FlowDiffusionPipeline:
@@ -179,18 +177,18 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         condition = denoiser.condition(torch.as_tensor(classes, device=device), torch.as_tensor(headers, device=device))
         nothing = torch.full((len(classes),), -1, device=device)
         blank = denoiser.condition(nothing, nothing) if guidance != 1 else None
-        scheduler, guess = self.scheduler, None
+        scheduler = self.scheduler
         scheduler.set_timesteps(steps, device=device)
-        shape = (len(classes), self.processor.num_channels, self.unet.config.sample_size)
+        shape = (len(classes), self.processor.num_channels, self.processor.max_packets)
         sample = randn_tensor(shape, generator, device, self.unet.dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
         extra = {"generator": generator} if takes_generator else {}
         for timestep in scheduler.timesteps if quiet else self.progress_bar(scheduler.timesteps):
             noisy, angle = self._at_unit_variance(sample, timestep)
-            guess = _guided(denoiser, noisy, angle, condition, blank, guess, guidance)
-            told = self._told_scheduler(guess, noisy, angle)
+            clean = _guided(denoiser, noisy, angle, condition, blank, guidance)
+            told = self._told_scheduler(clean, noisy, angle)
             sample = scheduler.step(told, timestep, sample, **extra).prev_sample
-        return _Drawn(sample, classes, headers, seed)
+        return _Drawn(sample / denoiser.scale, classes, headers, seed)
 
     def _read(self, drawn: _Drawn, snap: bool) -> FlowArrays:
         rng = np.random.default_rng([drawn.seed, 1])
@@ -235,14 +233,12 @@ def _guided(
     angle: Tensor,
     condition: FlowCondition,
     blank: FlowCondition | None,
-    guess: Tensor | None,
     scale: float,
 ) -> Tensor:
     """The clean signal guessed for the class, pushed away from the one for no class where there is a `blank`."""
-    told = denoiser(noisy, angle, condition, guess)
+    told = denoiser(noisy, angle, condition)
     if blank is None:
         return told.clean
-    untold = denoiser(noisy, angle, blank, guess)
-    raw = torch.lerp(untold.raw, told.raw, scale)
-    prior = torch.lerp(blank.word_log_prior, condition.word_log_prior, scale)
-    return denoiser.read(raw, noisy, angle, condition._replace(word_log_prior=prior)).clean
+    untold = denoiser(noisy, angle, blank)
+    logits = torch.lerp(untold.logits, told.logits, scale)
+    return denoiser.read(logits, torch.lerp(untold.prediction, told.prediction, scale), noisy, angle)

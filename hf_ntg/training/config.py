@@ -21,7 +21,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "llama": {"epochs": 35},
     "mamba": {"epochs": 20, "dropout": 0.2, "weight_decay": 0.5},
-    "unet": {},
+    "unet": {"epochs": 100, "learning_rate": 7e-4},
 }
 
 
@@ -51,7 +51,6 @@ class TrainingConfig:
         packet_form: of ``unet``, as the rest of this block: how a packet is written, see :class:`FlowSignalProcessor`.
         prediction_type: what is predicted of a signal: ``epsilon``, ``v_prediction``, ``sample`` or ``flow``. Packets
             written as codes are classified instead, by their cross-entropy.
-        self_conditioning: the last guess of the clean signal is an input (Chen, Zhang and Hinton, 2022).
         snr_gamma: cap of the signal-to-noise ratio in the loss's min-SNR weights (Hang et al., 2023); 0 for none.
         condition_dropout: share of the examples that are learned without class and header, for guidance.
         ema_decay: of the running average of the weights, which is what is validated and saved; 0 saves the raw ones.
@@ -84,7 +83,6 @@ class TrainingConfig:
     time_weight: float = 0.5
     packet_form: str = "codes"
     prediction_type: str = "v_prediction"
-    self_conditioning: bool = True
     snr_gamma: float = 5.0
     condition_dropout: float = 0.1
     ema_decay: float = 0.99
@@ -111,7 +109,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         choices = {
             "model": MODEL_FAMILIES,
-            "packet_form": ("codes", "separate", "signed"),
+            "packet_form": ("codes", "separate"),
             "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
             "keep": ("best", "last"),
             "mixed_precision": ("no", "bf16", "fp16"),

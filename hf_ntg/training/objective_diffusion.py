@@ -21,7 +21,6 @@ from hf_ntg.training.objective import Objective
 __all__ = ["DiffusionObjective"]
 
 VALIDATION_DRAWS = 4  # noise levels that every validation flow is seen at
-GUESS_SHARE = 0.5  # of the examples, with self-conditioning, are given a guess
 
 
 class DiffusionObjective(Objective):
@@ -42,13 +41,11 @@ class DiffusionObjective(Objective):
             times=config.times,
         )
         self._config = config
-        unet = build_unet(self.processor, config.self_conditioning, config.seed)
-        width = unet.config.sample_size
-        self._signals = self.processor.encode(flows, width)
-        self._validation = None if validation is None else self.processor.encode(validation, width)
+        self._signals = self.processor.encode(flows)
+        self._validation = None if validation is None else self.processor.encode(validation)
         self.weights = np.ones(len(self._signals.classes))
         self.lengths = np.ones(len(self.weights), dtype=np.int64)
-        denoiser = FlowDenoiser(unet, self.processor, config.prediction_type, config.self_conditioning)
+        denoiser = FlowDenoiser(build_unet(self.processor, config.seed), self.processor, config.prediction_type)
         self.module = _DenoisingLoss(denoiser, config.snr_gamma)
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -67,15 +64,15 @@ class DiffusionObjective(Objective):
         return total / (VALIDATION_DRAWS * len(rows))
 
     def save(self, module: nn.Module, folder: Path) -> None:
+        # Told v, which every scheduler of diffusers understands, so that any can be made from this one's configuration.
         scheduler = DPMSolverMultistepScheduler(
-            beta_schedule="squaredcos_cap_v2", prediction_type="sample", timestep_spacing="trailing"
+            beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
         )
         pipeline = FlowDiffusionPipeline(
             module.denoiser.unet,
             scheduler,
             self.processor,
             prediction_type=self._config.prediction_type,
-            self_conditioning=self._config.self_conditioning,
         )
         pipeline.save_pretrained(folder)
 
@@ -90,50 +87,50 @@ class _DenoisingLoss(nn.Module):
     def forward(
         self,
         clean: Tensor,
+        known: Tensor,
         words: Tensor,
         noise: Tensor,
         angle: Tensor,
-        guessing: Tensor,
         classes: Tensor,
         headers: Tensor,
     ) -> Tensor:
         """Sum of the losses of clean signals (B, C, W), whose packets are code `words` (B, W), mixed with `noise`.
 
-        `guessing` (B,) tells which examples are given a guess of their clean signal.
+        Values that are not `known` (B, C, W) to say something have no loss.
         """
         net = self.denoiser
-        turn = angle[:, None, None]
+        turn, clean = angle[:, None, None], clean * net.scale
         noisy = torch.cos(turn) * clean + torch.sin(turn) * noise
-        guess = torch.zeros_like(clean)
-        if net.self_conditioning and guessing.any():
-            part = net.condition(classes[guessing], headers[guessing])
-            with torch.no_grad():
-                guess[guessing] = net(noisy[guessing], angle[guessing], part).clean
-        out = net(noisy, angle, net.condition(classes, headers), guess)
-        continuous = slice(net.code_channels, None)
-        target = noise_target(net.prediction_type, clean[:, continuous], noise[:, continuous], angle)
-        weight = _snr_weight(net.prediction_type, angle, self.snr_gamma)[:, None, None]
+        out = net(noisy, angle, net.condition(classes, headers))
+        rest = slice(net.code_channels, None)
+        target = noise_target(net.prediction_type, clean[:, rest], noise[:, rest], angle)
+        weight = _snr_weight(net.prediction_type, angle, self.snr_gamma)[:, None, None] * known[:, rest]
         loss = (weight * (out.prediction - target).square()).mean(dim=2).sum()
-        if net.num_words:
-            loss = loss + F.cross_entropy(out.logits, words, reduction="none").mean(dim=1).sum()
+        if net.code_channels:
+            loss = loss + F.cross_entropy(out.logits.transpose(1, 2), words, reduction="none").mean(dim=1).sum()
         return loss
 
 
 def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout: float) -> dict[str, Tensor]:
-    """Signals `rows` with what is random about them, as keyword arguments of the loss."""
-    noise = np.empty((len(rows), *signals.values.shape[1:]), dtype=np.float32)
-    chance = np.empty((len(rows), 3))
+    """Signals `rows` with what is random about them, as keyword arguments of the loss.
+
+    Where a signal says nothing it is filled at random, so that the model cannot read the packets off the gaps.
+    """
+    shape = signals.values.shape[1:]
+    noise, fill = (np.empty((len(rows), *shape), dtype=np.float32) for _ in range(2))
+    chance = np.empty((len(rows), 2))
     for place, row in enumerate(rows):
         own = np.random.default_rng([seed, row])
-        noise[place] = own.standard_normal(noise.shape[1:], dtype=np.float32)
-        chance[place] = own.random(3)
-    told = chance[:, 0] >= condition_dropout
+        noise[place] = own.standard_normal(shape, dtype=np.float32)
+        fill[place] = own.uniform(-1, 1, shape)
+        chance[place] = own.random(2)
+    told, known = chance[:, 0] >= condition_dropout, signals.known[rows]
     batch = {
-        "clean": signals.values[rows],
+        "clean": np.where(known, signals.values[rows], fill),
+        "known": known,
         "words": signals.words[rows],
         "noise": noise,
         "angle": (chance[:, 1] * math.pi / 2).astype(np.float32),
-        "guessing": chance[:, 2] < GUESS_SHARE,
         "classes": np.where(told, signals.classes[rows], -1),
         "headers": np.where(told, signals.headers[rows], -1),
     }

@@ -4,7 +4,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_ntg.codecs.processing_flow_signal import PACKET_FORMS, FlowSignalProcessor, code_words
+from hf_ntg.codecs.processing_flow_signal import PACKET_FORMS, FlowSignalProcessor
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
 
@@ -126,14 +126,6 @@ def test_rare_symbols_share_a_word_and_keep_their_length():
     assert found.payload_length.tolist() == [100, 100, 100, 101, 9]
 
 
-def test_code_words_are_far_apart():
-    words = code_words(np.arange(2_000)).astype(int)
-    products = words @ words.T
-    np.fill_diagonal(products, -32)
-    assert products.max() == 32 - 2 * 8
-    assert products[:64, :64].max() == 32 - 2 * 16
-
-
 def test_headers_follow_the_training_flows():
     processor = FlowSignalProcessor.fit(some_flows(30))
     assert processor.headers == [[6, 443], [17, -2]]
@@ -179,12 +171,31 @@ def test_bad_input_is_named():
         FlowSignalProcessor.fit(some_flows(), packet_form="words")
 
 
-def test_shares_of_words_are_those_of_the_class():
+def test_shares_of_words_are_those_of_the_class_at_the_position():
     processor = FlowSignalProcessor.fit(some_flows(30))
-    shares = np.exp(processor.word_log_prior.astype(np.float64))
-    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    shares = np.exp(processor.word_log_prior.astype(np.float64))  # (3, 10, V)
+    np.testing.assert_allclose(shares.sum(axis=2), 1, rtol=1e-6)
     assert shares.min() > 0
     sent = 3 + processor.symbols.index(2 * 7)  # only class "b" sends 7 bytes, in all of its ten packets
-    assert shares[1, sent] > 0.99
-    assert shares[0, sent] < 0.01
-    assert shares[0, sent] < shares[2, sent] < shares[1, sent]  # the last row is of all classes
+    assert shares[1, :, sent].min() > 0.9
+    assert shares[0, :, sent].max() < 0.01
+    assert (shares[0, :, sent] < shares[2, :, sent]).all()  # the last row is of all classes
+    up, down = 3 + processor.symbols.index(2 * 100), 3 + processor.symbols.index(2 * 200 + 1)
+    assert shares[0, 0, up] > 0.9 > 0.1 > shares[0, 0, down]  # class "a" asks first
+    assert shares[0, 1, up] < 0.1 < 0.4 < shares[0, 1, down]
+
+
+def test_what_says_nothing_is_known_to_say_nothing():
+    made = [("a", (6, 443), [(100, 1, 0.0, 0)] * 2)] * 3 + [("a", (6, 443), [(9, -1, 0.1, 0)])]
+    processor = FlowSignalProcessor.fit(flows_of(made), windows=True)
+    signals = processor.encode(flows_of(made))
+    assert signals.known[:, :32].all()
+    assert signals.known[3, 32].tolist() == [True] + [False] * 9  # a rare length
+    assert not signals.known[:3, 32].any()
+    assert signals.known[0, 33].tolist() == [False, True] + [False] * 8  # the first packet has no time
+    assert signals.known[0, 34].tolist() == [True, True] + [False] * 8
+    assert (signals.values[~signals.known] == 0).all()
+    noise = np.random.default_rng(0).uniform(-1, 1, signals.values.shape)
+    told = processor.decode(np.where(signals.known, signals.values, noise), signals.classes, signals.headers)
+    assert told.payload_length.tolist() == [100] * 6 + [9]
+    assert told.packet_count.tolist() == [2, 2, 2, 1]

@@ -9,8 +9,13 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
 )
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
@@ -39,8 +44,8 @@ def made_flows(number: int = 24) -> Dataset:
 def made_pipeline(**options) -> FlowDiffusionPipeline:
     """An untrained pipeline of two steps."""
     processor = FlowSignalProcessor.fit(made_flows())
-    unet = build_unet(processor, options.get("self_conditioning", True))
-    scheduler = DPMSolverMultistepScheduler(prediction_type="sample", **COSINE)
+    unet = build_unet(processor)
+    scheduler = DPMSolverMultistepScheduler(prediction_type="v_prediction", **COSINE)
     return FlowDiffusionPipeline(unet, scheduler, processor, num_inference_steps=2, **options)
 
 
@@ -56,14 +61,14 @@ def seeded(seed: int) -> torch.Generator:
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
 def test_a_right_prediction_reads_as_the_clean_signal(prediction_type):
     processor = FlowSignalProcessor.fit(made_flows(), packet_form="separate")
-    denoiser = FlowDenoiser(build_unet(processor, False), processor, prediction_type, False)
-    clean = torch.from_numpy(processor.encode(made_flows(), 12).values)
+    denoiser = FlowDenoiser(build_unet(processor), processor, prediction_type)
+    clean = torch.from_numpy(processor.encode(made_flows()).values) * denoiser.scale
     noise = torch.randn(clean.shape, generator=seeded(0))
     angle = torch.linspace(0.01, 1.55, len(clean))
     noisy = torch.cos(angle)[:, None, None] * clean + torch.sin(angle)[:, None, None] * noise
-    raw = noise_target(prediction_type, clean, noise, angle)
-    untold = denoiser.condition(*[torch.full((len(clean),), -1)] * 2)
-    torch.testing.assert_close(denoiser.read(raw, noisy, angle, untold).clean, clean, atol=1e-4, rtol=0)
+    told = noise_target(prediction_type, clean, noise, angle)
+    nothing = torch.empty(len(clean), clean.shape[2], 0)
+    torch.testing.assert_close(denoiser.read(nothing, told, noisy, angle), clean, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -82,21 +87,42 @@ def test_a_right_prediction_reads_as_the_clean_signal(prediction_type):
 def test_every_scheduler_arrives_where_the_denoiser_points(scheduler, monkeypatch):
     pipeline = made_pipeline()
     pipeline.scheduler = scheduler
-    wanted = torch.from_numpy(pipeline.processor.encode(made_flows(), 12).values)
+    signals = torch.from_numpy(pipeline.processor.encode(made_flows()).values)
+    wanted = signals * pipeline._denoiser.scale
     seen = []
 
-    def knowing(noisy, angle, condition, guess):
+    def knowing(noisy, angle, condition):
         turn = float(angle[0])
         seen.append((turn, float((noisy - math.cos(turn) * wanted).std() / math.sin(turn))))
-        return DenoiserOutput(wanted, wanted, wanted, wanted)
+        return DenoiserOutput(wanted, wanted, wanted)
 
     monkeypatch.setattr(pipeline._denoiser, "forward", knowing)
     out = pipeline(made_flows()["label"], num_inference_steps=8, generator=seeded(1), output_type="pt")
-    torch.testing.assert_close(out.signals, wanted, atol=5e-3, rtol=0)
+    torch.testing.assert_close(out.signals, signals, atol=5e-3, rtol=0)
     angles = [angle for angle, _ in seen]
     assert angles == sorted(angles, reverse=True)
     assert angles[0] > 1.4  # it starts at noise
     assert all(abs(spread - 1) < 0.1 for _, spread in seen)  # the noise is as strong as the angle says
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        DDIMScheduler,
+        DDPMScheduler,
+        EulerAncestralDiscreteScheduler,
+        HeunDiscreteScheduler,
+        LMSDiscreteScheduler,
+        PNDMScheduler,
+        UniPCMultistepScheduler,
+    ],
+)
+def test_schedulers_are_swapped_by_their_configuration(kind, pipeline):
+    swapped = FlowDiffusionPipeline(**pipeline.components)
+    swapped.scheduler = kind.from_config(pipeline.scheduler.config)
+    out = swapped(["a", "b"], num_inference_steps=4, generator=seeded(2))
+    assert conform_flows(out.flows, "generated")["label"] == ["a", "b"]
+    assert torch.isfinite(out.signals).all()
 
 
 def test_saved_and_loaded_bit_for_bit(pipeline, tmp_path):

@@ -28,18 +28,30 @@ def config(tmp_path, **options) -> TrainingConfig:
     return TrainingConfig(output_dir=str(tmp_path), **settings)
 
 
-def test_it_learns_two_classes_and_saves_what_it_learned(tmp_path):
-    result = train(made_flows(), config(tmp_path, epochs=25, learning_rate=3e-3, validation_share=0.2, ema_decay=0.9))
+def test_it_learns_what_packets_say_of_one_another(tmp_path):
+    """Every packet of a class is one of two: only together do they tell a flow of the class from a mixture."""
+    patterns = {("a", 0): [517, 1200, 40], ("a", 1): [90, 41, 700], ("b", 0): [40, 700, 41], ("b", 1): [1200, 90, 517]}
+    keys = list(patterns) * 16
+    rows = {
+        "label": [label for label, _ in keys],
+        "payload_length": [patterns[key] for key in keys],
+        "direction": [[1, -1, 1]] * len(keys),
+    }
+    flows = conform_flows(Dataset.from_dict(rows), "made flows")
+    settings = config(tmp_path, epochs=40, learning_rate=1e-3, validation_share=0.2, ema_decay=0.9)
+    result = train(flows, settings)
     for name in ("loss", "validation_loss"):
         assert result.history[-1][name] < 0.75 * result.history[0][name]
-    flows = FlowDiffusionPipeline.from_pretrained(tmp_path).generate_flows(["a"] * 20 + ["b"] * 20, seed=0)
-    lengths = list(flows["payload_length"])
-    assert sum(row == [517, 1200] for row in lengths[:20]) >= 16
-    assert sum(set(row) == {40} for row in lengths[20:]) >= 16
+    drawn = FlowDiffusionPipeline.from_pretrained(tmp_path).generate_flows(["a"] * 40 + ["b"] * 40, seed=0)
+    whole = [
+        row in (patterns[label, 0], patterns[label, 1])
+        for label, row in zip(drawn["label"], drawn["payload_length"], strict=True)
+    ]
+    assert np.mean(whole) > 0.6  # of packets drawn alone, 0.25
 
 
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
-@pytest.mark.parametrize("form", ["codes", "separate", "signed"])
+@pytest.mark.parametrize("form", ["codes", "separate"])
 def test_every_form_and_target_trains_and_generates(form, prediction_type, tmp_path):
     options = {"packet_form": form, "prediction_type": prediction_type, "validation_share": 0}
     result = train(made_flows(16), config(tmp_path, epochs=1, **options))

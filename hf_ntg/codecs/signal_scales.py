@@ -1,0 +1,89 @@
+"""Times, windows and lengths in [-1, 1], and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hf_ntg.flows.schema import MAX_PAYLOAD
+
+__all__ = ["integers_of", "log_scaled", "ranked_times", "time_knots", "times_of"]
+
+ZERO_GAP = 0.1  # the zero inter-arrival time lies at -1, the smallest positive one this much above
+NUM_KNOTS = 33
+FEWEST_TIMES = 4  # fewer at one position of a class say too little of how they are spread
+
+Knots = list[list[list[float]]]  # [class][position]: logarithms of times, ascending
+
+
+def log_scaled(values: np.ndarray) -> np.ndarray:
+    """0 to 65,535 onto [-1, 1], logarithmically; :func:`integers_of` is its exact inverse for integers in float32."""
+    return 2 * np.log1p(values.astype(np.float64)) / np.log1p(MAX_PAYLOAD) - 1
+
+
+def integers_of(scaled: np.ndarray) -> np.ndarray:
+    """The integers nearest to what :func:`log_scaled` made of them, int64; outside [-1, 1] the nearest end."""
+    values = np.expm1((np.clip(scaled, -1, 1) + 1) / 2 * np.log1p(MAX_PAYLOAD))
+    return np.rint(values).astype(np.int64)
+
+
+def time_knots(
+    times: np.ndarray, classes: np.ndarray, positions: np.ndarray, num_classes: int, num_positions: int
+) -> Knots:
+    """Quantiles of the logarithm of positive inter-arrival times (P,), for every position of every class.
+
+    A position with fewer than 4 times has those of its whole class, a class with fewer those of all flows.
+    """
+    logs = np.log(np.where(times > 0, times, 1).astype(np.float64))
+    known = times > 0
+    every = _quantiles(logs[known])
+    knots = []
+    for k in range(num_classes):
+        own = known & (classes == k)
+        common = _quantiles(logs[own]) if own.sum() >= FEWEST_TIMES else every
+        cells = [logs[own & (positions == t)] for t in range(num_positions)]
+        knots.append([_quantiles(cell) if len(cell) >= FEWEST_TIMES else common for cell in cells])
+    return knots
+
+
+def ranked_times(times: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray:
+    """Seconds (N, W) of flows of `classes` (N,) as ranks among their class's times at their position, in [-1, 1].
+
+    Between two knots a rank is linear in the logarithm; times outside the knots take the nearest end. Zero lies at -1.
+    """
+    ranks = np.full(times.shape, -1.0)
+    for k, t, rows in _cells(times, classes):
+        cell = np.array(knots[k][t])
+        logs = np.log(np.maximum(times[rows, t].astype(np.float64), 1e-30))
+        share = np.interp(logs, cell, _shares(cell))
+        ranks[rows, t] = np.where(times[rows, t] > 0, ZERO_GAP - 1 + share * (2 - ZERO_GAP), -1.0)
+    return ranks
+
+
+def times_of(ranks: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray:
+    """The inverse of :func:`ranked_times`, (N, W) float64 seconds."""
+    times = np.zeros(ranks.shape)
+    for k, t, rows in _cells(ranks, classes):
+        cell = np.array(knots[k][t])
+        share = (ranks[rows, t] + 1 - ZERO_GAP) / (2 - ZERO_GAP)
+        logs = np.interp(share, _shares(cell), cell)
+        times[rows, t] = np.where(ranks[rows, t] < ZERO_GAP / 2 - 1, 0.0, np.exp(logs))
+    return times
+
+
+def _cells(values: np.ndarray, classes: np.ndarray):
+    for k in np.unique(classes):
+        rows = np.flatnonzero(classes == k)
+        for t in range(values.shape[1]):
+            yield k, t, rows
+
+
+def _quantiles(logs: np.ndarray) -> list[float]:
+    """Quantiles at equal steps from the least to the greatest; of no times at all, that of one second."""
+    return np.quantile(logs, np.linspace(0, 1, NUM_KNOTS)).tolist() if len(logs) else [0.0]
+
+
+def _shares(cell: np.ndarray) -> np.ndarray:
+    """Share of the times below each knot; knots of one value, which `interp` cannot tell apart, get their mean."""
+    shares = np.linspace(0, 1, len(cell)) if len(cell) > 1 else np.array([0.5])
+    _, place, number = np.unique(cell, return_inverse=True, return_counts=True)
+    return (np.bincount(place, weights=shares) / number)[place]
