@@ -111,7 +111,7 @@ def _read_codec(folder: Path) -> _Codec:
         times, headers = bool(found["time_edges"]), bool(found["protocols"])
     elif processor.is_file():
         found = _json(processor)
-        times, headers = found["time_range"] is not None, bool(found["headers"])
+        times, headers = bool(found["time_knots"]), bool(found["headers"])
     else:
         raise InputError(f"{folder}: no model of hf_ntg to publish; train one by 'ntg train'")
     return _Codec(found["labels"], found["label_counts"], found["max_packets"], times, headers)
