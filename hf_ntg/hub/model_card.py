@@ -28,7 +28,7 @@ _FAMILIES = {
 }
 # Settings of the other kind of model, which a card leaves out.
 _ONLY_CAUSAL = {"max_payload", "time_bins", "time_weight", "dropout"}
-_ONLY_DIFFUSION = {"packet_form", "prediction_type", "self_conditioning", "snr_gamma", "condition_dropout"}
+_ONLY_DIFFUSION = {"packet_form", "prediction_type", "snr_gamma", "condition_dropout"}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_flows
+from small_flows import make_flows
 
 from hf_ntg import InputError, TrainingConfig, train
 from hf_ntg.codecs import FlowTokenizer

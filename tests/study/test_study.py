@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from conftest import make_flows
+from small_flows import make_flows
 
 from hf_ntg import InputError
 from hf_ntg.flows import save_flows
