@@ -1,10 +1,11 @@
-"""Make the tables of README.md and of cards anew from a study's results.
+"""Make the tables of README.md and of cards anew, from a study's results and from the cards of the named models.
 
-    python scripts/update_readme.py --results model_cards/study/results.jsonl README.md model_cards/*.md
+    python scripts/update_readme.py --cards model_cards/ntg-*-loopback -- README.md
+    python scripts/update_readme.py --results model_cards/study/results.jsonl -- README.md model_cards/*.md
 
 A text says where a table goes: ``<!-- table: overview-loopback-capture -->`` and, below, ``<!-- end of table -->``.
-The names are those of the study's ``tables/`` folder. With --check nothing is written, and the exit code is 1 where a
-text differs from the results.
+The names are those of the study's ``tables/`` folder, and ``cards``. With --check nothing is written, and the exit code
+is 1 where a text differs from the results.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from pathlib import Path
 
 from hf_ntg import InputError
 from hf_ntg.files import write_text
-from hf_ntg.study.overview import fill_tables
+from hf_ntg.study.overview import cards_table, fill_tables
 from hf_ntg.study.store import read_results
 from hf_ntg.study.study_report import all_tables
+from hf_ntg.study.tables import as_markdown
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="+", type=Path, help="Markdown files to fill")
-    parser.add_argument("--results", type=Path, required=True, help="results.jsonl of a study")
+    parser.add_argument("--results", type=Path, help="results.jsonl of a study")
+    parser.add_argument("--cards", nargs="+", type=Path, default=[], help="folders that hold an evaluation.json")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a text would change")
     arguments = parser.parse_args()
-    tables, changed = all_tables(read_results(arguments.results)), []
+    studied = all_tables(read_results(arguments.results)) if arguments.results else []
+    tables, changed = {table.name: as_markdown(table) for table in studied}, []
+    if arguments.cards:
+        tables["cards"] = cards_table(arguments.cards) + "\n"
     for path in arguments.texts:
         old = path.read_text(encoding="utf-8")
         new = fill_tables(old, tables, str(path))

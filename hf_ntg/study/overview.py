@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from hf_ntg.errors import InputError
 from hf_ntg.study.plan import REAL, model_order
 from hf_ntg.study.summary import Figure
-from hf_ntg.study.tables import Table, as_markdown
+from hf_ntg.study.tables import Table
 
-__all__ = ["fill_tables", "overview_tables"]
+__all__ = ["cards_table", "fill_tables", "overview_tables"]
 
+_CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "copy_rate")
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
@@ -51,20 +54,52 @@ def overview_tables(figures: Sequence[Figure], classifier: str = "random_forest"
     return tables
 
 
-def fill_tables(text: str, tables: Sequence[Table], source: str) -> str:
-    """`text` with every table between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` made anew.
+def cards_table(folders: Sequence[Path]) -> str:
+    """The named models side by side, as Markdown, from the ``evaluation.json`` of each folder.
+
+    The columns of real flows and of baselines are those of the first; models are judged on the same flows, or refused.
+
+    Raises:
+        InputError: a folder has no such file, or its flows are other ones.
+    """
+    found = {folder.name: _evaluation(folder) for folder in folders}
+    first = next(iter(found.values()))
+    others = [name for name in first["columns"] if name not in (REAL, "synthetic")]
+    head = ("", "real held-out", *found, *others)
+    lines = [f"|{' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
+    for measure in _CARD_MEASURES:
+        told = first["metrics"][measure]
+        values = [told["values"][REAL]]
+        for name, evaluation in found.items():
+            if evaluation["metrics"][measure]["values"][REAL] != told["values"][REAL]:
+                raise InputError(f"{name}: was judged on other flows than {next(iter(found))}")
+            values.append(evaluation["metrics"][measure]["values"]["synthetic"])
+        values += [told["values"][name] for name in others]
+        unit = f", {told['unit']}" if told["unit"] else ""
+        lines.append(f"| {told['title']}{unit} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    return "\n".join(lines)
+
+
+def fill_tables(text: str, tables: Mapping[str, str], source: str) -> str:
+    """`text` with what stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` taken from `tables`.
 
     Raises:
         InputError: a table that is named does not exist; `source` names the text.
     """
-    known = {table.name: table for table in tables}
 
     def fill(match: re.Match) -> str:
-        if match["name"] not in known:
-            raise InputError(f"{source}: no table {match['name']!r} in the results; there are {', '.join(known)}")
-        return f"{match[1]}\n{as_markdown(known[match['name']])}\n{match[3]}"
+        if match["name"] not in tables:
+            raise InputError(f"{source}: no table {match['name']!r} in the results; there are {', '.join(tables)}")
+        return f"{match[1]}\n{tables[match['name']]}\n{match[3]}"
 
     return _MARKED.sub(fill, text)
+
+
+def _evaluation(folder: Path) -> dict:
+    path = folder / "evaluation.json"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; a recipe that is run with --record leaves it")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _cell(found: dict, flows: str, by: str, model: str, measure: str, times: int | None) -> Figure | None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.study.overview import fill_tables, overview_tables
+from hf_ntg.study.overview import cards_table, fill_tables, overview_tables
 from hf_ntg.study.plan import Profile, plan_runs
 from hf_ntg.study.store import ResultStore, read_results, write_results
-from hf_ntg.study.study_report import all_tables, findings, write_study
+from hf_ntg.study.study_report import findings, write_study
 from hf_ntg.study.summary import figures_of, time_to_fidelity
 from hf_ntg.study.tables import as_csv, as_markdown, cell_text, study_tables
 
@@ -214,7 +214,22 @@ def test_texts_are_filled_from_results(tmp_path, monkeypatch):
     assert "old" not in filled
     assert update("--check") == 0
     with pytest.raises(InputError, match=r"x.md: no table 'overview-b-random' in the results; there are overview-a"):
-        fill_tables(text.read_text().replace("-a-", "-b-"), all_tables(read_results(results)), "x.md")
+        fill_tables(text.read_text().replace("-a-", "-b-"), {"overview-a-random": "| |"}, "x.md")
+
+
+def test_the_readmes_table_of_models_is_that_of_their_cards():
+    folders = sorted((ROOT / "model_cards").glob("ntg-*-loopback"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert cards_table(folders) in readme
+
+
+def test_cards_of_other_flows_are_not_set_side_by_side(tmp_path):
+    folder = next((ROOT / "model_cards").glob("ntg-*-loopback"))
+    found = json.loads((folder / "evaluation.json").read_text())
+    found["metrics"]["flow_jsd"]["values"]["real"] += 0.1
+    (tmp_path / "evaluation.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match="judged on other flows"):
+        cards_table([folder, tmp_path])
 
 
 def test_results_that_are_none(tmp_path):
