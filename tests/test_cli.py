@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from hf_ntg import cli, load_flows
+from hf_ntg import FlowGenerator, cli, load_flows
 from hf_ntg.flows import save_flows
 
 
@@ -53,11 +53,12 @@ def test_split_train_generate_like(flows, tmp_path, monkeypatch, capsys):
 
 
 def test_generate_leaves_the_shards_of_its_share(tiny_gpt2, tmp_path, monkeypatch, capsys):
-    words = ("generate", tiny_gpt2, "--num-flows", 40_000, "--label", "web", "--num-shards", 2, "--output", tmp_path)
+    monkeypatch.setattr(FlowGenerator, "block_size", 20)
+    words = ("generate", tiny_gpt2, "--num-flows", 50, "--label", "web", "--num-shards", 2, "--output", tmp_path)
     for share in ("1/2", "0/2"):
         status, out, _ = run(monkeypatch, capsys, *words, "--shard", share)
         assert (status, out) == (0, f"{tmp_path}: 1 files of process {share[0]} of 2\n")
-    assert len(load_flows(tmp_path)) == 40_000
+    assert len(load_flows(tmp_path)) == 50
 
 
 def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
