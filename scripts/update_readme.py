@@ -1,6 +1,6 @@
 """Make the tables of README.md and of cards anew, from a study's results and from the cards of the named models.
 
-    python scripts/update_readme.py README.md --cards model_cards/ntg-*-loopback --results model_cards/study/results.jsonl
+    python scripts/update_readme.py README.md --cards model_cards/ntg-*-loopback --results model_cards/study/*.jsonl
 
 A text says where a table goes: ``<!-- table: overview-loopback-capture -->`` and, below, ``<!-- end of table -->``.
 The names are those of the study's ``tables/`` folder, and ``cards``. With --check nothing is written, and the exit code
