@@ -135,8 +135,11 @@ def draw(points: list[dict], path: Path) -> None:
     for axis, panel in zip(AXES, panels, strict=True):
         own = [point for point in points if point["axis"] == axis]
         costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
-        panel.plot([point["value"] for point in own], costs, marker="o")
+        values = [point["value"] for point in own]
+        panel.plot(values, costs, marker="o")
         panel.set(xscale="log", xlabel=axis, ylim=(0, 1.15 * max(costs)))
+        panel.set_xticks(values, [f"{value:,}" for value in values])
+        panel.minorticks_off()
     panels[0].set_ylabel("CPU seconds for 10,000 flows")
     figure.savefig(path, dpi=110)
 
