@@ -20,7 +20,7 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # Threads wait for each other by spinning. With the libraries' own patience, and other programs that want the cores
-    # too, a training step has been seen to take thirty times as long.
+    # too, a training step has been seen to take ten times the processor's time.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     logging.getLogger("accelerate").setLevel(logging.ERROR)
     try:

@@ -37,7 +37,7 @@ def write_shards(
     The files, ``train-00003-of-00064.parquet`` and the like, hold the flows of one request in order, class after class;
     ``datasets.load_dataset(folder)`` reads them as one split. A file appears whole or not at all and is not made again,
     so a killed process is simply started again. ``request.json`` says what was asked: a process that asks for something
-    else is turned away. Every process needs the memory of one file's flows at most.
+    else is turned away. A process needs the memory of a few blocks of flows.
 
     Args:
         num_shards: files; each holds whole blocks of ``generator.block_size`` flows, so there may be fewer.

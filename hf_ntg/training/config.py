@@ -16,7 +16,8 @@ MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
 MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "tracker")  # of one machine's run, not of the model
 
-# What differs from the defaults below, by family; chosen on validation flows taken from training flows.
+# What differs from the defaults below, by family; chosen on validation flows taken from training flows. The lengths of
+# LLaMA's and the UNet's training are extrapolated from shorter runs on them.
 RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "llama": {"epochs": 35},
