@@ -61,6 +61,9 @@ def generate(
     label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
+    steps: Annotated[int | None, typer.Option(help="Denoising steps (diffusion models).")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Sampler in place of the model's own (diffusion).")] = None,
+    device: Annotated[str, typer.Option(help="Where to draw: 'cpu', 'cuda', …")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
     num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
@@ -86,8 +89,9 @@ def generate(
     if like is not None and (num_flows is not None or label is not None):
         raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
     wanted = counts_like(like) if like is not None else label
-    options = {} if temperature is None else {"temperature": temperature}
-    generator = FlowGenerator.from_pretrained(model, revision=revision)
+    generator = FlowGenerator.from_pretrained(model, revision=revision, device=device)
+    options = {"temperature": temperature, "num_inference_steps": steps, "scheduler": scheduler}
+    options = {name: value for name, value in options.items() if value is not None}
     if num_shards is not None:
         from tqdm import tqdm
 

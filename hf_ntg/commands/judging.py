@@ -91,7 +91,7 @@ def study(
 
     Example: ntg study loopback --quick --output study/
 
-    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length.
+    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length, sampling.
     """
     from hf_ntg.study.command import study_command
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel
 
@@ -21,10 +22,16 @@ __all__ = ["CausalFlowGenerator"]
 class CausalFlowGenerator(FlowGenerator):
     """Draws sentences from `model` by its prefix tree and reads them with `tokenizer`."""
 
+    options = ("temperature",)
+
     def __init__(self, source: Path, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         grammar = tokenizer.grammar
         super().__init__(source, list(grammar.labels), np.array(grammar.label_counts, dtype=np.float64))
         self.model, self.tokenizer = model, tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
 
     def draw(self, classes: np.ndarray, seed: int, block: int, temperature: float = 1.0) -> FlowArrays:
         """Draw one flow for each of `classes`; a `temperature` below 1 favours what is likely, above 1 what is not."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.generation.generator import FlowGenerator
-from hf_ntg.models.pipeline_flow_diffusion import FLOWS_PER_BLOCK, FlowDiffusionPipeline
+from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
 __all__ = ["DiffusionFlowGenerator"]
 
@@ -16,12 +17,16 @@ __all__ = ["DiffusionFlowGenerator"]
 class DiffusionFlowGenerator(FlowGenerator):
     """Denoises signals with `pipeline`, a batch a block."""
 
-    block_size = FLOWS_PER_BLOCK
+    options = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
 
     def __init__(self, source: Path, pipeline: FlowDiffusionPipeline) -> None:
         processor = pipeline.processor
         super().__init__(source, list(processor.labels), np.array(processor.label_counts, dtype=np.float64))
-        self.pipeline = pipeline
+        self.pipeline, self.block_size = pipeline, pipeline.flows_per_block
+
+    @property
+    def device(self) -> torch.device:
+        return self.pipeline.device
 
     def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:
         """Draw one flow for each of `classes`; `options` as for :meth:`FlowDiffusionPipeline.draw_block`."""

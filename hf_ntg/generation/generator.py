@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -16,6 +16,9 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.generation.parallel import block_count, draw_blocks
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["FlowGenerator"]
 
@@ -27,30 +30,40 @@ class FlowGenerator(ABC):
     on one machine, whatever the number of processes, and a stream of any length needs the memory of a few blocks.
 
     Attributes:
-        source: folder the model was loaded from.
+        source: folder the model was loaded from. device: where it draws. options: what its ``draw`` can be
+            told.
         labels: (K,) names of its classes. label_weights: (K,) their shares among the training flows.
     """
 
     block_size = 32_768
+    options: tuple[str, ...] = ()
 
     def __init__(self, source: Path, labels: list[str | None], label_weights: np.ndarray) -> None:
         self.source, self.labels = source, labels
         self.label_weights = label_weights / label_weights.sum()
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, revision: str | None = None, token: str | None = None) -> Self:
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Self:
         """Load a model from a folder or from the Hub.
 
         Args:
             source: a folder that training left, or the id of a model on the Hub (``"org/name"``).
             revision: branch, tag or commit on the Hub. token: for private and gated models.
+            device: where to draw. A CPU is enough for the causal models; a GPU draws other flows from the same seed.
 
         Raises:
-            InputError: there is no such model, it cannot be fetched or read, or it is none of ours.
+            InputError: there is no such model or device, it cannot be fetched or read, or it is none of ours.
         """
         from hf_ntg.generation.loading import load_generator
 
-        return load_generator(source, revision=revision, token=token)
+        return load_generator(source, revision=revision, token=token, device=device)
 
     def generate(
         self,
@@ -69,10 +82,12 @@ class FlowGenerator(ABC):
                 the count of each.
             seed: the same seed gives the same flows.
             num_proc: processes to draw with.
-            **options: of the family, see its ``draw``; for the causal models ``temperature``.
+            **options: of the family, see its ``draw``: ``temperature`` of the causal models, ``scheduler`` and
+                ``num_inference_steps`` of diffusion.
 
         Raises:
-            InputError: a label was not trained on, or the counts do not add up to `num_flows`.
+            InputError: a label was not trained on, the counts do not add up to `num_flows`, or the family has no such
+                option.
         """
         parts = list(self.stream(num_flows, label, seed, num_proc=num_proc, **options))
         return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
@@ -96,6 +111,9 @@ class FlowGenerator(ABC):
         self, counts: np.ndarray, seed: int, blocks: range, num_proc: int = 1, options: Mapping = MappingProxyType({})
     ) -> Iterator[Dataset]:
         """Some of the `blocks` of a request for ``counts[k]`` flows of class k; a flow is named by its place in it."""
+        for name in options:
+            if name not in self.options:
+                raise InputError(f"{name}: this model's family has no such option; it takes {', '.join(self.options)}")
         for number, block in zip(blocks, draw_blocks(self, counts, seed, blocks, num_proc, dict(options)), strict=True):
             first = number * self.block_size
             names = np.array([f"synthetic-{place}" for place in range(first, first + len(block))], dtype=object)
@@ -128,6 +146,11 @@ class FlowGenerator(ABC):
 
         to = Destination(repo_id, private=private, revision=revision, token=token)
         return publish_model(self.source, to, license=license, report=report).url
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where it draws."""
 
     @abstractmethod
     def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_ntg.errors import InputError
 from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.remote import hub_in_words
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["load_generator", "model_folder"]
 
 
-def load_generator(source: str | Path, *, revision: str | None = None, token: str | None = None) -> FlowGenerator:
+def load_generator(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    device: str | torch.device = "cpu",
+) -> FlowGenerator:
     """Load the generator of a model folder or a Hub id; see :meth:`FlowGenerator.from_pretrained`."""
     from safetensors import SafetensorError
 
+    device = _usable(device)
     folder = model_folder(source, revision=revision, token=token)
     try:
         if (folder / "flow_grammar.json").is_file():
-            return _load_causal(folder)
+            return _load_causal(folder, device)
         if (folder / "model_index.json").is_file():
-            return _load_diffusion(folder)
+            return _load_diffusion(folder, device)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
@@ -51,16 +62,27 @@ def model_folder(source: str | Path, *, revision: str | None = None, token: str 
         return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=files))
 
 
-def _load_causal(folder: Path) -> FlowGenerator:
+def _usable(device: str | torch.device) -> torch.device:
+    """The device, once something has been put there."""
+    import torch
+
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device}: not to be had here ({reason}); 'cpu' always is") from error
+
+
+def _load_causal(folder: Path, device: torch.device) -> FlowGenerator:
     from hf_ntg.codecs.tokenization_flow import FlowTokenizer
     from hf_ntg.generation.causal import CausalFlowGenerator
     from hf_ntg.models.causal_lm import load_causal_lm
 
-    return CausalFlowGenerator(folder, load_causal_lm(folder), FlowTokenizer.from_pretrained(folder))
+    return CausalFlowGenerator(folder, load_causal_lm(folder).to(device), FlowTokenizer.from_pretrained(folder))
 
 
-def _load_diffusion(folder: Path) -> FlowGenerator:
+def _load_diffusion(folder: Path, device: torch.device) -> FlowGenerator:
     from hf_ntg.generation.diffusion import DiffusionFlowGenerator
     from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
-    return DiffusionFlowGenerator(folder, FlowDiffusionPipeline.from_pretrained(folder))
+    return DiffusionFlowGenerator(folder, FlowDiffusionPipeline.from_pretrained(folder).to(device))

@@ -14,6 +14,8 @@ import numpy as np
 from hf_ntg.flows.arrays import FlowArrays
 
 if TYPE_CHECKING:
+    import torch
+
     from hf_ntg.generation.generator import FlowGenerator
 
 __all__ = ["block_count", "draw_blocks"]
@@ -39,7 +41,9 @@ def draw_blocks(
         return
     workers = min(num_proc, len(blocks))
     threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _open_worker, (str(generator.source), threads))
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), _open_worker, (str(generator.source), threads, generator.device)
+    )
     with pool:
         waiting = deque()
         for block in blocks:
@@ -64,14 +68,14 @@ def _draw(generator: FlowGenerator, classes: np.ndarray, seed: int, block: int, 
     return generator.draw(classes, seed, block, **options)
 
 
-def _open_worker(source: str, threads: int) -> None:
+def _open_worker(source: str, threads: int, device: torch.device) -> None:
     global _here
     import torch
 
     from hf_ntg.generation.loading import load_generator
 
     torch.set_num_threads(threads)
-    _here = load_generator(source)
+    _here = load_generator(source, device=device)
 
 
 def _draw_here(classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:

@@ -1,9 +1,9 @@
-"""Mamba's selective scan for short sequences on a CPU.
+"""Mamba's selective scan for short sequences, on a CPU above all.
 
 The stock fall-back of transformers walks the time axis with slices of (batch, channels, time, state) tensors: its
 backward pass costs grow with the square of the length. Here the state is laid out (batch, state, channels), one step is
 a handful of fused in-place operations over contiguous memory, and the gradient is written out by hand, so that nothing
-but the states is kept. Where a device has the official kernels, the stock path is left in charge.
+but the states is kept. On a GPU with the official kernels the stock path is left in charge.
 
 The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a and 2b with the zero-order hold of A:
 ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`` and ``y_t = C_t h_t``.
@@ -11,10 +11,11 @@ The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a a
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import MethodType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from transformers.models.mamba.modeling_mamba import MambaForCausalLM, MambaMixer
@@ -23,7 +24,7 @@ __all__ = ["mixer_step", "selective_scan", "use_fast_scan"]
 
 
 def use_fast_scan(model: MambaForCausalLM) -> MambaForCausalLM:
-    """Let the mixers of `model` scan whole sequences by :func:`selective_scan` when on a CPU; returns `model`.
+    """Let the mixers of `model` scan whole sequences by :func:`selective_scan`; returns `model`.
 
     Weights, configuration and saved files stay those of the stock class, and so does a forward pass with a cache.
     """
@@ -47,19 +48,23 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Te
 
 def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_mask=None, **others) -> Tensor:
     # Whatever else a version of transformers hands over, above all a cache, is for the stock path.
-    if more or any(value is not None for value in others.values()) or hidden_states.device.type != "cpu":
+    if more or any(value is not None for value in others.values()) or _has_kernels(hidden_states.device):
         return MambaMixer.forward(mixer, hidden_states, *more, attention_mask=attention_mask, **others)
     # Time first from here on: every step of the scan then works on contiguous memory.
     hidden_states = hidden_states.transpose(0, 1)
     mask = None if attention_mask is None else attention_mask.t()[:, :, None].to(hidden_states.dtype)
     x, gate = mixer.in_proj(hidden_states if mask is None else hidden_states * mask).chunk(2, dim=-1)  # (T, B, D) each
-    x = mixer.act(_CausalConvolution.apply(x, mixer.conv1d.weight, mixer.conv1d.bias))
+    x = mixer.act(_convolved(x, mixer.conv1d))
     if mask is not None:
         x = x * mask
     dt, b, c = mixer.x_proj(x).split([mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size], dim=-1)
     dt = F.softplus(mixer.dt_proj(dt))
     y = selective_scan(x, dt, -torch.exp(mixer.A_log.float()), b, c)
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)).transpose(0, 1)
+
+
+def _has_kernels(device: torch.device) -> bool:
+    return device.type != "cpu" and find_spec("mamba_ssm") is not None
 
 
 def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,6 +87,13 @@ def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor)
     state.mul_(decay).addcmul_(b[:, :, None], (dt * x)[:, None])
     y = torch.bmm(c[:, None], state)[:, 0]
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)), window[:, 1:]
+
+
+def _convolved(x: Tensor, layer: nn.Conv1d) -> Tensor:
+    """The causal convolution `layer` of (T, B, D)."""
+    if x.device.type == "cpu":
+        return _CausalConvolution.apply(x, layer.weight, layer.bias)
+    return layer(x.permute(1, 2, 0))[:, :, : len(x)].permute(2, 0, 1)
 
 
 class _CausalConvolution(torch.autograd.Function):

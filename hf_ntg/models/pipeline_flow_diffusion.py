@@ -22,11 +22,13 @@ from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.models.flow_denoiser import FlowCondition, FlowDenoiser, noise_target
+from hf_ntg.models.schedulers import make_scheduler
 from hf_ntg.models.short_unet import quicken
 
-__all__ = ["FLOWS_PER_BLOCK", "FlowDiffusionPipeline", "FlowPipelineOutput"]
+__all__ = ["FlowDiffusionPipeline", "FlowPipelineOutput"]
 
-FLOWS_PER_BLOCK = 256  # drawn in one batch, always: the arithmetic of a batch depends on its size
+# Flows drawn in one batch, always: the arithmetic of a batch depends on its size.
+FLOWS_PER_BLOCK = {"cpu": 256, "cuda": 4_096}  # what a cache holds, or what a GPU needs to be busy
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
@@ -107,12 +109,17 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         """
         if output_type not in ("dataset", "pt", "np"):
             raise InputError(f"output type {output_type!r}: choose one of dataset, pt, np")
-        drawn = self._draw(class_labels, num_inference_steps, guidance_scale, generator)
+        drawn = self._draw(class_labels, num_inference_steps, guidance_scale, generator, self.scheduler)
         if output_type == "pt":
             return FlowPipelineOutput(None, drawn.signals)
         if output_type == "np":
             return FlowPipelineOutput(None, drawn.signals.cpu().numpy())
         return FlowPipelineOutput(self._read(drawn, snap).to_dataset(), drawn.signals)
+
+    @property
+    def flows_per_block(self) -> int:
+        """Flows that one batch of :meth:`draw_block` holds on the pipeline's device."""
+        return FLOWS_PER_BLOCK.get(self.device.type, FLOWS_PER_BLOCK["cuda"])
 
     def generate_flows(
         self, labels: Sequence[str | None] | np.ndarray, seed: int = 0, *, progress: bool = False, **options
@@ -120,8 +127,8 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         """Draw one flow for each of `labels` as one data set; `options` as for :meth:`draw_block`."""
         blocks = []
         with tqdm(total=len(labels), unit="flow", desc="generating", disable=not progress) as bar:
-            for start in range(0, len(labels), FLOWS_PER_BLOCK):
-                flows = self.draw_block(labels[start : start + FLOWS_PER_BLOCK], seed, len(blocks), **options)
+            for start in range(0, len(labels), self.flows_per_block):
+                flows = self.draw_block(labels[start : start + self.flows_per_block], seed, len(blocks), **options)
                 names = np.array([f"synthetic-{start + i}" for i in range(len(flows))], dtype=object)
                 blocks.append(replace(flows, flow_id=names).to_dataset())
                 bar.update(len(flows))
@@ -135,26 +142,29 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         seed: int,
         block: int,
         *,
+        scheduler: str | None = None,
         num_inference_steps: int | None = None,
         guidance_scale: float | None = None,
         snap: bool = False,
     ) -> FlowArrays:
-        """Draw one flow for each of at most 256 `labels`.
+        """Draw one flow for each of at most `flows_per_block` labels.
 
         Every block has a random stream and a batch of its own, so that a flow depends on `seed`, `block`, its place and
         its label alone, and several processes can share a request.
 
         Args:
             seed, block: number the random stream.
+            scheduler: one of ``SCHEDULERS`` in place of the pipeline's own.
             num_inference_steps, guidance_scale, snap: as for a call of the pipeline.
         """
-        missing = FLOWS_PER_BLOCK - len(labels)
+        missing = self.flows_per_block - len(labels)
         padded = np.concatenate(
             [np.array(labels, dtype=object), np.repeat(np.array(labels[-1:], dtype=object), missing)]
         )
         state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-        drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, quiet=True)
+        own = self.scheduler if scheduler is None else make_scheduler(scheduler)
+        drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, own, quiet=True)
         return self._read(drawn, snap).take(np.arange(len(labels)))
 
     @torch.no_grad()
@@ -164,6 +174,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         steps: int | None,
         guidance: float | None,
         generator: torch.Generator | None,
+        scheduler: SchedulerMixin,
         quiet: bool = False,
     ) -> _Drawn:
         steps = self.config.num_inference_steps if steps is None else steps
@@ -177,16 +188,15 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         condition = denoiser.condition(torch.as_tensor(classes, device=device), torch.as_tensor(headers, device=device))
         nothing = torch.full((len(classes),), -1, device=device)
         blank = denoiser.condition(nothing, nothing) if guidance != 1 else None
-        scheduler = self.scheduler
         scheduler.set_timesteps(steps, device=device)
         shape = (len(classes), self.processor.num_channels, self.processor.max_packets)
         sample = randn_tensor(shape, generator, device, self.unet.dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
         extra = {"generator": generator} if takes_generator else {}
         for timestep in scheduler.timesteps if quiet else self.progress_bar(scheduler.timesteps):
-            noisy, angle = self._at_unit_variance(sample, timestep)
+            noisy, angle = _at_unit_variance(scheduler, sample, timestep)
             clean = _guided(denoiser, noisy, angle, condition, blank, guidance)
-            told = self._told_scheduler(clean, noisy, angle)
+            told = _told_scheduler(scheduler, clean, noisy, angle)
             sample = scheduler.step(told, timestep, sample, **extra).prev_sample
         return _Drawn(sample / denoiser.scale, classes, headers, seed)
 
@@ -194,27 +204,6 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         rng = np.random.default_rng([drawn.seed, 1])
         signals = drawn.signals.float().cpu().numpy()
         return self.processor.decode(signals, drawn.classes, drawn.headers, rng=rng, snap=snap)
-
-    def _at_unit_variance(self, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """The scheduler's sample as the denoiser sees it, and its angle (B,)."""
-        if self._flow_matching:
-            mix = float(timestep) / self.scheduler.config.num_train_timesteps
-            noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
-        else:
-            kept = float(self.scheduler.alphas_cumprod[round(float(timestep))])
-            noisy, angle = self.scheduler.scale_model_input(sample, timestep), math.acos(math.sqrt(kept))
-        return noisy, torch.full((len(sample),), angle, dtype=sample.dtype, device=sample.device)
-
-    def _told_scheduler(self, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
-        """The guess of the clean signal in the terms that the scheduler expects of a model."""
-        kind = "flow" if self._flow_matching else self.scheduler.config.prediction_type
-        turn = angle[:, None, None]
-        noise = (noisy - torch.cos(turn) * clean) / torch.sin(turn)
-        return noise_target(kind, clean, noise, angle)
-
-    @property
-    def _flow_matching(self) -> bool:
-        return not hasattr(self.scheduler, "alphas_cumprod")
 
 
 @dataclass(frozen=True)
@@ -225,6 +214,29 @@ class _Drawn:
     classes: np.ndarray
     headers: np.ndarray
     seed: int
+
+
+def _at_unit_variance(scheduler: SchedulerMixin, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+    """The scheduler's sample as the denoiser sees it, and its angle (B,)."""
+    if _matches_flow(scheduler):
+        mix = float(timestep) / scheduler.config.num_train_timesteps
+        noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
+    else:
+        kept = float(scheduler.alphas_cumprod[round(float(timestep))])
+        noisy, angle = scheduler.scale_model_input(sample, timestep), math.acos(math.sqrt(kept))
+    return noisy, torch.full((len(sample),), angle, dtype=sample.dtype, device=sample.device)
+
+
+def _told_scheduler(scheduler: SchedulerMixin, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+    """The guess of the clean signal in the terms that the scheduler expects of a model."""
+    kind = "flow" if _matches_flow(scheduler) else scheduler.config.prediction_type
+    turn = angle[:, None, None]
+    noise = (noisy - torch.cos(turn) * clean) / torch.sin(turn)
+    return noise_target(kind, clean, noise, angle)
+
+
+def _matches_flow(scheduler: SchedulerMixin) -> bool:
+    return not hasattr(scheduler, "alphas_cumprod")
 
 
 def _guided(

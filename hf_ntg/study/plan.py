@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 SPLIT_SEED = 0  # of the one split that all draws of few labels share
-AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length")
+AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling")
 REAL = "real"
 
 # Beside the generators, what few real flows can be helped with: nothing, and changes of their own packets.
@@ -57,6 +57,7 @@ class Profile:
         shot_steps: optimizer steps, at least, of a generator that learns from few flows alone, or is fine-tuned.
         budgets: lengths of training, as shares of the recipe's.
         budget_models: families that are trained at every length.
+        samplers: of the diffusion models among `models`: schedulers (names of ``hf_ntg.models.schedulers``) and steps.
     """
 
     models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")
@@ -74,6 +75,15 @@ class Profile:
     shot_steps: int = 400
     budgets: tuple[float, ...] = (0.125, 0.25, 0.5, 1.0, 2.0)
     budget_models: tuple[str, ...] = ("gpt2",)
+    samplers: tuple[tuple[str, int], ...] = (
+        *(("dpm-solver++", steps) for steps in (2, 3, 5, 10, 20)),
+        ("sde-dpm-solver++", 10),
+        ("sde-dpm-solver++", 20),
+        ("flow-matching", 10),
+        ("flow-matching", 20),
+        ("ddim", 50),
+        ("ddpm", 1_000),
+    )
 
 
 FULL = Profile()
@@ -89,6 +99,7 @@ QUICK = Profile(
     shot_steps=100,
     budgets=(0.5, 1.0),
     budget_models=("gpt2",),
+    samplers=(("dpm-solver++", 2), ("dpm-solver++", 5)),
 )
 
 
@@ -132,8 +143,8 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
     """Every run of a study, ordered so that a study that is cut short has said something about everything.
 
     First the first seed of everything, then the next; within a seed the generators and what is judged of them at full
-    training, few labels, lengths of training; within those table by table and split by split. Fine-tuned generators
-    need a second table to be trained on before; with one alone they are not planned.
+    training, few labels, lengths of training, samplers; within those table by table and split by split. Fine-tuned
+    generators need a second table to be trained on before; with one alone they are not planned.
 
     Raises:
         InputError: an axis that does not exist.
@@ -154,6 +165,8 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
             runs += [run for name, by in places for run in _augmentation(profile, name, by, seed, len(flows) > 1)]
         if "training-length" in axes and seed in profile.seeds:
             runs += [run for name, by in places for run in _training_length(profile, name, by, seed)]
+        if "sampling" in axes and seed in profile.seeds:
+            runs += [run for name, by in places for run in _sampling(profile, name, by, seed)]
     return list(dict.fromkeys(runs))
 
 
@@ -216,4 +229,14 @@ def _training_length(profile: Profile, flows: str, by: str, seed: int) -> list[R
         for model in profile.budget_models
         if model in MODEL_FAMILIES
         for budget in profile.budgets
+    ]
+
+
+def _sampling(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
+    models = [name for name in profile.models if name == "unet"]
+    real = [Run("fidelity", flows, by, seed, REAL)] if models else []
+    return real + [
+        Run("sampling", flows, by, seed, model, (("scheduler", scheduler), ("steps", steps)))
+        for model in models
+        for scheduler, steps in profile.samplers
     ]

@@ -120,11 +120,14 @@ def shard_of_environment() -> tuple[int, int]:
 
 
 def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> dict:
+    from hf_ntg.study.axes.bench import device_name
+
     started, cpu = time.perf_counter(), time.process_time()
     found = judge(run, bench)
     made = {
         "hf_ntg": hf_ntg.__version__,
         "commit": commit(),
+        "device": device_name(),
         "code": {"generators": bench.code_of(run), "judges": code_fingerprint(JUDGE_LAYERS)},
         "told": digest(bench.told(run)),
         "seconds": round(time.perf_counter() - started, 2),

@@ -28,6 +28,7 @@ _SECTIONS = {
     "augmentation": ("Few labels", "What do synthetic flows add to a handful of real ones?"),
     "efficiency": ("Cost", "What does a generator cost to make, to keep and to draw from?"),
     "training-length": ("Length of training", "What does a longer training buy, and what does it give away?"),
+    "sampling": ("Samplers of diffusion", "How many denoising steps does it take, and of which scheduler?"),
 }
 _READING = (
     "Figures are means over seeds, each seed with a split, a training and draws of its own; ± is half of the 95 % "

@@ -106,7 +106,7 @@ def _held_against(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
     if row["axis"] == "fidelity":
         real = known.get(_key(row, model=REAL), {})
         return _beside_real(measures, real)
-    if row["axis"] == "training-length":
+    if row["axis"] in ("training-length", "sampling"):
         place = {name: row[name] for name in ("flows", "by", "seed")}
         real = known.get(_key({"axis": "fidelity", "model": REAL, **place}), {})
         return _beside_real(measures, real)

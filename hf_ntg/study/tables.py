@@ -55,6 +55,7 @@ def study_tables(figures: Iterable[Figure]) -> list[Table]:
         "augmentation": _augmentation,
         "efficiency": _efficiency,
         "training-length": _training_length,
+        "sampling": _sampling,
     }
     tables = []
     for axis, make in makers.items():
@@ -252,6 +253,31 @@ def _training_length(found: _Found, flows: str, by: str) -> list[Table]:
     note = "n ×: share of the recipe's length, each with a schedule of its own. Macro-F1: a forest, as many flows."
     name = f"training-length-{flows}-{by}"
     return [Table(name, title, ("", *heads), rows, "training-length", flows, by, note, tuple(styles))]
+
+
+_SAMPLING = {
+    "flow_jsd.ratio": ("JSD × real", "2"),
+    "timing_distance": ("times, decades", "3"),
+    "macro_f1": ("macro-F1, 1×", "3"),
+    "copy_rate": ("copies", "%"),
+    "flows_per_cpu_second": ("flows/CPU s", "0"),
+}
+
+
+def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
+    heads, styles = zip(*_SAMPLING.values(), strict=True)
+    tried = dict.fromkeys((figure.place["scheduler"], figure.place["steps"]) for figure in found.figures)
+    rows = [
+        (
+            f"{model}, {scheduler}, {steps} steps",
+            tuple(found.get(model, name, scheduler=scheduler, steps=steps) for name in _SAMPLING),
+        )
+        for model in found.every("model")
+        for scheduler, steps in sorted(tried)
+    ]
+    title = f"Denoising by other schedulers and steps: {flows}, split by {by}"
+    note = "One training, drawn from in several ways. Macro-F1: a forest, as many flows as taught the model."
+    return [Table(f"sampling-{flows}-{by}", title, ("", *heads), rows, "sampling", flows, by, note, tuple(styles))]
 
 
 def _number(value: float, style: str) -> str:

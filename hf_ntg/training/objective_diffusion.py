@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from diffusers import DPMSolverMultistepScheduler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor, FlowSignals
 from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
+from hf_ntg.models.schedulers import make_scheduler
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.objective import Objective
 
@@ -64,13 +64,9 @@ class DiffusionObjective(Objective):
         return total / (VALIDATION_DRAWS * len(rows))
 
     def save(self, module: nn.Module, folder: Path) -> None:
-        # Told v, which every scheduler of diffusers understands, so that any can be made from this one's configuration.
-        scheduler = DPMSolverMultistepScheduler(
-            beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
-        )
         pipeline = FlowDiffusionPipeline(
             module.denoiser.unet,
-            scheduler,
+            make_scheduler("dpm-solver++"),
             self.processor,
             prediction_type=self._config.prediction_type,
         )

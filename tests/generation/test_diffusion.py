@@ -6,7 +6,7 @@ from datasets import Dataset
 from hf_ntg import FlowGenerator, TrainingConfig, train
 from hf_ntg.errors import InputError
 from hf_ntg.flows import conform_flows
-from hf_ntg.models.pipeline_flow_diffusion import FLOWS_PER_BLOCK
+from hf_ntg.models.schedulers import SCHEDULERS
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,27 @@ def test_it_serves_flows_as_every_generator(model):
         generator.generate(3, label="ftp")
 
 
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_schedulers_by_name(model, name):
+    generator = FlowGenerator.from_pretrained(model)
+    own = generator.generate(200, seed=2, num_inference_steps=6)
+    made = generator.generate(200, seed=2, num_inference_steps=6, scheduler=name)
+    assert (made.to_dict() == own.to_dict()) == (name == "dpm-solver++")
+    assert generator.generate(200, seed=2, num_inference_steps=6).to_dict() == own.to_dict(), "its own is still there"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"scheduler": "euler"}, "choose one of dpm-solver"), ({"temperature": 0.5}, "temperature: this model's family")],
+)
+def test_options_that_it_does_not_have(model, options, said):
+    with pytest.raises(InputError, match=said):
+        FlowGenerator.from_pretrained(model).generate(3, **options)
+
+
 @pytest.mark.slow
 def test_two_processes_draw_what_one_draws(model):
     generator = FlowGenerator.from_pretrained(model)
-    number = FLOWS_PER_BLOCK + 9
+    number = generator.block_size + 9
     alone = generator.generate(number, seed=1)
     assert generator.generate(number, seed=1, num_proc=2).to_dict() == alone.to_dict()

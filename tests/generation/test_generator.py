@@ -54,6 +54,7 @@ def test_low_temperature_leaves_the_likeliest_flow(generator):
         ({"num_flows": -1}, "negative"),
         ({"num_flows": 3, "num_proc": 0}, "num_proc"),
         ({"num_flows": 3, "temperature": 0.0}, "temperature"),
+        ({"num_flows": 3, "num_inference_steps": 5}, "it takes temperature"),
     ],
 )
 def test_request_that_cannot_be_met_is_refused(generator, request_, said):
@@ -89,3 +90,9 @@ def test_interrupted_download_is_one_clear_line(tiny_gpt2, tmp_path):
     (tmp_path / "config.json").unlink()
     with pytest.raises(InputError, match="damaged or incomplete"):
         FlowGenerator.from_pretrained(tmp_path)
+
+
+def test_device_that_is_not_there(generator):
+    with pytest.raises(InputError, match="device cuda:77: not to be had here"):
+        FlowGenerator.from_pretrained(generator.source, device="cuda:77")
+    assert FlowGenerator.from_pretrained(generator.source).device.type == "cpu"

@@ -23,7 +23,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
 from hf_ntg.models import pipeline_flow_diffusion
 from hf_ntg.models.flow_denoiser import PREDICTION_TYPES, DenoiserOutput, FlowDenoiser, build_unet, noise_target
-from hf_ntg.models.pipeline_flow_diffusion import FLOWS_PER_BLOCK, FlowDiffusionPipeline
+from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
 COSINE = {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"}
 
@@ -162,15 +162,16 @@ def test_a_hub_id_is_fetched_as_a_folder(pipeline, tmp_path, monkeypatch):
 
 def test_exactly_the_flows_asked_for_whatever_stands_beside_them(pipeline):
     rng = np.random.default_rng(0)
-    labels = rng.choice(["a", "b"], FLOWS_PER_BLOCK + 5).tolist()
+    block = pipeline.flows_per_block
+    labels = rng.choice(["a", "b"], block + 5).tolist()
     whole = pipeline.generate_flows(labels, seed=7)
     assert conform_flows(whole, "generated")["label"] == labels
     assert whole["flow_id"] == [f"synthetic-{i}" for i in range(len(labels))]
     assert set(whole.filter(lambda row: row["label"] == "b")["destination_port"]) == {53}
     first = pipeline.generate_flows(labels[:9], seed=7)
     assert first.to_dict() == whole.select(range(9)).to_dict()
-    rest = pipeline.draw_block(labels[FLOWS_PER_BLOCK:], seed=7, block=1).to_dataset()
-    assert rest.to_dict() == whole.select(range(FLOWS_PER_BLOCK, len(labels))).remove_columns("flow_id").to_dict()
+    rest = pipeline.draw_block(labels[block:], seed=7, block=1).to_dataset()
+    assert rest.to_dict() == whole.select(range(block, len(labels))).remove_columns("flow_id").to_dict()
     assert pipeline.generate_flows(labels[:9], seed=8).to_dict() != first.to_dict()
 
 

@@ -16,7 +16,7 @@ from hf_ntg.study.store import ResultStore
 from hf_ntg.study.study_report import write_study
 
 TINY = Profile(
-    models=("gpt2", "2-gram"),
+    models=("gpt2", "unet", "2-gram"),
     by=("capture",),
     seeds=(0,),
     max_packets=4,
@@ -30,6 +30,7 @@ TINY = Profile(
     shot_steps=1,
     shot_models=("gpt2", "2-gram"),
     budgets=(1.0, 2.0),
+    samplers=(("dpm-solver++", 1), ("flow-matching", 1)),
 )
 COSTS = ("seconds", "peak_mib", "per_second", "per_cpu_second")
 
@@ -63,7 +64,7 @@ def test_every_planned_run_is_there_once(whole):
     assert set(AXES) == {run.axis for run in planned}
     assert {json.dumps(run.identity()) for run in planned} == set(rows_of(whole))
     kept = sorted(path.name.rsplit("-", 1)[0] for path in (whole / "models").iterdir())
-    assert kept == ["a-capture-s0-2-gram", "a-capture-s0-gpt2"]
+    assert kept == ["a-capture-s0-2-gram", "a-capture-s0-gpt2", "a-capture-s0-unet"]
 
 
 def test_killed_and_resumed_gives_the_same_rows(whole, sources, tmp_path, monkeypatch):
@@ -223,9 +224,9 @@ def test_a_run_that_fails_is_told_and_the_rest_is_done(sources, tmp_path, monkey
     monkeypatch.setattr(bench, "fit_generator", failing)
     said = []
     failed = run_study(sources[:1], tmp_path, TINY, axes=AXES[:3], say=said.append)
-    assert {run.model for run in failed} == {"gpt2", "2-gram"}
+    assert {run.model for run in failed} == {"gpt2", "unet", "2-gram"}
     assert {row["model"] for row in ResultStore(tmp_path).gather()} == {"real"}
-    assert sum("nothing to be learned here" in line for line in said) == 2
+    assert sum("nothing to be learned here" in line for line in said) == 3
     assert "missing" in write_study(tmp_path)
 
 

@@ -25,7 +25,7 @@ from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, SPLIT_SEED, Profile, Run
 from hf_ntg.study.store import GENERATOR_LAYERS, code_fingerprint, digest
 from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingConfig
 
-__all__ = ["Fitted", "Generator", "Split", "Workbench", "fit_generator"]
+__all__ = ["Fitted", "Generator", "Split", "Workbench", "device_name", "fit_generator"]
 
 _FACTS = "study.json"
 _BASELINE_FILE = "baseline.safetensors"
@@ -54,7 +54,8 @@ class Fitted:
 
     Attributes:
         generator: it. folder: what it is saved in. facts: what making it cost (``training_seconds``,
-            ``training_cpu_seconds``, ``training_peak_mib``, each None where the training was interrupted) and ``code``.
+            ``training_cpu_seconds``, ``training_peak_mib``, each None where the training was interrupted), ``device``,
+            ``code``.
     """
 
     generator: Generator
@@ -155,6 +156,7 @@ class Workbench:
             "training_peak_mib": meter.peak_mib,
         }
         facts = {"code": code_fingerprint(GENERATOR_LAYERS), "seen": len(flows), "resumed": resumed}
+        facts["device"] = device_name() if config is not None else "cpu"
         facts |= dict.fromkeys(costs) if resumed else costs
         write_text(scratch / _FACTS, json.dumps(facts) + "\n")
         try:
@@ -230,15 +232,23 @@ def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, fol
         train(flows, config)
 
 
+def device_name() -> str:
+    """What this process trains and draws on: the GPU's name, or ``cpu``."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
 def _open_generator(model: str, folder: Path) -> Generator:
     if model not in MODEL_FAMILIES:
         return make_baseline(model).load(folder / _BASELINE_FILE)
+    from accelerate import PartialState
     from diffusers.utils import logging
 
     from hf_ntg.generation import FlowGenerator
 
     logging.disable_progress_bar()  # of a pipeline's parts, at every loading
-    return FlowGenerator.from_pretrained(folder)
+    return FlowGenerator.from_pretrained(folder, device=PartialState().device)
 
 
 def _labelled(flows: Dataset) -> Dataset:

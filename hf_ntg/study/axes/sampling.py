@@ -1,0 +1,31 @@
+"""What a diffusion model's sampler and its number of steps are worth, and what they cost."""
+
+from __future__ import annotations
+
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.metrics.distance import timing_distance
+from hf_ntg.metrics.divergence import flow_jsd
+from hf_ntg.metrics.novelty import copy_rate
+from hf_ntg.study.axes.bench import Workbench
+from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.meter import Meter
+from hf_ntg.study.plan import Run
+
+__all__ = ["judge_sampling"]
+
+
+def judge_sampling(run: Run, bench: Workbench) -> dict:
+    """Draw as many flows as the model of `run` learned from by the run's scheduler and steps, and judge them."""
+    split, wide = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
+    generator = bench.generator(run.flows, run.by, run.seed, run.model).generator
+    told = {"scheduler": run["scheduler"], "num_inference_steps": run["steps"]}
+    with Meter() as drawing:
+        made = FlowArrays.from_dataset(generator.generate(label=split.counts, seed=100 * run.seed, **told))
+    measures = {
+        "flow_jsd": flow_jsd(split.test_arrays, made, **wide)["overall"],
+        "timing_distance": timing_distance(split.test_arrays, made, **wide)["overall"],
+        "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **wide, seed=run.seed)["macro_f1"],
+        "copy_rate": copy_rate(split.train_arrays, made, **wide)["overall"],
+        "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
+    }
+    return {"measures": measures, "details": {}, "notes": []}
