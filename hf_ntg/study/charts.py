@@ -14,7 +14,7 @@ from hf_ntg.study.figures import STYLE, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
 from hf_ntg.study.summary import Figure
 
-__all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves"]
+__all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves", "step_curves"]
 
 _COLORS = {
     "gpt2": "#e07b16",
@@ -163,6 +163,32 @@ def length_curves(figures: Sequence[Figure]) -> str | None:
             axes.set_title(measures[measure], loc="left", fontsize=8)
         _legend(canvas, columns=4)
         return svg_of(canvas)
+
+
+def step_curves(figures: Sequence[Figure]) -> str | None:
+    """Macro-F1 that a diffusion model's flows teach against its denoising steps, a line a scheduler."""
+    points = _by_place(figures, axis="sampling", measure="macro_f1")
+
+    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+        for place, scheduler in enumerate(sorted({name for name, _ in own})):
+            steps = sorted(count for name, count in own if name == scheduler)
+            line = [own[scheduler, count] for count in steps]
+            axes.errorbar(
+                steps,
+                [figure.mean for figure in line],
+                yerr=[figure.half_width or 0 for figure in line],
+                color=f"C{place}",
+                marker="o",
+                markersize=3,
+                linewidth=1.2,
+                elinewidth=0.6,
+                label=scheduler,
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel("denoising steps")
+        axes.set_ylabel("macro-F1")
+
+    return _panels(points, ("scheduler", "steps"), draw)
 
 
 def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:

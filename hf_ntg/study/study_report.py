@@ -169,6 +169,7 @@ def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str,
             (few + "fine-tuned: trained on another data set before.", charts.shot_curves(figures, FINE_TUNED)),
         ],
         "training-length": [("One line a generator, table and split.", charts.length_curves(figures))],
+        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", charts.step_curves(figures))],
     }
 
 

@@ -20,7 +20,7 @@ from hf_ntg.study.tables import as_csv, as_markdown, cell_text, study_tables
 
 ROOT = Path(__file__).parents[2]
 SMALL = Profile(
-    models=("gpt2", "3-gram"),
+    models=("gpt2", "unet", "3-gram"),
     by=("random",),
     seeds=(0, 1, 2),
     times=(1, 4),
@@ -30,10 +30,11 @@ SMALL = Profile(
     shot_classifiers=("random_forest",),
     shot_models=("gpt2", "3-gram"),
     budgets=(0.5, 1.0),
+    samplers=(("ddim", 50), ("dpm-solver++", 5)),
 )
 MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
 DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
-QUALITY = {"real": 0, "gpt2": 1, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "masking": 4}
+QUALITY = {"real": 0, "gpt2": 1, "unet": 3, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "masking": 4}
 
 
 def measures(run):
@@ -48,6 +49,8 @@ def measures(run):
         return {f"random_forest.{name}": value for name in ("macro_f1", "weighted_f1", "accuracy")}
     if run.axis == "efficiency":
         return {"parameters": 1_180_000, "training_cpu_seconds": 100.0, "flops_alone": None}
+    if run.axis == "sampling":
+        return {"flow_jsd": 0.1 + run["steps"] / 1_000, "macro_f1": 0.7, "copy_rate": 0.25}
     close = 0.05 if run["budget"] == 1 else 1
     costs = {"training_cpu_seconds": 100 * run["budget"], "training_seconds": None}
     return {"flow_jsd": 0.1 * (1 + close), "copy_rate": run["budget"], "macro_f1": 0.8, **costs}
@@ -124,7 +127,7 @@ def test_protocols_have_tables_of_their_own():
     assert by_protocol["augmentation-fine-tuned"] == ["few real flows alone", "gpt2", "all real training flows"]
     text = as_markdown(tables["synthetic-only-gap_points-a-random"])
     assert "real |" not in text
-    assert text.count("\n") == 4
+    assert text.count("\n") == 5
     assert len({line.count("|") for line in text.splitlines()}) == 1
 
 
@@ -151,7 +154,7 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     said = write_study(tmp_path)
     assert said.endswith("missing: none")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 7
     assert "web &amp; mail" in page
     assert "gpt2: no likelihood." in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)|url\(\s*['"]?http|@import|<script|<link""", page)
@@ -161,7 +164,9 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     assert (tmp_path / "report.html").read_text() == page
 
 
-@pytest.mark.parametrize("axis", ["efficiency", "fidelity", "synthetic-only", "augmentation", "training-length"])
+@pytest.mark.parametrize(
+    "axis", ["efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling"]
+)
 def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
     done = [row for row in rows() if row["axis"] == axis and row["seed"] == 0][:-1]
     lay(tmp_path, done)
@@ -183,9 +188,17 @@ def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
     assert ResultStore(tmp_path).gather()
 
 
+def test_samplers_are_held_against_real_flows_in_order_of_steps():
+    tables = {table.name: table for table in study_tables(figures_of(rows()))}
+    lines = as_markdown(tables["sampling-web & mail-random"]).splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == ["unet, ddim, 50 steps", "unet, dpm-solver++, 5 steps"]
+    assert "| 1.49 ± 0.04 |" in lines[0]  # 0.15 bits over 0.1, 0.101 and 0.102
+    assert "25.0 %" in lines[1]
+
+
 def test_overview_is_one_line_a_generator():
     (table,) = overview_tables(figures_of(rows()))
-    assert [name for name, _ in table.rows] == ["real", "gpt2", "3-gram"]
+    assert [name for name, _ in table.rows] == ["real", "gpt2", "unet", "3-gram"]
     text = as_markdown(table)
     assert "JSD × real" in text
     lines = [line.split(" | ") for line in text.splitlines()]
