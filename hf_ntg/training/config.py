@@ -16,13 +16,13 @@ MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
 MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "tracker")  # of one machine's run, not of the model
 
-# What differs from the defaults below, by family; chosen on validation flows taken from training flows. The lengths of
-# LLaMA's and the UNet's training are extrapolated from shorter runs on them.
+# What differs from the defaults below, by family; chosen on validation flows taken from training flows. The length of
+# LLaMA's training is extrapolated from shorter runs on them.
 RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "llama": {"epochs": 35},
     "mamba": {"epochs": 20, "dropout": 0.2, "weight_decay": 0.5},
-    "unet": {"epochs": 100, "learning_rate": 7e-4},
+    "unet": {"epochs": 300, "max_steps": 8_000},
 }
 
 
