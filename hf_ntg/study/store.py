@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import json
 import re
 import subprocess
+import tokenize
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,7 @@ __all__ = [
     "JUDGE_LAYERS",
     "RESULTS_FILE",
     "ResultStore",
+    "bare_code",
     "code_fingerprint",
     "commit",
     "digest",
@@ -113,16 +116,26 @@ def digest(told: Any) -> str:
 
 @cache
 def code_fingerprint(layers: tuple[str, ...]) -> str:
-    """A short hash of the code of `layers`, less comments, docstrings and layout, which do not change what it does."""
+    """A short hash of the code of `layers`, the same on every version of Python; see :func:`bare_code`."""
     seen = hashlib.sha256()
     for path in sorted(path for layer in layers for path in (_PACKAGE / layer).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                del body[0]
-        seen.update(f"{path.relative_to(_PACKAGE)}\n{ast.dump(tree)}\n".encode())
+        seen.update(f"{path.relative_to(_PACKAGE)}\n{bare_code(path.read_text(encoding='utf-8'))}\n".encode())
     return seen.hexdigest()[:10]
+
+
+def bare_code(source: str) -> str:
+    """The words of `source` without comments, docstrings and the space between, which do not change what it does."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            for row in range(body[0].lineno, body[0].end_lineno + 1):
+                lines[row - 1] = ""
+    return " ".join(" ".join(lines).split())
 
 
 @cache

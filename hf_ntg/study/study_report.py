@@ -209,10 +209,9 @@ def _provenance(rows: list[dict], plans: list[dict]) -> list[str]:
     lines = [f"{plan['command']}" for plan in plans if plan["command"]]
     commits = Counter(str(row["made"]["commit"]) for row in rows)
     versions = sorted({row["made"]["hf_ntg"] for row in rows})
-    at = ", ".join(f"{name} ({count} runs)" for name, count in commits.items())
+    devices = Counter(row["made"].get("device", "a machine not told") for row in rows)
+    at, on = (", ".join(f"{name} ({count} runs)" for name, count in found.items()) for found in (commits, devices))
     first, last = (part(row["made"]["finished"] for row in rows)[:16] for part in (min, max))
     hours = sum(row["made"]["cpu_seconds"] for row in rows) / 3600
-    lines.append(
-        f"hf_ntg {', '.join(versions)}; commits {at}; {hours:.2f} CPU hours; first run {first}, last {last} UTC."
-    )
-    return lines
+    lines.append(f"hf_ntg {', '.join(versions)}; commits {at}; on {on}.")
+    return [*lines, f"{hours:.2f} CPU hours; first run {first}, last {last} UTC."]

@@ -276,7 +276,10 @@ def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
         for scheduler, steps in sorted(tried)
     ]
     title = f"Denoising by other schedulers and steps: {flows}, split by {by}"
-    note = "One training, drawn from in several ways. Macro-F1: a forest, as many flows as taught the model."
+    note = (
+        "One training, drawn from in several ways. Macro-F1: a forest, as many flows as taught the model. CPU seconds "
+        "do not count a GPU's work."
+    )
     return [Table(f"sampling-{flows}-{by}", title, ("", *heads), rows, "sampling", flows, by, note, tuple(styles))]
 
 
