@@ -53,7 +53,7 @@ def frontier(figures: Sequence[Figure]) -> str | None:
                 linewidth=0.8,
                 label=model,
             )
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.06 * axes.get_xlim()[1])
         axes.set_ylim(-3, 106)
         axes.set_xlabel("divergence from test flows, bits")
         axes.set_ylabel("repeat a training flow, %")

@@ -100,7 +100,7 @@ def cell_text(figure: Figure | None, style: str = "3") -> str:
         return "–"
     half = figure.half_width
     text = _number(figure.mean, style)
-    return text if half is None else f"{text} ± {_number(half, style)}"
+    return text if half is None else f"{text.removesuffix(' %')} ± {_number(half, style)}"
 
 
 _PLACE = ("axis", "flows", "by", "model", "measure")

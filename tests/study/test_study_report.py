@@ -103,7 +103,7 @@ def test_interval_is_students():
     alone = find(first, axis="efficiency", model="gpt2", measure="parameters")
     assert alone.half_width is None
     assert cell_text(alone, "si") == "1.18 M"
-    assert cell_text(figure, "%") == "10.1 % ± 0.2 %"
+    assert cell_text(figure, "%") == "10.1 ± 0.2 %"
     assert cell_text(None) == "–"
 
 
@@ -193,7 +193,7 @@ def test_samplers_are_held_against_real_flows_in_order_of_steps():
     lines = as_markdown(tables["sampling-web & mail-random"]).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == ["unet, ddim, 50 steps", "unet, dpm-solver++, 5 steps"]
     assert "| 1.49 ± 0.04 |" in lines[0]  # 0.15 bits over 0.1, 0.101 and 0.102
-    assert "25.0 %" in lines[1]
+    assert "| 25.0 ± 0.0 % |" in lines[1]
 
 
 def test_overview_is_one_line_a_generator():
