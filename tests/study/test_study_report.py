@@ -5,6 +5,7 @@ import io
 import json
 import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -161,6 +162,9 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     lines = (tmp_path / "results.jsonl").read_text().splitlines()
     assert len(lines) == len(rows())
     write_study(tmp_path)
+    assert (tmp_path / "report.html").read_text() == page
+    shutil.rmtree(tmp_path / "runs")
+    assert write_study(tmp_path) == said, "results.jsonl is enough"
     assert (tmp_path / "report.html").read_text() == page
 
 
