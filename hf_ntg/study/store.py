@@ -124,7 +124,7 @@ def code_fingerprint(layers: tuple[str, ...]) -> str:
 
 
 def bare_code(source: str) -> str:
-    """The words of `source` without comments, docstrings and the space between, which do not change what it does."""
+    """The lines of `source` without comments, docstrings and empty lines, which do not change what it does."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -135,7 +135,7 @@ def bare_code(source: str) -> str:
         if isinstance(body, list) and body and _is_docstring(body[0]):
             for row in range(body[0].lineno, body[0].end_lineno + 1):
                 lines[row - 1] = ""
-    return " ".join(" ".join(lines).split())
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 @cache

@@ -12,8 +12,8 @@ def area(radius):
 
 
 def test_code_is_the_same_whatever_is_said_of_it():
-    assert bare_code(CODE) == 'import math def area(radius): return "# not a comment" and math.pi * radius**2'
-    assert bare_code(
-        CODE.replace("What it is", "Else").replace("by the book", "").replace("\n\n\n", "\n")
-    ) == bare_code(CODE)
-    assert bare_code(CODE.replace("radius**2", "radius**3")) != bare_code(CODE)
+    bare = 'import math\ndef area(radius):\n    return "# not a comment" and math.pi * radius**2'
+    assert bare_code(CODE) == bare
+    assert bare_code(CODE.replace("What it is", "Else").replace("# by the book", "\n\n\n")) == bare
+    assert bare_code(CODE.replace("radius**2", "radius**3")) != bare
+    assert bare_code("if x:\n    a()\nb()\n") != bare_code("if x:\n    a()\n    b()\n")
