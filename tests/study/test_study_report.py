@@ -237,7 +237,8 @@ def test_texts_are_filled_from_results(tmp_path, monkeypatch):
 def test_the_readmes_tables_are_those_of_the_kept_results(monkeypatch):
     cards = sorted(map(str, (ROOT / "model_cards").glob("ntg-*-loopback")))
     words = ["--cards", *cards, "--results", str(ROOT / "model_cards" / "study" / "results.jsonl")]
-    monkeypatch.setattr(sys, "argv", ["update_readme.py", str(ROOT / "README.md"), *words, "--check"])
+    texts = [str(ROOT / "README.md"), str(ROOT / "model_cards" / "study" / "README.md")]
+    monkeypatch.setattr(sys, "argv", ["update_readme.py", *texts, *words, "--check"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
     assert stopped.value.code == 0
