@@ -16,7 +16,7 @@ import re
 import subprocess
 import tokenize
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,20 +47,22 @@ _NOT_OF_IDENTITY = ("measures", "details", "notes", "made")
 
 
 class ResultStore:
-    """The finished runs in `folder`."""
+    """The finished runs in `folder`: those with a file of their own, and those gathered in its ``results.jsonl``.
+
+    So a study goes on from the results of another machine, of which nothing else was kept.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, run: Run, told: dict[str, Any]) -> Path:
         """The file of a run that was `told` these settings."""
-        name = "-".join(str(value) for name, value in run.identity().items() if name != "axis")
-        return self.folder / "runs" / run.axis / f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', name)}-{digest(told)}.json"
+        return self._path(run.identity(), digest(told))
 
     def find(self, run: Run, told: dict[str, Any]) -> dict | None:
         """The finished run, None where there is none."""
         path = self.path(run, told)
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self._gathered.get(path)
 
     def keep(self, run: Run, told: dict[str, Any], row: dict[str, Any]) -> None:
         """Write a finished run, whole or not at all."""
@@ -69,17 +71,32 @@ class ResultStore:
     def gather(self) -> list[dict]:
         """All finished runs; of those with one identity the newest, since settings may have changed."""
         found: dict[tuple, dict] = {}
-        for path in sorted(self.folder.glob("runs/*/*.json")):
-            row = json.loads(path.read_text(encoding="utf-8"))
+        own = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.folder.glob("runs/*/*.json")))
+        for row in (*self._gathered.values(), *own):
             identity = identity_of(row)
             if identity not in found or found[identity]["made"]["finished"] < row["made"]["finished"]:
                 found[identity] = row
         return list(found.values())
 
+    @cached_property
+    def _gathered(self) -> dict[Path, dict]:
+        """The runs in ``results.jsonl``, by what their file would be."""
+        path = self.folder / RESULTS_FILE
+        rows = read_results(path) if path.is_file() else []
+        return {self._path(dict(_identity(row)), row["made"]["told"]): row for row in rows}
+
+    def _path(self, identity: dict[str, Any], told: str) -> Path:
+        name = "-".join(str(value) for name, value in identity.items() if name != "axis")
+        return self.folder / "runs" / identity["axis"] / f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', name)}-{told}.json"
+
 
 def identity_of(row: dict) -> tuple:
     """What tells a run from every other, whether it is planned or done: pairs of names and values as text."""
-    return tuple((name, str(value)) for name, value in row.items() if name not in _NOT_OF_IDENTITY)
+    return tuple((name, str(value)) for name, value in _identity(row))
+
+
+def _identity(row: dict) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in row.items() if name not in _NOT_OF_IDENTITY]
 
 
 def write_results(rows: Iterable[dict], path: Path) -> None:

@@ -14,7 +14,7 @@ from hf_ntg.study.overview import overview_tables
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
 from hf_ntg.study.report import page_templates
 from hf_ntg.study.run import read_plans
-from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, read_results, write_results
+from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
 from hf_ntg.study.summary import Figure, figures_of, time_to_fidelity
 from hf_ntg.study.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.training.config import MODEL_FAMILIES
@@ -48,8 +48,6 @@ def write_study(output: Path) -> str:
         InputError: no run is finished.
     """
     rows, plans = ResultStore(output).gather(), read_plans(output)
-    if not rows and (output / RESULTS_FILE).is_file():
-        rows = read_results(output / RESULTS_FILE)
     if not rows:
         raise InputError(f"{output}: no finished run of a study")
     rows.sort(key=lambda row: [str(part) for part in identity_of(row)])

@@ -12,7 +12,7 @@ from hf_ntg.flows import save_flows
 from hf_ntg.study.axes import JUDGES, bench
 from hf_ntg.study.plan import AXES, Profile, plan_runs, shard_of
 from hf_ntg.study.run import run_study
-from hf_ntg.study.store import ResultStore
+from hf_ntg.study.store import ResultStore, write_results
 from hf_ntg.study.study_report import write_study
 
 TINY = Profile(
@@ -88,6 +88,16 @@ def test_killed_and_resumed_gives_the_same_rows(whole, sources, tmp_path, monkey
     assert run_study(sources[:1], tmp_path, TINY, say=lambda line: None) == []
     finished = [run for run in done if run is not None]
     assert len(finished) == len(set(finished)), "no run is done twice"
+    assert rows_of(tmp_path) == rows_of(whole)
+
+
+def test_a_study_goes_on_from_results_alone(whole, sources, tmp_path):
+    write_results(ResultStore(whole).gather()[:-2], tmp_path / "results.jsonl")
+    said = []
+    assert run_study(sources[:1], tmp_path, TINY, say=said.append) == []
+    planned = len(plan_runs(TINY, ["a"]))
+    assert said[0] == f"{planned} runs planned, {planned} for this process, {planned - 2} of them done"
+    assert len(list(tmp_path.glob("runs/*/*.json"))) == 2
     assert rows_of(tmp_path) == rows_of(whole)
 
 
