@@ -11,6 +11,7 @@ The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a a
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from types import MethodType
 
@@ -63,6 +64,7 @@ def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_ma
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)).transpose(0, 1)
 
 
+@cache
 def _has_kernels(device: torch.device) -> bool:
     return device.type != "cpu" and find_spec("mamba_ssm") is not None
 

@@ -235,8 +235,10 @@ def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, fol
 def device_name() -> str:
     """What this process trains and draws on: the GPU's name, or ``cpu``."""
     import torch
+    from accelerate import PartialState
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    device = PartialState().device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _open_generator(model: str, folder: Path) -> Generator:

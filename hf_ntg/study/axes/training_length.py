@@ -53,4 +53,4 @@ def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
         **likelihood,
         **{name: fitted.facts[name] for name in ("training_seconds", "training_cpu_seconds")},
     }
-    return {"measures": measures, "details": {"trained_on": fitted.facts["device"]}, "notes": notes}
+    return {"measures": measures, "details": {"trained_on": fitted.facts.get("device")}, "notes": notes}
