@@ -43,7 +43,8 @@ def judge_efficiency(run: Run, bench: Workbench) -> dict:
     }
     if measures["flops_alone"] is None:
         notes.append("drawing takes no matrix products of torch's: no FLOPs are counted")
-    return {"measures": measures, "details": {"drawn": len(made), "trained_on": fitted.facts.get("device")}, "notes": notes}
+    details = {"drawn": len(made), "trained_on": fitted.facts.get("device")}
+    return {"measures": measures, "details": details, "notes": notes}
 
 
 def _flops(fitted: Fitted, num_flows: int, seed: int) -> int:
