@@ -29,8 +29,6 @@ from hf_ntg.training.run_record import record_run
 
 __all__ = ["TrainingResult", "train"]
 
-BUCKET_BATCHES = 16  # within so many batches, examples are sorted by length
-
 
 @dataclass
 class TrainingResult:
@@ -77,7 +75,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     set_seed(config.seed)
     training, validation = _hold_back(flows, config)
     objective = _objective(config, training, validation)
-    steps = math.ceil(len(objective.weights) / config.batch_size)  # an epoch
+    steps = math.ceil(objective.num_examples / config.batch_size)  # an epoch
     epochs = config.epochs if config.max_steps is None else max(1, min(config.epochs, config.max_steps // steps))
     optimizer = torch.optim.AdamW(_decay_groups(objective.module, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
@@ -135,7 +133,7 @@ def _run_epoch(
         with accelerator.autocast():
             loss = module(**batch)
         # Data-parallel wrappers average the processes' gradients; the step wants their sum.
-        loss = loss * (accelerator.num_processes / objective.weights[rows].sum())
+        loss = loss * (accelerator.num_processes / (objective.mean_weight * len(rows)))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(module.parameters(), config.max_grad_norm)
         optimizer.step()
@@ -151,16 +149,15 @@ def _run_epoch(
 def _batches(
     objective: Objective, config: TrainingConfig, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
-    """The epoch's batches and a random stream for each, the same on every process; examples of like length together."""
+    """The epoch's batches and a random stream for each, the same on every process.
+
+    Batches are drawn whatever the sizes of their examples: in batches of like size a model first unlearns the share of
+    the others, and trails behind both.
+    """
     rng = np.random.default_rng([config.seed, epoch])
-    order = rng.permutation(len(objective.weights))
-    batches = []
-    for start in range(0, len(order), BUCKET_BATCHES * config.batch_size):
-        bucket = order[start : start + BUCKET_BATCHES * config.batch_size]
-        bucket = bucket[np.argsort(objective.lengths[bucket], kind="stable")]
-        batches += [bucket[i : i + config.batch_size] for i in range(0, len(bucket), config.batch_size)]
-    for place in rng.permutation(len(batches)):
-        yield batches[place], np.random.default_rng([config.seed, epoch, place])
+    order = rng.permutation(objective.num_examples)
+    for start in range(0, len(order), config.batch_size):
+        yield order[start : start + config.batch_size], np.random.default_rng([config.seed, epoch, start])
 
 
 def _hold_back(flows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset | None]:

@@ -16,16 +16,16 @@ class Objective(ABC):
 
     Attributes:
         module: the network in training clothes; called with a collated batch it returns the *sum* of the weighted
-            losses of its examples, so that the loop can divide by the whole step's weight, whatever the processes.
-        weights: (N,) float64 weight of each example's loss; a step's loss is the sum over its examples of the module's
-            sums, divided by the sum of their weights.
-        lengths: (N,) size of each example; examples of like size are put in one batch.
+            losses of its examples, so that the loop can divide by the whole step's examples, whatever the processes.
+        num_examples: that there are.
+        mean_weight: mean over all examples of the weight of an example's losses. A step's sum is divided by this times
+            its examples, not by the weight of those that it happens to hold: each example counts the same.
         unit: what one unit of the validation loss is, for people.
     """
 
     module: nn.Module
-    weights: np.ndarray
-    lengths: np.ndarray
+    num_examples: int
+    mean_weight: float
     unit: str
 
     @abstractmethod

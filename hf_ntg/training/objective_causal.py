@@ -23,6 +23,7 @@ from hf_ntg.training.softmax_loss import softmax_loss
 __all__ = ["CausalObjective", "nats_per_flow"]
 
 SAMPLED_TOKENS = 128  # tokens scored beside those that a place allows
+LENGTH_GROUPS = 4  # a batch goes through the network in so many parts at most, each padded to its own longest sentence
 
 
 class CausalObjective(Objective):
@@ -46,12 +47,12 @@ class CausalObjective(Objective):
         grammar = self.tokenizer.grammar
         sentences, self._row = np.unique(self.tokenizer.encode_flows(flows).padded(), axis=0, return_inverse=True)
         self._sentences = sentences.astype(np.int64)  # (S, longest), padded
-        lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)
+        self._lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)  # (S,)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
         weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64)
-        self.lengths, self.weights = lengths[self._row], weights[self._row]  # (N,)
+        self.num_examples, self.mean_weight = len(self._row), weights[self._row].mean().item()
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation).padded()
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
         if config.initial_model is not None:
@@ -60,10 +61,11 @@ class CausalObjective(Objective):
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         distinct, counts = np.unique(self._row[rows], return_counts=True)
-        batch = self._sentences[distinct, : self.lengths[rows].max(initial=2)]
+        order = np.argsort(self._lengths[distinct], kind="stable")
+        batch = self._sentences[distinct[order], : self._lengths[distinct].max(initial=2)]
         return {
             "sentences": torch.from_numpy(batch),
-            "counts": torch.from_numpy(counts.astype(np.float32)),
+            "counts": torch.from_numpy(counts[order].astype(np.float32)),
             "sampled": self.module.sample_tokens(rng),
         }
 
@@ -100,10 +102,16 @@ class _CausalLoss(nn.Module):
         return torch.from_numpy(np.array([row[:shortest] for row in rows], dtype=np.int64))
 
     def forward(self, sentences: Tensor, counts: Tensor, sampled: Tensor) -> Tensor:
-        """Weighted sum of the cross-entropies of sentences (B, L) that stand for `counts` (B,) flows each."""
-        targets = sentences[:, 1:].flatten()
-        hidden = _hidden_states(self.model, sentences).flatten(0, 1)  # (B * (L - 1), W)
-        weights = (self.token_weight[sentences[:, 1:]] * counts[:, None]).flatten()
+        """Weighted sum of the cross-entropies of sentences (B, L) that stand for `counts` (B,) flows each.
+
+        The cost is least where the sentences come in the order of their lengths.
+        """
+        parts = _cut_to_length(sentences, self.model.config.pad_token_id)
+        targets = torch.cat([part[:, 1:].flatten() for part in parts])  # (M,)
+        hidden = torch.cat([_hidden_states(self.model, part).flatten(0, 1) for part in parts])  # (M, W)
+        shares = counts.split([len(part) for part in parts])
+        stands_for = [share.repeat_interleave(part.shape[1] - 1) for part, share in zip(parts, shares, strict=True)]
+        weights = self.token_weight[targets] * torch.cat(stands_for)
         head = self.model.get_output_embeddings().weight
         rows = _within(targets, self.packets)
         loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows])
@@ -114,6 +122,20 @@ class _CausalLoss(nn.Module):
             bias[width:] = math.log((len(self.token_weight) - width) / len(others))
             loss = loss + softmax_loss(hidden[rows], head[scored], targets[rows] - span.start, weights[rows], bias)
         return loss
+
+
+def _cut_to_length(sentences: Tensor, pad: int) -> list[Tensor]:
+    """Padded sentences (B, L) in at most `LENGTH_GROUPS` parts, in order, each without the padding that all of it has."""
+    lengths = (sentences != pad).sum(dim=1)
+    size = -(-len(sentences) // LENGTH_GROUPS)
+    longest = [part.max().item() for part in lengths.split(size)]
+    parts, start = [], 0
+    for group, length in enumerate(longest):
+        if group + 1 == len(longest) or longest[group + 1] != length:
+            stop = (group + 1) * size
+            parts.append(sentences[start:stop, :length])
+            start = stop
+    return parts
 
 
 def _within(tokens: Tensor, span: slice) -> Tensor:

@@ -43,8 +43,7 @@ class DiffusionObjective(Objective):
         self._config = config
         self._signals = self.processor.encode(flows)
         self._validation = None if validation is None else self.processor.encode(validation)
-        self.weights = np.ones(len(self._signals.classes))
-        self.lengths = np.ones(len(self.weights), dtype=np.int64)
+        self.num_examples, self.mean_weight = len(self._signals.classes), 1.0
         denoiser = FlowDenoiser(build_unet(self.processor, config.seed), self.processor, config.prediction_type)
         self.module = _DenoisingLoss(denoiser, config.snr_gamma)
 

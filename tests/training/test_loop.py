@@ -7,9 +7,10 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from made_flows import table
 from safetensors.torch import load_file
 
-from hf_ntg import InputError, TrainingConfig, train
+from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
 from hf_ntg.models import CAUSAL_FAMILIES
 from hf_ntg.training import loop
 from hf_ntg.training.objective_causal import CausalObjective
@@ -40,6 +41,14 @@ def test_same_seed_same_model(flows, tmp_path):
     for name in ("one", "two"):
         train(flows, TrainingConfig(output_dir=str(tmp_path / name), **SMALL))
     assert_same_weights(tmp_path / "one", tmp_path / "two", atol=0, rtol=0)
+
+
+def test_short_flows_count_as_much_as_long_ones(tmp_path):
+    query, session = ("mixed", ["+40", "-90"]), ("mixed", ["+0", "-0", "+0", "+517", "-1460", "-1200", "+80", "+0"])
+    flows = table(*[query, session] * 300, protocol=[17, 6] * 300, destination_port=[53, 443] * 300)
+    train(flows, TrainingConfig(output_dir=str(tmp_path), epochs=16, batch_size=32, max_packets=8))
+    drawn = FlowGenerator.from_pretrained(tmp_path).generate(2_000, seed=0)
+    assert sum(protocol == 17 for protocol in drawn["protocol"]) / 2_000 == pytest.approx(0.5, abs=0.08)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "mamba"])

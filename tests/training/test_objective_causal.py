@@ -35,3 +35,15 @@ def test_sentences_that_recur_are_computed_once(objective):
     batch = objective.collate(np.array([3, 3, 3, 5]), np.random.default_rng(0))
     assert batch["sentences"].shape[0] == 2
     assert sorted(batch["counts"].tolist()) == [1, 3]
+
+
+def test_a_batch_in_parts_by_length_has_the_loss_of_the_whole(objective, monkeypatch):
+    batch = objective.collate(np.arange(60), np.random.default_rng(0))
+    pad = objective.tokenizer.pad_token_id
+    parts = objective_causal._cut_to_length(batch["sentences"], pad)
+    assert len({part.shape[1] for part in parts}) == len(parts) > 1
+    assert sum((part != pad).sum() for part in parts) == (batch["sentences"] != pad).sum()
+    with torch.no_grad():
+        in_parts = objective.module.eval()(**batch).item()
+        monkeypatch.setattr(objective_causal, "LENGTH_GROUPS", 1)
+        assert objective.module(**batch).item() == pytest.approx(in_parts, rel=1e-5)
