@@ -77,7 +77,8 @@ def time_steps(flows: Dataset, repeats: int) -> None:
 
 def distinct_longest(objective: CausalObjective) -> np.ndarray:
     """Rows of SHAPE[0] distinct sentences of full length, so that every family does the same work."""
-    full = np.flatnonzero(objective.lengths == objective.lengths.max())
+    lengths = objective._lengths[objective._row]
+    full = np.flatnonzero(lengths == lengths.max())
     _, first = np.unique(objective._row[full], return_index=True)
     return full[first[: SHAPE[0]]]
 

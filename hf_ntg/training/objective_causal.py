@@ -125,7 +125,7 @@ class _CausalLoss(nn.Module):
 
 
 def _cut_to_length(sentences: Tensor, pad: int) -> list[Tensor]:
-    """Padded sentences (B, L) in at most `LENGTH_GROUPS` parts, in order, each without the padding that all of it has."""
+    """Padded sentences (B, L) in at most `LENGTH_GROUPS` parts, in order, each without the padding of all its rows."""
     lengths = (sentences != pad).sum(dim=1)
     size = -(-len(sentences) // LENGTH_GROUPS)
     longest = [part.max().item() for part in lengths.split(size)]
