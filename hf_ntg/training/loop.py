@@ -129,11 +129,13 @@ def _run_epoch(
     total, steps = torch.zeros((), device=accelerator.device), 0
     for rows, rng in _batches(objective, config, epoch):
         share = rows[accelerator.process_index :: accelerator.num_processes]
+        idle = not len(share)  # more processes than flows in the last batch: this one takes part, and adds nothing
+        share = rows[:1] if idle else share
         batch = {name: part.to(accelerator.device) for name, part in objective.collate(share, rng).items()}
         with accelerator.autocast():
             loss = module(**batch)
         # Data-parallel wrappers average the processes' gradients; the step wants their sum.
-        loss = loss * (accelerator.num_processes / (objective.mean_weight * len(rows)))
+        loss = loss * (0.0 if idle else accelerator.num_processes / (objective.mean_weight * len(rows)))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(module.parameters(), config.max_grad_norm)
         optimizer.step()
@@ -156,8 +158,9 @@ def _batches(
     """
     rng = np.random.default_rng([config.seed, epoch])
     order = rng.permutation(objective.num_examples)
-    for start in range(0, len(order), config.batch_size):
-        yield order[start : start + config.batch_size], np.random.default_rng([config.seed, epoch, start])
+    batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
+    for place in rng.permutation(len(batches)):  # the last, which may be small, comes at any time
+        yield batches[place], np.random.default_rng([config.seed, epoch, place])
 
 
 def _hold_back(flows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset | None]:

@@ -19,7 +19,7 @@ class Objective(ABC):
             losses of its examples, so that the loop can divide by the whole step's examples, whatever the processes.
         num_examples: that there are.
         mean_weight: mean over all examples of the weight of an example's losses. A step's sum is divided by this times
-            its examples, not by the weight of those that it happens to hold: each example counts the same.
+            its examples, not by the weight of those that it happens to hold: small examples count like large ones.
         unit: what one unit of the validation loss is, for people.
     """
 

@@ -61,8 +61,6 @@ class CausalObjective(Objective):
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         distinct, counts = np.unique(self._row[rows], return_counts=True)
-        if not len(rows):  # a process that the last batch leaves without flows takes part in the step all the same
-            distinct, counts = np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
         order = np.argsort(self._lengths[distinct], kind="stable")
         batch = self._sentences[distinct[order], : self._lengths[distinct].max()]
         return {

@@ -47,12 +47,3 @@ def test_a_batch_in_parts_by_length_has_the_loss_of_the_whole(objective, monkeyp
         in_parts = objective.module.eval()(**batch).item()
         monkeypatch.setattr(objective_causal, "LENGTH_GROUPS", 1)
         assert objective.module(**batch).item() == pytest.approx(in_parts, rel=1e-5)
-
-
-def test_a_process_without_flows_takes_part_with_no_loss(objective):
-    nothing = objective.collate(np.array([], dtype=np.int64), np.random.default_rng(0))
-    loss = objective.module(**nothing)
-    loss.backward()
-    assert loss.item() == 0
-    assert all(not p.grad.any() for p in objective.module.parameters() if p.grad is not None)
-    objective.module.zero_grad()

@@ -40,9 +40,8 @@ def test_it_learns_what_packets_say_of_one_another(tmp_path):
     flows = conform_flows(Dataset.from_dict(rows), "made flows")
     settings = config(tmp_path, epochs=40, learning_rate=1e-3, validation_share=0.2, ema_decay=0.9)
     result = train(flows, settings)
-    losses = [epoch["loss"] for epoch in result.history]  # an epoch is four steps: one alone is mostly noise
-    assert np.mean(losses[-10:]) < np.mean(losses[:5])
-    assert result.history[-1]["validation_loss"] < result.history[0]["validation_loss"]
+    for name in ("loss", "validation_loss"):
+        assert result.history[-1][name] < 0.75 * result.history[0][name]
     drawn = FlowDiffusionPipeline.from_pretrained(tmp_path).generate_flows(["a"] * 40 + ["b"] * 40, seed=0)
     whole = [
         row in (patterns[label, 0], patterns[label, 1])
