@@ -3,8 +3,8 @@
     python scripts/update_readme.py README.md --cards model_cards/ntg-*-loopback --results model_cards/study/*.jsonl
 
 A text says where a table goes: ``<!-- table: overview-loopback-capture -->`` and, below, ``<!-- end of table -->``.
-The names are those of the study's ``tables/`` folder, and ``cards``. With --check nothing is written, and the exit code
-is 1 where a text differs from the results.
+The names are those of the study's ``tables/`` folder, ``cards`` and ``rivals``. With --check nothing is written, and
+the exit code is 1 where a text differs from the results.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ def main() -> int:
     parser.add_argument("texts", nargs="+", type=Path, help="Markdown files to fill")
     parser.add_argument("--results", type=Path, help="results.jsonl of a study")
     parser.add_argument("--cards", nargs="+", type=Path, default=[], help="folders that hold an evaluation.json")
+    parser.add_argument("--rivals", nargs="+", type=Path, default=[], help="the same, of compare_rivals.py's flows")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a text would change")
     arguments = parser.parse_args()
     studied = all_tables(read_results(arguments.results)) if arguments.results else []
     tables, changed = {table.name: as_markdown(table) for table in studied}, []
-    if arguments.cards:
-        tables["cards"] = cards_table(arguments.cards) + "\n"
+    for name, folders in (("cards", arguments.cards), ("rivals", arguments.rivals)):
+        if folders:
+            tables[name] = cards_table(folders) + "\n"
     for path in arguments.texts:
         old = path.read_text(encoding="utf-8")
         new = fill_tables(old, tables, str(path))
