@@ -123,6 +123,7 @@ def realtabformer(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
             tabular_config=config,
             epochs=arguments.epochs,
             batch_size=64,
+            gradient_accumulation_steps=1,
             random_state=arguments.seed,
             learning_rate=1e-3,
             **folders,

@@ -1,6 +1,7 @@
 """Draw a report's figure of packets, for a few classes, as a PNG file: the README's picture.
 
-python scripts/draw_packets.py quickstart/report.json model_cards/figures/packets.png --classes dns http ssh smtp
+python scripts/draw_packets.py quickstart/report.json model_cards/figures/packets.png \\
+    --classes dns http https ssh smtp mqtt rtp redis
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def packet_profiles(result: dict) -> str:
             axes.tick_params(axis="x", length=0)
             axes.grid(axis="x", color="#f0f0f0", linewidth=0.6)
             axes.set_axisbelow(True)
-        _outer_labels(figure, "packet of the flow", "payload bytes: up from the initiator, down towards it")
+        _outer_labels(figure, "packet of the flow", "payload bytes, upstream above 0")
         return _png(figure)
 
 

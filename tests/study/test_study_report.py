@@ -236,8 +236,10 @@ def test_texts_are_filled_from_results(tmp_path, monkeypatch):
 
 def test_the_readmes_tables_are_those_of_the_kept_results(monkeypatch):
     cards = sorted(map(str, (ROOT / "model_cards").glob("ntg-*-loopback")))
-    words = ["--cards", *cards, "--results", str(ROOT / "model_cards" / "study" / "results.jsonl")]
-    texts = [str(ROOT / "README.md"), str(ROOT / "model_cards" / "study" / "README.md")]
+    study = ROOT / "model_cards" / "study"
+    rivals = [str(study / "rivals" / name) for name in ("gpt2", "copula", "ctgan", "par", "realtabformer")]
+    words = ["--cards", *cards, "--rivals", *rivals, "--results", str(study / "results.jsonl")]
+    texts = [str(ROOT / "README.md"), str(study / "README.md")]
     monkeypatch.setattr(sys, "argv", ["update_readme.py", *texts, *words, "--check"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
