@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP, UDP
 
 __all__ = ["EOS", "PAD", "FlowGrammar", "label_token", "token_label"]
@@ -53,8 +54,8 @@ class FlowGrammar:
         extra_lengths: longer lengths that the training flows hold (offloaded super-frames), ascending.
         protocols, ports: header facts with a token of their own (-1: unknown); empty without header tokens. Ports
             beside these are ``port:other``.
-        time_edges: E ascending bin edges of inter-arrival times, seconds; empty without timing tokens. Bin 0 holds
-            times below the first edge and reads as 0; bin i holds ``[edges[i - 1], edges[i])``.
+        time_knots: of the bins of inter-arrival times, see :class:`hf_ntg.codecs.time_bins.TimeBins`; empty without
+            timing tokens.
     """
 
     labels: tuple[str | None, ...]
@@ -64,7 +65,7 @@ class FlowGrammar:
     extra_lengths: tuple[int, ...] = ()
     protocols: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
-    time_edges: tuple[float, ...] = ()
+    time_knots: tuple[float, ...] = ()
 
     @classmethod
     def from_dict(cls, fields: dict) -> FlowGrammar:
@@ -81,7 +82,7 @@ class FlowGrammar:
 
     @property
     def has_times(self) -> bool:
-        return bool(self.time_edges)
+        return bool(self.time_knots)
 
     @property
     def prefix_length(self) -> int:
@@ -93,6 +94,11 @@ class FlowGrammar:
         """Tokens of the longest sentence."""
         times = self.max_packets if self.has_times else 0  # <times> and max_packets - 1 bins
         return self.prefix_length + self.max_packets + times + 1
+
+    @cached_property
+    def time_bins(self) -> TimeBins:
+        """The bins of inter-arrival times, a token each."""
+        return TimeBins(self.time_knots)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -107,7 +113,7 @@ class FlowGrammar:
             "label": len(self.labels),
             "protocol": len(self.protocols),
             "port": len(self.ports) + 1 if self.has_header else 0,
-            "time": len(self.time_edges),
+            "time": len(self.time_bins),
             "eos": 1,
             "times": int(self.has_times),
             "packet": 2 * len(self.lengths),
@@ -142,7 +148,7 @@ class FlowGrammar:
             *map(label_token, self.labels),
             *protocols,
             *([*ports, OTHER_PORT] if self.has_header else []),
-            *(f"~{place}" for place in range(len(self.time_edges))),
+            *(f"~{place}" for place in range(len(self.time_bins))),
             EOS,
             *([TIMES] if self.has_times else []),
             *(f"+{length}" for length in self.lengths),

@@ -13,6 +13,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar
+from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays, ragged_positions
@@ -54,10 +55,8 @@ class FlowTokenizer(PreTrainedTokenizerFast):
 
     A packet's token holds its direction and payload length together; the inverse is exact for every length up to
     ``max_payload`` and every longer one that the fitted flows hold, in flows of up to ``max_packets`` packets. Times
-    are binned on a log scale and drawn log-uniformly inside their bin on decoding, so a decoded time differs from the
-    true one by less than the ratio of neighbouring edges; times below the first edge decode to 0, times above the last
-    into the last bin. Ports without a token decode to a random port of 1,024 to 65,535, source ports to a random
-    ephemeral one.
+    are binned, and drawn inside their bin on decoding, as :class:`hf_ntg.codecs.time_bins.TimeBins` says. Ports without
+    a token decode to a random port of 1,024 to 65,535, source ports to a random ephemeral one.
 
     It is saved as ``tokenizer.json``, which stock ``AutoTokenizer`` loads, and ``flow_grammar.json``, the grammar.
     """
@@ -80,7 +79,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         Args:
             max_packets: packets of a flow that count. max_payload: payload lengths up to this all get a token, bytes.
             header: protocol and destination port as tokens, where `flows` has them.
-            times: inter-arrival times as tokens, where `flows` has them. time_bins: how many.
+            times: inter-arrival times as tokens, where `flows` has them. time_bins: how many, at most.
         """
         arrays = FlowArrays.from_dataset(flows).head(max_packets)
         names = sorted({name for name in arrays.label if name is not None})
@@ -98,7 +97,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
                 extra_lengths=_frequent(arrays.payload_length[arrays.payload_length > max_payload], MAX_EXTRA_LENGTHS),
                 protocols=_frequent(arrays.protocol, 256) if header else (),
                 ports=_frequent(arrays.destination_port, MAX_PORTS, MIN_PORT_FLOWS) if header else (),
-                time_edges=_time_edges(arrays.inter_arrival_time, time_bins) if times else (),
+                time_knots=tuple(TimeBins.fit(arrays.inter_arrival_time, time_bins).knots.tolist()) if times else (),
             )
         )
 
@@ -165,9 +164,8 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         if rules.has_times:
             ids[starts + rules.prefix_length + packets] = rules.end_of_packets
             later = arrays.position > 0
-            bins = np.searchsorted(np.array(rules.time_edges), arrays.inter_arrival_time[later], side="right")
             place = (first + np.repeat(packets, packets) + arrays.position)[later]
-            ids[place] = rules.blocks["time"].start + bins.clip(max=len(rules.time_edges) - 1)
+            ids[place] = rules.blocks["time"].start + rules.time_bins.of(arrays.inter_arrival_time[later])
         ids[offsets[1:] - 1] = rules.eos
         return EncodedFlows(ids, offsets)
 
@@ -204,7 +202,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             times = np.zeros(len(position), dtype=np.float32)
             later = position > 0
             bins = ids[(first + np.repeat(packets, packets) + position)[later]] - rules.blocks["time"].start
-            times[later] = _draw_times(np.array(rules.time_edges), bins, rng)
+            times[later] = rules.time_bins.draw(bins, rng)
             columns["inter_arrival_time"] = times
         return FlowArrays(**columns)
 
@@ -264,20 +262,3 @@ def _places(known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Place of each value in the ascending array `known`, its length where it is not there."""
     place = np.searchsorted(known, values)
     return np.where(np.isin(values, known), place, len(known))
-
-
-def _time_edges(times: np.ndarray | None, bins: int) -> tuple[float, ...]:
-    """Log-spaced edges over the positive times: `bins` of them, so `bins` - 1 intervals and the bin of zero."""
-    if times is None:
-        return ()
-    positive = times[times > 0]
-    if not len(positive):
-        return ()
-    low, high = max(float(positive.min()), 1e-6), float(positive.max())
-    return tuple(np.geomspace(low, max(high * 1.000001, low * 2), bins).tolist())
-
-
-def _draw_times(edges: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A log-uniform time inside each bin; 0 for bin 0."""
-    low, high = np.log(edges[bins - 1]), np.log(edges[bins])
-    return np.where(bins == 0, 0.0, np.exp(low + rng.random(len(bins)) * (high - low)))

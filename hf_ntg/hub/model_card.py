@@ -108,7 +108,7 @@ def _read_codec(folder: Path) -> _Codec:
     grammar, processor = folder / "flow_grammar.json", folder / "processor" / "preprocessor_config.json"
     if grammar.is_file():
         found = _json(grammar)
-        times, headers = bool(found["time_edges"]), bool(found["protocols"])
+        times, headers = bool(found["time_knots"]), bool(found["protocols"])
     elif processor.is_file():
         found = _json(processor)
         times, headers = bool(found["time_knots"]), bool(found["headers"])

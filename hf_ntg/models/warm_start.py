@@ -57,9 +57,8 @@ def matching_words(new: FlowGrammar, old: FlowGrammar) -> tuple[np.ndarray, dict
     place = {word: number for number, word in enumerate(old.words())}
     rows = np.array([place.get(word, -1) for word in new.words()])
     if new.has_times and old.has_times:
-        nearest = np.abs(np.log(new.time_edges)[:, None] - np.log(old.time_edges)).argmin(axis=1)
-        nearest[0] = 0  # the bin of zero
-        rows[new.blocks["time"]] = old.blocks["time"].start + nearest
+        apart = np.abs(np.log(new.time_bins.edges)[:, None] - np.log(old.time_bins.edges))
+        rows[new.blocks["time"]] = old.blocks["time"].start + np.append(0, apart.argmin(axis=1) + 1)
     else:
         rows[new.blocks["time"]] = -1
     kinds = {

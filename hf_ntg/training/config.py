@@ -39,7 +39,7 @@ class TrainingConfig:
         max_payload: payload lengths up to this, in bytes, all have a token.
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
-        time_bins: log-spaced bins of the inter-arrival times.
+        time_bins: bins of the inter-arrival times, at most; each holds as many of the training flows' times.
         epochs: passes over the training flows, unless `max_steps` ends sooner.
         max_steps: whole passes end before more optimizer steps than this, after one pass at least; None: no limit.
         batch_size: flows a step, over all processes together.

@@ -7,6 +7,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from hf_ntg import FlowTokenizer, InputError
 from hf_ntg.codecs import EncodedFlows
 from hf_ntg.codecs.flow_grammar import label_token, token_label
+from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.flows.arrays import FlowArrays
 
 LABELS = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["eos", "pad", "times", "?", "<eos>", "a b"]))
@@ -45,15 +46,16 @@ def test_inverse_is_exact_for_packets_and_bounded_for_times(arrays, header, time
     assert list(read.label) == list(wanted.label)
     if header:
         np.testing.assert_array_equal(read.protocol, wanted.protocol)
-    edges = np.array(tokenizer.grammar.time_edges)
-    if len(edges):
-        later = wanted.position > 0
+    if tokenizer.grammar.has_times:
+        bins, later = tokenizer.grammar.time_bins, wanted.position > 0
         true, got = wanted.inter_arrival_time[later], read.inter_arrival_time[later]
-        assert (got[true < edges[0]] == 0).all()
         assert (read.inter_arrival_time[~later] == 0).all()
-        shown = (true >= edges[0]) & (true <= edges[-1])
-        ratio = np.log(got[shown] / true[shown])
-        assert (np.abs(ratio) <= np.log(edges[1] / edges[0]) + 1e-4).all()
+        place = bins.of(true)
+        assert (got[place == 0] == 0).all()
+        got, place = got[place > 0], place[place > 0] - 1
+        least, greatest = bins.knots[:: PARTS + 1], bins.knots[PARTS :: PARTS + 1]
+        assert (got >= least[place] * (1 - 1e-6)).all()
+        assert (got <= greatest[place] * (1 + 1e-6)).all()
 
 
 @given(LABELS)

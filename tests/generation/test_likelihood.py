@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from test_prefix_tree import every_sentence, make, probability
+from test_prefix_tree import TIMES, every_sentence, make, probability
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
 from hf_ntg.generation.likelihood import sentence_log_likelihood
-
-EDGES = (0.1, 1.0)
 
 
 def encoded(sentences) -> EncodedFlows:
@@ -16,7 +14,7 @@ def encoded(sentences) -> EncodedFlows:
 
 @pytest.mark.parametrize(
     ("family", "changes"),
-    [("gpt2", {}), ("llama", {"time_edges": EDGES}), ("mamba", {"protocols": (6,), "ports": (53,)})],
+    [("gpt2", {}), ("llama", {"time_knots": TIMES}), ("mamba", {"protocols": (6,), "ports": (53,)})],
 )
 def test_probabilities_of_all_sentences_of_a_class_sum_to_one(family, changes):
     model, grammar = make(family, **changes)
@@ -29,7 +27,7 @@ def test_probabilities_of_all_sentences_of_a_class_sum_to_one(family, changes):
 
 
 def test_packets_alone_leave_out_header_and_times():
-    model, grammar = make("gpt2", protocols=(6, 17), ports=(53,), time_edges=EDGES)
+    model, grammar = make("gpt2", protocols=(6, 17), ports=(53,), time_knots=TIMES)
     sentences = [s for s in every_sentence(grammar, 0) if s[:3] == next(every_sentence(grammar, 0))[:3]]
     shares = np.exp(sentence_log_likelihood(model, grammar, encoded(sentences), packets_only=True))
     per_packets = {}

@@ -7,10 +7,12 @@ from scipy.stats import chisquare
 
 from hf_ntg import FlowTokenizer
 from hf_ntg.codecs.flow_grammar import FlowGrammar
+from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.generation.prefix_tree import GROUP, _invert, sample_sentences
 from hf_ntg.models.causal_lm import build_causal_lm
 
 SMALL = {"labels": ("a", "b"), "label_counts": (1, 1), "max_packets": 2, "max_payload": 1}
+TIMES = tuple(np.geomspace(0.001, 0.1, PARTS + 1))  # one bin beside that of zero
 
 
 def make(family, **changes):
@@ -65,8 +67,8 @@ def probability(model, grammar, sentence, temperature):
         ("llama", {}, 0.7),
         ("mamba", {}, 1.3),
         ("gpt2", {"protocols": (6, 17), "ports": (443,)}, 1.0),
-        ("llama", {"max_payload": 0, "time_edges": (0.001, 0.1)}, 1.0),
-        ("mamba", {"max_payload": 0, "time_edges": (0.001, 0.1)}, 0.8),
+        ("llama", {"max_payload": 0, "time_knots": TIMES}, 1.0),
+        ("mamba", {"max_payload": 0, "time_knots": TIMES}, 0.8),
     ],
 )
 def test_draws_follow_the_enumerated_distribution(family, changes, temperature):
@@ -89,7 +91,7 @@ def test_draws_follow_the_enumerated_distribution(family, changes, temperature):
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "mamba"])
 def test_flows_do_not_depend_on_each_other_or_on_the_chunks(family):
-    model, grammar = make(family, max_packets=4, max_payload=3, time_edges=(0.001, 0.1))
+    model, grammar = make(family, max_packets=4, max_payload=3, time_knots=TIMES)
     labels = np.random.default_rng(0).integers(0, 2, 300)
     uniforms = np.random.default_rng(1).random((300, grammar.max_tokens))
     whole = sample_sentences(model, grammar, labels, uniforms).padded()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.models.baselines.generator import BaselineGenerator
 from hf_ntg.models.baselines.headers import HeaderTable
@@ -27,7 +28,7 @@ class Cvae(BaselineGenerator):
     An encoder sees all packets, times and the class, and gives a Gaussian over 32 latent numbers; the prior is a
     Gaussian learned for each class. Given the latent numbers and the class, the decoder gives for every position by
     itself a distribution over the packets met in training (direction and payload length together) and the end, and one
-    over 64 log-spaced bins of time. A drawn flow ends at its first end; times are drawn log-uniformly inside their bin.
+    over 64 bins of time (:class:`hf_ntg.codecs.time_bins.TimeBins`). A drawn flow ends at its first end.
     Header facts as in :class:`hf_ntg.models.baselines.headers.HeaderTable`.
 
     Sources: Kingma, Welling, Auto-encoding variational Bayes, ICLR 2014; Sohn, Lee, Yan, Learning structured output
@@ -47,7 +48,7 @@ class Cvae(BaselineGenerator):
     def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
         self.headers = HeaderTable.fit(flows, classes)
         self.words = np.unique(flows.packet_symbol)
-        self.time_edges = _time_edges(flows.inter_arrival_time)
+        self.time_bins = TimeBins.fit(flows.inter_arrival_time, _TIME_BINS)
         words, times = self._encode(flows)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -55,15 +56,15 @@ class Cvae(BaselineGenerator):
             _train(self.network, *map(torch.from_numpy, (words, times, classes)))
 
     def _build(self) -> _Network:
-        return _Network(len(self.labels), self.max_packets, len(self.words) + 1, len(self.time_edges) + 1)
+        return _Network(len(self.labels), self.max_packets, len(self.words) + 1, max(len(self.time_bins), 1))
 
     def _encode(self, flows: FlowArrays) -> tuple[np.ndarray, np.ndarray]:
         """Places in `words` plus one, 0 where the flow has ended, and bins of time: (N, W) int64 each."""
         there = np.arange(self.max_packets) < flows.num_packets[:, None]
         words = np.searchsorted(self.words, flows.padded("packet_symbol", self.max_packets)) + 1
         times = np.zeros_like(words)
-        if len(self.time_edges):
-            times = np.searchsorted(self.time_edges, flows.padded("inter_arrival_time", self.max_packets), "right")
+        if len(self.time_bins):
+            times = self.time_bins.of(flows.padded("inter_arrival_time", self.max_packets))
         return words * there, times * there
 
     @torch.inference_mode()
@@ -79,17 +80,17 @@ class Cvae(BaselineGenerator):
             direction=(1 - 2 * (symbols % 2)).astype(np.int8),
             label=np.array(self.labels, dtype=object)[classes],
         )
-        if len(self.time_edges):
+        if len(self.time_bins):
             times[:, 0] = 0
-            flows = replace(flows, inter_arrival_time=_draw_times(self.time_edges, times[kept], rng))
+            flows = replace(flows, inter_arrival_time=self.time_bins.draw(times[kept], rng))
         return self.headers.give(flows, classes, rng)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         weights = {f"network.{name}": value.numpy() for name, value in self.network.state_dict().items()}
-        return {"words": self.words, "time_edges": self.time_edges} | weights | self.headers.tensors()
+        return {"words": self.words, "time_knots": self.time_bins.knots} | weights | self.headers.tensors()
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        self.words, self.time_edges = tensors["words"], tensors["time_edges"]
+        self.words, self.time_bins = tensors["words"], TimeBins(tensors["time_knots"])
         self.headers = HeaderTable.restore(tensors)
         self.network = self._build()
         prefix = "network."
@@ -173,19 +174,3 @@ def _draw(logits: Tensor, noise: torch.Generator) -> Tensor:
     cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)
     point = torch.rand(logits.shape[:-1], generator=noise, dtype=torch.float64)[..., None] * cumulative[..., -1:]
     return torch.searchsorted(cumulative, point, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
-
-
-def _time_edges(times: np.ndarray | None) -> np.ndarray:
-    """Log-spaced edges over the positive times, bin 0 lying below them all; none where there are no times."""
-    if times is None or not (times > 0).any():
-        return np.zeros(0 if times is None else 1)
-    low, high = max(float(times[times > 0].min()), 1e-6), float(times.max())
-    return np.geomspace(low, max(high, low) * 1.000001, _TIME_BINS)
-
-
-def _draw_times(edges: np.ndarray, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A log-uniform time inside each bin, 0 for bin 0: (P,) float32 seconds."""
-    bins = np.minimum(bins, len(edges) - 1)
-    low, high = np.log(np.maximum(edges[bins - 1], 1e-9)), np.log(np.maximum(edges[bins], 1e-9))
-    drawn = np.exp(low + rng.random(len(bins)) * (high - low))
-    return np.where(bins == 0, 0, drawn).astype(np.float32)
