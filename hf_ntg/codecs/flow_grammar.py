@@ -11,7 +11,7 @@ tokens allowed at any place of a sentence are one slice of the vocabulary.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from urllib.parse import quote, unquote
 
@@ -68,9 +68,11 @@ class FlowGrammar:
     time_knots: tuple[float, ...] = ()
 
     @classmethod
-    def from_dict(cls, fields: dict) -> FlowGrammar:
-        """The inverse of :meth:`to_dict`."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    def from_dict(cls, found: dict) -> FlowGrammar:
+        """The inverse of :meth:`to_dict`; a ValueError where the fields are not those of a grammar."""
+        if odd := found.keys() ^ {field.name for field in fields(cls)}:
+            raise ValueError(f"flow_grammar.json is of another version of hf_ntg: {', '.join(sorted(odd))}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
 
     def to_dict(self) -> dict:
         """The fields as JSON can hold them."""

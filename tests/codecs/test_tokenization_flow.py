@@ -6,7 +6,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_ntg import FlowTokenizer, InputError
 from hf_ntg.codecs import EncodedFlows
-from hf_ntg.codecs.flow_grammar import label_token, token_label
+from hf_ntg.codecs.flow_grammar import FlowGrammar, label_token, token_label
 from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.flows.arrays import FlowArrays
 
@@ -143,3 +143,10 @@ def test_tokens_that_may_follow_are_those_of_real_sentences(flows):
 def test_padding_keeps_sentences_apart():
     encoded = EncodedFlows(np.arange(5, dtype=np.int32), np.array([0, 2, 5]))
     np.testing.assert_array_equal(encoded.padded(9), [[0, 1, 9], [2, 3, 4]])
+
+
+def test_a_grammar_of_another_version_is_refused(flows):
+    fields = FlowTokenizer.fit(flows, max_packets=3).grammar.to_dict()
+    assert FlowGrammar.from_dict(fields).to_dict() == fields
+    with pytest.raises(ValueError, match="another version of hf_ntg: time_edges, time_knots"):
+        FlowGrammar.from_dict({"time_edges": [1.0]} | {name: fields[name] for name in fields if name != "time_knots"})
