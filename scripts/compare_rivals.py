@@ -108,7 +108,8 @@ def par(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
 def realtabformer(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
     """REaLTabFormer: a GPT-2 over the digits of a row, here of our models' size.
 
-    Trained for the epochs that are given, without its own rule to stop, which draws so often that a CPU takes days.
+    Trained for the epochs that are given, a step a batch where its default gathers four, and without its own rule to
+    stop, which draws so often that a CPU takes days.
     """
     from realtabformer import REaLTabFormer
     from transformers import GPT2Config
