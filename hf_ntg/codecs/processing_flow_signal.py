@@ -10,7 +10,15 @@ from transformers import FeatureExtractionMixin
 
 from hf_ntg.codecs.flow_headers import count_headers, draw_headers, draw_ports, header_places, most_frequent
 from hf_ntg.codecs.packet_codes import CODE_WIDTH, ENDED, PacketCodes, log_shares
-from hf_ntg.codecs.signal_scales import integers_of, log_scaled, ranked_times, time_knots, times_of
+from hf_ntg.codecs.signal_scales import (
+    integers_of,
+    log_scaled,
+    matched_ranks,
+    rank_quantiles,
+    ranked_times,
+    time_knots,
+    times_of,
+)
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 
@@ -48,8 +56,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     * ``separate``: direction, length and presence in a channel each; the first packet not present ends the flow.
 
     Further channels hold, where they are wanted, the inter-arrival time, as its rank among the times of its class at
-    its position, and the TCP window on a log scale. All statistics are of the flows given to :meth:`fit`. They are
-    saved as ``preprocessor_config.json``.
+    its position, and the TCP window on a log scale. All statistics are of the flows given to :meth:`fit`, and of what
+    a model drew, see :meth:`match_times`. They are saved as ``preprocessor_config.json``.
     """
 
     def __init__(
@@ -66,6 +74,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         class_lengths: list[list[int]] = (),
         headers: list[tuple[int, int]] = (),
         header_counts: list[list[int]] = (),
+        drawn_ranks: list[list[list[float]]] | None = None,
+        training_ranks: list[list[list[float]]] | None = None,
         **kwargs,
     ) -> None:
         """See :meth:`fit` for `max_packets` to `windows`.
@@ -78,6 +88,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             word_counts: for each class and position, (code word, training flows that have it there).
             class_lengths: payload lengths that each class was seen with, ascending.
             headers: (protocol, destination port) pairs. header_counts: training flows of each class with each.
+            drawn_ranks, training_ranks: see :meth:`match_times`; None: times are read as they were drawn.
         """
         super().__init__(**kwargs)
         self.labels, self.label_counts = list(labels), list(label_counts)
@@ -86,6 +97,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         self.symbols, self.class_lengths = list(symbols), list(class_lengths)
         self.word_counts = word_counts
         self.headers, self.header_counts = [list(pair) for pair in headers], list(header_counts)
+        self.drawn_ranks, self.training_ranks = drawn_ranks, training_ranks
 
     @classmethod
     def fit(
@@ -166,6 +178,23 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         """(K + 1, max_packets, V) float32, see :func:`log_shares`."""
         return log_shares(self.word_counts, len(self.code_book))
 
+    def match_times(self, training: FlowSignals, drawn: np.ndarray, classes: np.ndarray) -> None:
+        """Have :meth:`decode` read the times of a trained model as often as they are in the training flows.
+
+        A model in few steps draws ranks near to those of the training flows, but not spread as they are. From now on
+        the ranks of a class at a position are moved, in their order, by the quantiles of both.
+
+        Args:
+            training: what :meth:`encode` made of the training flows.
+            drawn: (N, C, W) signals that the model drew for `classes` (N,).
+        """
+        channel, count = self.packet_channels, len(self.labels)
+        columns = self._columns_of(drawn)
+        self.drawn_ranks = rank_quantiles(columns[channel], self._read_packets(columns)[0], classes, count)
+        self.training_ranks = rank_quantiles(
+            training.values[:, channel], training.known[:, channel], training.classes, count
+        )
+
     def encode(self, flows: Dataset | FlowArrays, width: int | None = None) -> FlowSignals:
         """Write `flows` as signals of `width` columns (`max_packets` when None); longer flows are cut.
 
@@ -221,10 +250,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             rng: draws ports that have no header of their own; seeded with 0 when None.
             snap: move every payload length to the nearest that the flow's class was seen with.
         """
-        columns = np.asarray(values, dtype=np.float64)[:, :, : self.max_packets].transpose(1, 0, 2)  # (C, N, W)
+        columns = self._columns_of(values)
         present, direction, length = self._read_packets(columns)
-        present[:, 0] = True
-        present = np.logical_and.accumulate(present, axis=1)
         direction, length = direction[present], length[present]
         offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
         if snap:
@@ -239,7 +266,10 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             "packet_count": np.diff(offsets).astype(np.int32),
         }
         if self.time_knots is not None:
-            times = times_of(columns[self.packet_channels], classes, self.time_knots)
+            ranks = columns[self.packet_channels]
+            if self.drawn_ranks is not None:
+                ranks = matched_ranks(ranks, classes, self.drawn_ranks, self.training_ranks)
+            times = times_of(ranks, classes, self.time_knots)
             times[:, 0] = 0
             found["inter_arrival_time"] = times[present].astype(np.float32)
         if self.windows:
@@ -259,16 +289,23 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         """
         return _places(self.labels, labels)
 
+    def _columns_of(self, values: np.ndarray) -> np.ndarray:
+        """The channels of signals (N, C, W), one after the other: (C, N, max_packets) float64."""
+        return np.asarray(values, dtype=np.float64)[:, :, : self.max_packets].transpose(1, 0, 2)
+
     def _read_packets(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Presence (N, W) bool, direction and payload length, both (N, W) and whatever where nothing is present."""
+        """Presence (N, W) bool, the first packet's always and none after a gap, direction and payload length.
+
+        The last two are (N, W) and whatever where nothing is present.
+        """
         if self.packet_form == "codes":
             codes = self._codes
             words = codes.nearest(columns[:CODE_WIDTH])
             symbols, other = codes.symbols_of(words)
             length = np.where(other, integers_of(columns[CODE_WIDTH]).clip(max=self.max_payload), symbols // 2)
-            return words != ENDED, 1 - 2 * (symbols % 2), length
+            return _until_gap(words != ENDED), 1 - 2 * (symbols % 2), length
         length = np.rint((columns[1] + 1) / 2 * self.max_payload).clip(0, self.max_payload).astype(np.int64)
-        return columns[2] > 0, np.where(columns[0] < 0, -1, 1), length
+        return _until_gap(columns[2] > 0), np.where(columns[0] < 0, -1, 1), length
 
     def _check_columns(self, arrays: FlowArrays) -> None:
         wanted = {
@@ -288,6 +325,10 @@ def _places(labels: list[str | None], wanted: np.ndarray) -> np.ndarray:
     if unknown:
         raise InputError(f"class {unknown[0]!r} is not one the model knows: {', '.join(map(str, labels))}")
     return np.fromiter((place[name] for name in wanted), dtype=np.int64, count=len(wanted))
+
+
+def _until_gap(present: np.ndarray) -> np.ndarray:
+    return np.logical_and.accumulate(np.concatenate([np.ones_like(present[:, :1]), present[:, 1:]], axis=1), axis=1)
 
 
 def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_packets: int) -> list | None:

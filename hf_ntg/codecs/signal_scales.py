@@ -6,13 +6,22 @@ import numpy as np
 
 from hf_ntg.flows.schema import MAX_PAYLOAD
 
-__all__ = ["integers_of", "log_scaled", "ranked_times", "time_knots", "times_of"]
+__all__ = [
+    "integers_of",
+    "log_scaled",
+    "matched_ranks",
+    "rank_quantiles",
+    "ranked_times",
+    "time_knots",
+    "times_of",
+]
 
 ZERO_GAP = 0.1  # the zero inter-arrival time lies at -1, the smallest positive one this much above
 NUM_KNOTS = 33
+NUM_QUANTILES = 17
 FEWEST_TIMES = 4  # fewer at one position of a class say too little of how they are spread
 
-Knots = list[list[list[float]]]  # [class][position]: logarithms of times, ascending
+Knots = list[list[list[float]]]  # [class][position]: logarithms of times, or ranks, ascending
 
 
 def log_scaled(values: np.ndarray) -> np.ndarray:
@@ -68,6 +77,33 @@ def times_of(ranks: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray
         logs = np.interp(share, _shares(cell), cell)
         times[rows, t] = np.where(ranks[rows, t] < ZERO_GAP / 2 - 1, 0.0, np.exp(logs))
     return times
+
+
+def rank_quantiles(ranks: np.ndarray, known: np.ndarray, classes: np.ndarray, num_classes: int) -> Knots:
+    """17 quantiles of the ranks (N, W) that are `known` (N, W), for every position of every class.
+
+    They are rounded to four digits. A position of a class with fewer than 4 ranks has none.
+    """
+    found: Knots = [[[] for _ in range(ranks.shape[1])] for _ in range(num_classes)]
+    for k, t, rows in _cells(ranks, classes):
+        cell = ranks[rows, t][known[rows, t]]
+        if len(cell) >= FEWEST_TIMES:
+            found[k][t] = np.quantile(cell, np.linspace(0, 1, NUM_QUANTILES)).round(4).tolist()
+    return found
+
+
+def matched_ranks(ranks: np.ndarray, classes: np.ndarray, drawn: Knots, wanted: Knots) -> np.ndarray:
+    """Ranks (N, W) that are spread as `drawn`, moved in their order to be spread as `wanted`.
+
+    Both are :func:`rank_quantiles`; a position that one of them says nothing of stays as it is.
+    """
+    matched = np.array(ranks)
+    for k, t, rows in _cells(ranks, classes):
+        if drawn[k][t] and wanted[k][t]:
+            cell = np.array(drawn[k][t])
+            share = np.interp(ranks[rows, t], cell, _shares(cell))
+            matched[rows, t] = np.interp(share, np.linspace(0, 1, len(wanted[k][t])), wanted[k][t])
+    return matched
 
 
 def _cells(values: np.ndarray, classes: np.ndarray):

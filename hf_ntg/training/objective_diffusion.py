@@ -21,6 +21,7 @@ from hf_ntg.training.objective import Objective
 __all__ = ["DiffusionObjective"]
 
 VALIDATION_DRAWS = 4  # noise levels that every validation flow is seen at
+MATCHED_DRAWS = 512  # flows of each class that the spread of a trained model's times is read off
 
 
 class DiffusionObjective(Objective):
@@ -69,7 +70,19 @@ class DiffusionObjective(Objective):
             self.processor,
             prediction_type=self._config.prediction_type,
         )
+        self._match_times(pipeline)
         pipeline.save_pretrained(folder)
+
+    def _match_times(self, pipeline: FlowDiffusionPipeline) -> None:
+        if self.processor.time_knots is None:
+            return
+        pipeline.set_progress_bar_config(disable=True)
+        drawn = [
+            pipeline([label] * MATCHED_DRAWS, generator=torch.Generator().manual_seed(place), output_type="np").signals
+            for place, label in enumerate(self.processor.labels)
+        ]
+        classes = np.repeat(np.arange(len(drawn)), MATCHED_DRAWS)
+        self.processor.match_times(self._signals, np.concatenate(drawn), classes)
 
 
 class _DenoisingLoss(nn.Module):

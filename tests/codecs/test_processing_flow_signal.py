@@ -150,6 +150,23 @@ def test_saved_and_loaded_alike(tmp_path):
     assert found[0].to_dataset().to_dict() == found[1].to_dataset().to_dict()
 
 
+@pytest.mark.parametrize("form", PACKET_FORMS)
+def test_matched_times_are_those_of_the_training_flows(form, tmp_path):
+    """A model that draws all times too long by half a rank, and none near zero, is read as often as they are."""
+    flows = some_flows(300)
+    processor = FlowSignalProcessor.fit(flows, packet_form=form)
+    signals, real = processor.encode(flows), FlowArrays.from_dataset(flows).head(10)
+    drawn = signals.values.copy()
+    drawn[:, processor.packet_channels] = drawn[:, processor.packet_channels] / 2 + 0.5
+    processor.match_times(signals, drawn, signals.classes)
+    processor.save_pretrained(tmp_path)
+    for reader in (processor, FlowSignalProcessor.from_pretrained(tmp_path)):
+        found = reader.decode(drawn, signals.classes, signals.headers)
+        np.testing.assert_array_equal(found.packet_symbol, real.packet_symbol)
+        np.testing.assert_allclose(found.inter_arrival_time, real.inter_arrival_time, atol=0.05)
+    assert (processor.decode(drawn, signals.classes, signals.headers).inter_arrival_time[real.position == 0] == 0).all()
+
+
 def test_optional_columns_may_be_missing():
     flows = some_flows().select_columns(["label", "payload_length", "direction"])
     processor = FlowSignalProcessor.fit(flows, windows=True)

@@ -1,6 +1,14 @@
 import numpy as np
 
-from hf_ntg.codecs.signal_scales import integers_of, log_scaled, ranked_times, time_knots, times_of
+from hf_ntg.codecs.signal_scales import (
+    integers_of,
+    log_scaled,
+    matched_ranks,
+    rank_quantiles,
+    ranked_times,
+    time_knots,
+    times_of,
+)
 
 
 def test_every_window_survives_float32():
@@ -52,3 +60,33 @@ def test_few_times_borrow_those_of_the_class_and_no_times_are_no_trouble():
     assert knots[1] == [knots[0][1]] * 2  # none of class 1
     empty = time_knots(np.zeros(3), np.zeros(3, int), np.zeros(3, int), 1, 1)
     assert times_of(np.array([[0.3]]), np.array([0]), empty).tolist() == [[1.0]]
+
+
+def test_matched_ranks_are_spread_as_wanted_and_keep_their_order():
+    rng = np.random.default_rng(2)
+    classes = np.repeat([0, 1], 500)
+    drawn = rng.normal(0.3, 0.2, (1_000, 2)).clip(-1, 1)
+    wanted = np.where(rng.random((1_000, 2)) < 0.25, -1, rng.uniform(-0.9, 1, (1_000, 2)))  # a quarter are zero times
+    known = np.ones_like(drawn, dtype=bool)
+    spread = [rank_quantiles(ranks, known, classes, 2) for ranks in (drawn, wanted)]
+    found = matched_ranks(drawn, classes, *spread)
+    for k in range(2):
+        own = classes == k
+        for share in (0.1, 0.4, 0.5, 0.75, 0.9):
+            # A quantile of some thousand draws; the steps between two of the 17 are linear.
+            np.testing.assert_allclose(
+                np.quantile(found[own], share, axis=0), np.quantile(wanted[own], share, axis=0), atol=0.05
+            )
+        order = np.argsort(drawn[own, 0])
+        assert (np.diff(found[own, 0][order]) >= 0).all()
+
+
+def test_ranks_of_which_nothing_is_known_stay():
+    ranks = np.random.default_rng(3).uniform(-1, 1, (10, 2))
+    known = np.zeros((10, 2), dtype=bool)
+    known[:, 0], known[:3, 1] = True, True  # three are too few
+    classes = np.zeros(10, dtype=int)
+    drawn, wanted = (rank_quantiles(values, known, classes, 1) for values in (ranks, np.full((10, 2), 0.5)))
+    found = matched_ranks(ranks, classes, drawn, wanted)
+    assert (found[:, 0] == 0.5).all()
+    np.testing.assert_array_equal(found[:, 1], ranks[:, 1])

@@ -60,6 +60,25 @@ def test_every_form_and_target_trains_and_generates(form, prediction_type, tmp_p
     assert conform_flows(flows, "generated")["label"] == ["b", "a"]
 
 
+def test_times_are_drawn_as_often_as_they_are_in_the_training_flows(tmp_path):
+    """After one epoch the network knows nothing of times: what is right about them was matched."""
+    times = 10.0 ** np.random.default_rng(0).uniform(-4, 0, 200)
+    times[:80] = 0
+    rows = {
+        "label": ["a"] * 200,
+        "payload_length": [[517, 1200]] * 200,
+        "direction": [[1, -1]] * 200,
+        "inter_arrival_time": [[0.0, time] for time in times],
+    }
+    train(conform_flows(Dataset.from_dict(rows), "made flows"), config(tmp_path, epochs=1))
+    drawn = FlowDiffusionPipeline.from_pretrained(tmp_path).generate_flows(["a"] * 1_024, seed=5)
+    found = np.array([flow[1] for flow in drawn["inter_arrival_time"] if len(flow) > 1])
+    assert 0.3 < np.mean(found == 0) < 0.5
+    shares = [0.1, 0.5, 0.9]
+    wanted = np.quantile(np.log10(times[80:]), shares)
+    np.testing.assert_allclose(np.quantile(np.log10(found[found > 0]), shares), wanted, atol=0.4)
+
+
 def test_the_loss_of_a_step_is_the_sum_of_its_shares(tmp_path):
     objective = DiffusionObjective(config(tmp_path), made_flows(), None)
     rows = np.arange(12)
