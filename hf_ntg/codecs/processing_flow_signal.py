@@ -302,10 +302,13 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             codes = self._codes
             words = codes.nearest(columns[:CODE_WIDTH])
             symbols, other = codes.symbols_of(words)
+            present, direction = words != ENDED, 1 - 2 * (symbols % 2)
             length = np.where(other, integers_of(columns[CODE_WIDTH]).clip(max=self.max_payload), symbols // 2)
-            return _until_gap(words != ENDED), 1 - 2 * (symbols % 2), length
-        length = np.rint((columns[1] + 1) / 2 * self.max_payload).clip(0, self.max_payload).astype(np.int64)
-        return _until_gap(columns[2] > 0), np.where(columns[0] < 0, -1, 1), length
+        else:
+            present, direction = columns[2] > 0, np.where(columns[0] < 0, -1, 1)
+            length = np.rint((columns[1] + 1) / 2 * self.max_payload).clip(0, self.max_payload).astype(np.int64)
+        present[:, 0] = True
+        return np.logical_and.accumulate(present, axis=1), direction, length
 
     def _check_columns(self, arrays: FlowArrays) -> None:
         wanted = {
@@ -325,10 +328,6 @@ def _places(labels: list[str | None], wanted: np.ndarray) -> np.ndarray:
     if unknown:
         raise InputError(f"class {unknown[0]!r} is not one the model knows: {', '.join(map(str, labels))}")
     return np.fromiter((place[name] for name in wanted), dtype=np.int64, count=len(wanted))
-
-
-def _until_gap(present: np.ndarray) -> np.ndarray:
-    return np.logical_and.accumulate(np.concatenate([np.ones_like(present[:, :1]), present[:, 1:]], axis=1), axis=1)
 
 
 def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_packets: int) -> list | None:
