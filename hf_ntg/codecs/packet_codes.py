@@ -11,6 +11,7 @@ __all__ = ["CODE_WIDTH", "ENDED", "PacketCodes", "code_words"]
 CODE_WIDTH = 32
 ENDED, OTHER_UP, OTHER_DOWN = 0, 1, 2  # code words with a meaning of their own; packet symbols follow
 FIRST_SYMBOL = 3
+ROWS_AT_ONCE = 512  # of those that are compared with every word
 
 
 class PacketCodes:
@@ -43,7 +44,11 @@ class PacketCodes:
 
     def nearest(self, channels: np.ndarray) -> np.ndarray:
         """(N, W) words that stand nearest to `channels` (32, N, W)."""
-        return np.einsum("cnw,vc->nwv", channels, self.book, optimize=True).argmax(axis=2)
+        words = np.empty(channels.shape[1:], dtype=np.int64)
+        for start in range(0, len(words), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            words[rows] = np.einsum("cnw,vc->nwv", channels[:, rows], self.book, optimize=True).argmax(axis=2)
+        return words
 
 
 def log_shares(word_counts: list[list[list[list[int]]]], num_words: int) -> np.ndarray:

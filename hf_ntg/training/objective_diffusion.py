@@ -77,12 +77,14 @@ class DiffusionObjective(Objective):
         if self.processor.time_knots is None:
             return
         pipeline.set_progress_bar_config(disable=True)
-        drawn = [
-            pipeline([label] * MATCHED_DRAWS, generator=torch.Generator().manual_seed(place), output_type="np").signals
-            for place, label in enumerate(self.processor.labels)
-        ]
-        classes = np.repeat(np.arange(len(drawn)), MATCHED_DRAWS)
-        self.processor.match_times(self._signals, np.concatenate(drawn), classes)
+        count = len(self.processor.labels)
+        # One array: small ones, kept between what every draw frees, would hold its memory.
+        drawn = np.empty((count, MATCHED_DRAWS, *self._signals.values.shape[1:]), dtype=np.float32)
+        for place, label in enumerate(self.processor.labels):
+            generator = torch.Generator().manual_seed(place)
+            drawn[place] = pipeline([label] * MATCHED_DRAWS, generator=generator, output_type="np").signals
+        classes = np.repeat(np.arange(count), MATCHED_DRAWS)
+        self.processor.match_times(self._signals, drawn.reshape(-1, *drawn.shape[2:]), classes)
 
 
 class _DenoisingLoss(nn.Module):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hf_ntg.codecs.packet_codes import PacketCodes, code_words, log_shares
+from hf_ntg.codecs.packet_codes import ROWS_AT_ONCE, PacketCodes, code_words, log_shares
 
 
 def test_code_words_are_far_apart():
@@ -14,9 +14,9 @@ def test_code_words_are_far_apart():
 def test_words_survive_three_wrong_channels():
     codes = PacketCodes(list(range(500)))
     rng = np.random.default_rng(0)
-    words = rng.integers(0, len(codes.book), (200, 1))
+    words = rng.integers(0, len(codes.book), (2 * ROWS_AT_ONCE + 7, 1))
     channels = codes.book[words].transpose(2, 0, 1).copy()  # (32, N, 1)
-    for n in range(200):
+    for n in range(len(words)):
         channels[rng.choice(32, 3, replace=False), n] *= -1
     np.testing.assert_array_equal(codes.nearest(channels), words)
 
