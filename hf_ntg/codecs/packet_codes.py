@@ -11,7 +11,7 @@ __all__ = ["CODE_WIDTH", "ENDED", "PacketCodes", "code_words"]
 CODE_WIDTH = 32
 ENDED, OTHER_UP, OTHER_DOWN = 0, 1, 2  # code words with a meaning of their own; packet symbols follow
 FIRST_SYMBOL = 3
-ROWS_AT_ONCE = 512  # of those that are compared with every word
+ROWS_AT_ONCE = 512  # flows whose packets are compared with every word together
 
 
 class PacketCodes:

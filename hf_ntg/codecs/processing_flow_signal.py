@@ -334,10 +334,8 @@ def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_pa
     if arrays.inter_arrival_time is None:
         return None
     later = arrays.position > 0
-    times, owners, places = (
-        part[later] for part in (arrays.inter_arrival_time, classes[arrays.flow_index], arrays.position)
-    )
-    return time_knots(times, owners, places, num_classes, max_packets)
+    columns = arrays.inter_arrival_time, classes[arrays.flow_index], arrays.position
+    return time_knots(*(column[later] for column in columns), num_classes, max_packets)
 
 
 def _counted(words: np.ndarray) -> list[list[int]]:
