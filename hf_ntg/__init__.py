@@ -14,7 +14,7 @@ _HOMES = {
     "FlowTokenizer": "hf_ntg.codecs",
     "FlowSignalProcessor": "hf_ntg.codecs",
     "FlowDiffusionPipeline": "hf_ntg.models",
-    "FlowGenerator": "hf_ntg.generation",
+    "FlowGenerator": "hf_ntg.hub.generator",
     "augment": "hf_ntg.generation",
     "TrainingConfig": "hf_ntg.training",
     "train": "hf_ntg.training",

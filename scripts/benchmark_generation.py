@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rival", help="command of another generator")
     arguments = parser.parse_args()
     generator = FlowGenerator.from_pretrained(arguments.model)
-    model = generator.model
+    model = generator.sampler.model
     print(f"{machine()}; {model.config.model_type}, {sum(p.numel() for p in model.parameters()):,} parameters")
     ours = draw(generator, arguments.num_flows, arguments.repeats)
     prompts = first_tokens(generator, max(arguments.batches))
@@ -46,11 +46,11 @@ def main() -> None:
 
 def draw(generator: FlowGenerator, num_flows: int, repeats: int) -> float:
     """Flows a second of the prefix tree."""
-    peak, model = matmul_peak(), generator.model
+    peak, model = matmul_peak(), generator.sampler.model
     with counted_tokens(model) as tokens:
         seconds = median_seconds(lambda: generator.generate(num_flows), repeats)
     evaluated = sum(tokens) / (repeats + 1)  # the warm-up counts too
-    lengths = generator.tokenizer.encode_flows(generator.generate(2_000)).lengths
+    lengths = generator.sampler.tokenizer.encode_flows(generator.generate(2_000)).lengths
     flops = 2 * sum(p.numel() for p in model.parameters()) * evaluated
     print(f"prefix tree: {num_flows / seconds:,.0f} flows/s; {evaluated:,.0f} token evaluations in place of")
     print(f"  {num_flows * (lengths.mean() - 1):,.0f}; {flops / seconds / peak:.0%} of {peak / 1e9:.0f} GFLOP/s")
@@ -69,7 +69,7 @@ def stock_rate(model, prompt: torch.Tensor, repeats: int) -> float:
 def first_tokens(generator: FlowGenerator, count: int) -> torch.Tensor:
     """Label tokens in the mix of the training flows."""
     counts = class_counts(count, None, generator.labels, generator.label_weights)
-    start = generator.tokenizer.grammar.blocks["label"].start
+    start = generator.sampler.tokenizer.grammar.blocks["label"].start
     return torch.from_numpy(np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts)) + start)
 
 

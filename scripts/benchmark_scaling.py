@@ -99,7 +99,7 @@ def chained(flows: FlowArrays, packets: int) -> FlowArrays:
 def drawn(generator: FlowGenerator, axis: str, value: int, count: int) -> dict:
     """What it takes to draw `count` flows, block after block, holding none of them."""
     generator.generate(1_000)
-    with counted_tokens(generator.model) as tokens:
+    with counted_tokens(generator.sampler.model) as tokens:
         started, cpu = time.perf_counter(), time.process_time()
         for _ in generator.stream(count):
             pass
@@ -108,7 +108,7 @@ def drawn(generator: FlowGenerator, axis: str, value: int, count: int) -> dict:
         "axis": axis,
         "value": value,
         "flows": count,
-        "vocabulary": len(generator.tokenizer),
+        "vocabulary": len(generator.sampler.tokenizer),
         "seconds": seconds,
         "cpu_seconds": cpu,
         "tokens_evaluated": sum(tokens),

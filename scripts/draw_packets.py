@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from hf_ntg.files import replacing
-from hf_ntg.study.figures import packet_profiles
+from hf_ntg.report.plots import packet_profiles
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from hf_ntg import InputError
-from hf_ntg.hub.recipe import Recipe, run_recipe
+from hf_ntg.jobs.recipe import Recipe, run_recipe
 
 RECORDED = ("README.md", "evaluation.json", "packets.png")
 

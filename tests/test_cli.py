@@ -3,8 +3,9 @@ import sys
 
 import pytest
 
-from hf_ntg import FlowGenerator, cli, load_flows
+from hf_ntg import cli, load_flows
 from hf_ntg.flows import save_flows
+from hf_ntg.generation.causal import CausalSampler
 
 
 def run(monkeypatch, capsys, *words):
@@ -53,7 +54,7 @@ def test_split_train_generate_like(flows, tmp_path, monkeypatch, capsys):
 
 
 def test_generate_leaves_the_shards_of_its_share(tiny_gpt2, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(FlowGenerator, "block_size", 20)
+    monkeypatch.setattr(CausalSampler, "block_size", 20)
     words = ("generate", tiny_gpt2, "--num-flows", 50, "--label", "web", "--num-shards", 2, "--output", tmp_path)
     for share in ("1/2", "0/2"):
         status, out, _ = run(monkeypatch, capsys, *words, "--shard", share)

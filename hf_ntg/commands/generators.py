@@ -79,9 +79,9 @@ def generate(
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.flows.class_mix import counts_like
+    from hf_ntg.flows.provenance import with_command
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.generation import FlowGenerator
-    from hf_ntg.generation.made_by import MadeBy
 
     if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
@@ -100,15 +100,14 @@ def generate(
 
         part = launched_share() if shard is None else parse_share(shard)
         with tqdm(unit=" flows", desc="generating", disable=None) as bar:
-            options |= {"share": part, "told": bar.update, "command": told_command()}
+            options |= {"share": part, "on_progress": bar.update, "command": told_command()}
             files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
         print(f"{output}: {len(files)} files of process {part[0]} of {part[1]}")
         return
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
     if output.suffix in TABLE_SUFFIXES:
         total = sum(wanted.values()) if like is not None else num_flows
-        mark = MadeBy.of_model(generator.source, seed, told_command())
-        save_flows(counted(flows, total), output, metadata=mark.metadata())
+        save_flows(counted((with_command(part, told_command()) for part in flows), total), output)
         print(f"{output}: {total} flows")
     else:
         print(f"{output}: {write_pcap(flows, output, seed)}")

@@ -24,7 +24,7 @@ def quickstart(
 
     Example: ntg quickstart --output quickstart
     """
-    from hf_ntg.study.quickstart import run_quickstart
+    from hf_ntg.jobs.quickstart import run_quickstart
 
     for line in run_quickstart(output, flows, epochs=epochs, seed=seed, say=say):
         print(line)
@@ -48,7 +48,7 @@ def evaluate(
     """
     from hf_ntg.flows import load_flows
     from hf_ntg.metrics import evaluate_flows
-    from hf_ntg.study import headline, write_report
+    from hf_ntg.report import headline, write_report
 
     sources = {"train": train, "test": test, "synthetic": synthetic}
     tables = {name: load_flows(source) for name, source in sources.items()}
@@ -63,7 +63,7 @@ def _likelihood_of(model: str):
     from hf_ntg.generation import FlowGenerator
 
     generator = FlowGenerator.from_pretrained(model)
-    if not hasattr(generator, "log_likelihood"):
+    if not generator.has_likelihood:
         raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
     return generator.log_likelihood
 
@@ -93,7 +93,7 @@ def study(
 
     Axes: efficiency, fidelity, synthetic-only, augmentation, training-length, sampling.
     """
-    from hf_ntg.study.command import study_command
+    from hf_ntg.commands.study_options import study_command
 
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}

@@ -33,7 +33,7 @@ def publish(
 
     Log in with 'hf auth login' before. An upload that broke off is run again: what arrived is not sent twice.
     """
-    from hf_ntg.hub.command import lay_out, send
+    from hf_ntg.hub.publish import lay_out, send
     from hf_ntg.hub.upload import Destination, list_files
 
     to = Destination(repo_id, private=private, revision=revision)

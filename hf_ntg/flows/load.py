@@ -8,6 +8,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.remote import hub_in_words
 
@@ -74,7 +75,7 @@ def _read_parquet(files: list[Path]) -> Dataset:
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{file}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
         try:
-            tables.append(Dataset(table))
+            tables.append(mark_flows(Dataset(table), provenance_of_file(table.schema)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever the metadata lead datasets to
             first = (str(error).splitlines() or [""])[0]
             raise InputError(f"{file}: what it says of its own features does not fit its columns ({first})") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
+from hf_ntg.flows.provenance import provenance_metadata, provenance_of
 
 __all__ = ["TABLE_SUFFIXES", "save_flows"]
 
@@ -21,16 +22,14 @@ TABLE_SUFFIXES = (".parquet", ".jsonl", ".csv")
 FLOWS_PER_ROW_GROUP = 16_384
 
 
-def save_flows(
-    flows: Dataset | Iterable[Dataset], path: str | Path, *, metadata: Mapping[bytes, bytes] | None = None
-) -> Path:
+def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
     """Write `flows` in the format that the suffix of `path` names; the file appears whole or not at all.
 
-    Parquet keeps the types. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
+    Parquet keeps the types, and the mark of synthetic flows (see :mod:`hf_ntg.flows.provenance`), for which the other
+    formats have no place. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
 
     Args:
-        flows: a flow table, or tables of the same columns one after another, which are not held together.
-        metadata: notes to keep in a Parquet file's own metadata; the other formats have no place for them.
+        flows: a flow table, or tables of the same columns and marks one after another, which are not held together.
 
     Raises:
         InputError: the suffix is none of ``.parquet``, ``.jsonl``, ``.csv``.
@@ -45,7 +44,7 @@ def save_flows(
         if path.suffix == ".parquet":
             # The features travel in the schema's metadata, so that datasets reads the same types back.
             schema = first.features.arrow_schema
-            schema = schema.with_metadata({**schema.metadata, **(metadata or {})})
+            schema = schema.with_metadata({**schema.metadata, **provenance_metadata(provenance_of(first))})
             with pa.parquet.ParquetWriter(scratch, schema, compression="zstd") as writer:
                 for table in _gathered(tables):
                     writer.write_table(table.cast(schema))

@@ -91,7 +91,9 @@ def conform_flows(flows: Dataset, source: str) -> Dataset:
         )
     if not len(flows):
         raise InputError(f"{source}: holds no flows")
+    described = flows.info.description
     flows = _cast(flows, source)
+    flows.info.description = described  # holds the marks of synthetic flows
     columns = {name: column_of(flows, name) for name in flows.column_names if name in FLOW_FEATURES}
     for name, column in columns.items():
         _check_values(name, column, source)

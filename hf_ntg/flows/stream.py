@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.load import load_flows
+from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 
 __all__ = ["stream_flows"]
 
@@ -28,7 +29,8 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
         return
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
+            marks = provenance_of_file(file.schema_arrow)
             for batch in file.iter_batches(flows_at_once, use_threads=False):
-                yield Dataset(pa.Table.from_batches([batch]))
+                yield mark_flows(Dataset(pa.Table.from_batches([batch])), marks)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

@@ -1,4 +1,4 @@
-"""From a trained model to flows: one face for all families, the prefix-tree sampler, streams, several processes."""
+"""From a fitted model to flows: FlowGenerator, the samplers that it holds, streams, several processes."""
 
 from hf_ntg.generation.augmentation import augment
 from hf_ntg.generation.generator import FlowGenerator

@@ -1,8 +1,6 @@
-"""Flows from a causal language model."""
+"""CausalSampler: draws flows from a causal language model."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,29 +10,38 @@ from transformers import PreTrainedModel
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.generation.likelihood import sentence_log_likelihood
 from hf_ntg.generation.prefix_tree import sample_sentences
 
-__all__ = ["CausalFlowGenerator"]
+__all__ = ["CausalSampler"]
 
 
-class CausalFlowGenerator(FlowGenerator):
-    """Draws sentences from `model` by its prefix tree and reads them with `tokenizer`."""
+class CausalSampler:
+    """Draws sentences from `model` by the prefix tree, and decodes them with `tokenizer`."""
 
+    block_size = 32_768
     options = ("temperature",)
 
-    def __init__(self, source: Path, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
-        grammar = tokenizer.grammar
-        super().__init__(source, list(grammar.labels), np.array(grammar.label_counts, dtype=np.float64))
+    def __init__(self, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
+        self.labels: list[str | None] = list(tokenizer.grammar.labels)
+        counts = np.array(tokenizer.grammar.label_counts, dtype=np.float64)
+        self.label_weights = counts / counts.sum()
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return self.model.device
 
     def draw(self, classes: np.ndarray, seed: int, block: int, temperature: float = 1.0) -> FlowArrays:
-        """Draw one flow for each of `classes`; a `temperature` below 1 favours what is likely, above 1 what is not."""
+        """Draw one flow for each of `classes` (N,).
+
+        Args:
+            temperature: scores are divided by it. Below 1 likely flows become likelier, above 1 less likely.
+
+        Raises:
+            InputError: the temperature is not above 0.
+        """
         if temperature <= 0:
             raise InputError(f"temperature {temperature}: must be above 0")
         grammar = self.tokenizer.grammar
@@ -44,10 +51,12 @@ class CausalFlowGenerator(FlowGenerator):
         return self.tokenizer.decode_flows(sentences, [seed, block])
 
     def log_likelihood(self, flows: Dataset | FlowArrays, packets_only: bool = False) -> np.ndarray:
-        """Natural log of the probability of each flow given its label: (N,); see :func:`sentence_log_likelihood`.
+        """Natural logarithm of the probability of each flow given its label: (N,) nats.
+
+        See :func:`~hf_ntg.generation.likelihood.sentence_log_likelihood`.
 
         Raises:
-            InputError: a class is not one of the model's, or a column that it knows is missing.
+            InputError: the model does not know a class, or a column that it learned is missing.
         """
         sentences = self.tokenizer.encode_flows(flows)
         return sentence_log_likelihood(self.model, self.tokenizer.grammar, sentences, packets_only)

@@ -1,34 +1,35 @@
-"""Flows from a diffusion pipeline."""
+"""DiffusionSampler: draws flows from a diffusion pipeline."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
-__all__ = ["DiffusionFlowGenerator"]
+__all__ = ["DiffusionSampler"]
 
 
-class DiffusionFlowGenerator(FlowGenerator):
-    """Denoises signals with `pipeline`, a batch a block."""
+class DiffusionSampler:
+    """Denoises one batch of signals a block with `pipeline`."""
 
     options = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
 
-    def __init__(self, source: Path, pipeline: FlowDiffusionPipeline) -> None:
-        processor = pipeline.processor
-        super().__init__(source, list(processor.labels), np.array(processor.label_counts, dtype=np.float64))
+    def __init__(self, pipeline: FlowDiffusionPipeline) -> None:
         self.pipeline, self.block_size = pipeline, pipeline.flows_per_block
+        self.labels: list[str | None] = list(pipeline.processor.labels)
+        counts = np.array(pipeline.processor.label_counts, dtype=np.float64)
+        self.label_weights = counts / counts.sum()
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return self.pipeline.device
 
-    def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:
-        """Draw one flow for each of `classes`; `options` as for :meth:`FlowDiffusionPipeline.draw_block`."""
+    def draw(self, classes: np.ndarray, seed: int, block: int, **options: Any) -> FlowArrays:
+        """Draw one flow for each of `classes` (N,); `options` as for :meth:`FlowDiffusionPipeline.draw_block`."""
         names = np.array([*self.labels, None], dtype=object)
         return self.pipeline.draw_block(names[classes], seed, block, **options)

@@ -1,13 +1,13 @@
-"""FlowGenerator: one face for every family of models."""
+"""FlowGenerator: makes labelled flows with any fitted model, learned or counted."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -15,7 +15,10 @@ from datasets import Dataset, concatenate_datasets
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
+from hf_ntg.flows.provenance import Provenance, mark_flows
+from hf_ntg.generation.loading import load_sampler, model_folder
 from hf_ntg.generation.parallel import block_count, draw_blocks
+from hf_ntg.generation.sampler import LikelihoodSampler, Sampler
 
 if TYPE_CHECKING:
     import torch
@@ -23,24 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["FlowGenerator"]
 
 
-class FlowGenerator(ABC):
-    """A trained model that makes new labelled flows.
+class FlowGenerator:
+    """Makes new labelled flows with a fitted model.
 
-    Flows are drawn in blocks of a fixed number, each with random numbers of its own: the same seed gives the same flows
-    on one machine, whatever the number of processes, and a stream of any length needs the memory of a few blocks.
+    Flows are drawn in blocks of a fixed size, each with random numbers of its own. So the same seed gives the same
+    flows on one machine, whatever the number of processes, and a long stream needs the memory of a few blocks.
 
     Attributes:
-        source: folder the model was loaded from. device: where it draws. options: what its ``draw`` can be
-            told.
-        labels: (K,) names of its classes. label_weights: (K,) their shares among the training flows.
+        sampler: the model that draws: :class:`~hf_ntg.generation.causal.CausalSampler`,
+            :class:`~hf_ntg.generation.diffusion.DiffusionSampler` or a fitted baseline.
+        source: folder that the model was loaded from; None for a model that was not saved.
     """
 
-    block_size = 32_768
-    options: tuple[str, ...] = ()
-
-    def __init__(self, source: Path, labels: list[str | None], label_weights: np.ndarray) -> None:
-        self.source, self.labels = source, labels
-        self.label_weights = label_weights / label_weights.sum()
+    def __init__(self, sampler: Sampler, source: Path | None = None) -> None:
+        self.sampler, self.source = sampler, source
 
     @classmethod
     def from_pretrained(
@@ -54,16 +53,42 @@ class FlowGenerator(ABC):
         """Load a model from a folder or from the Hub.
 
         Args:
-            source: a folder that training left, or the id of a model on the Hub (``"org/name"``).
+            source: a folder that training or a baseline left, or the id of a model on the Hub (``"org/name"``).
             revision: branch, tag or commit on the Hub. token: for private and gated models.
             device: where to draw. A CPU is enough for the causal models; a GPU draws other flows from the same seed.
 
         Raises:
-            InputError: there is no such model or device, it cannot be fetched or read, or it is none of ours.
+            InputError: there is no such model or device, or the model cannot be fetched or read.
         """
-        from hf_ntg.generation.loading import load_generator
+        folder = model_folder(source, revision=revision, token=token)
+        return cls(load_sampler(folder, device), folder)
 
-        return load_generator(source, revision=revision, token=token, device=device)
+    @property
+    def labels(self) -> list[str | None]:
+        """Names of the K classes; None names the class of unlabelled training flows."""
+        return self.sampler.labels
+
+    @property
+    def label_weights(self) -> np.ndarray:
+        """(K,) shares of the classes among the training flows."""
+        return self.sampler.label_weights
+
+    @property
+    def block_size(self) -> int:
+        """Flows in a block: what one random stream draws."""
+        return self.sampler.block_size
+
+    @property
+    def device(self) -> torch.device:
+        """The device that flows are drawn on."""
+        return self.sampler.device
+
+    @cached_property
+    def model_identity(self) -> Provenance:
+        """The provenance of this model's flows, with seed 0."""
+        if self.source is None:
+            return Provenance(getattr(self.sampler, "name", type(self.sampler).__name__), "", 0)
+        return Provenance.of_model(self.source, 0)
 
     def generate(
         self,
@@ -72,22 +97,24 @@ class FlowGenerator(ABC):
         seed: int = 0,
         *,
         num_proc: int = 1,
-        **options,
+        **options: Any,
     ) -> Dataset:
-        """Make flows: exactly as many as asked, class after class, in the project's schema.
+        """Make exactly as many flows as asked, class after class, in the flow schema.
+
+        The flows carry a mark of their :class:`~hf_ntg.flows.provenance.Provenance`.
 
         Args:
             num_flows: how many in all; may be left out where `label` holds counts.
-            label: None mixes the classes as the training flows did; a name gives every flow that label; a mapping holds
+            label: None mixes the classes as the training flows did. A name gives every flow that label. A mapping holds
                 the count of each.
             seed: the same seed gives the same flows.
             num_proc: processes to draw with.
-            **options: of the family, see its ``draw``: ``temperature`` of the causal models, ``scheduler`` and
-                ``num_inference_steps`` of diffusion.
+            **options: of the model's ``draw``: ``temperature`` for causal models, ``scheduler`` and
+                ``num_inference_steps`` for diffusion.
 
         Raises:
-            InputError: a label was not trained on, the counts do not add up to `num_flows`, or the family has no such
-                option.
+            InputError: the model does not know a label, the counts do not add up to `num_flows`, or the model has no
+                such option.
         """
         parts = list(self.stream(num_flows, label, seed, num_proc=num_proc, **options))
         return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
@@ -99,9 +126,9 @@ class FlowGenerator(ABC):
         seed: int = 0,
         *,
         num_proc: int = 1,
-        **options,
+        **options: Any,
     ) -> Iterator[Dataset]:
-        """The same flows as :meth:`generate`, block after block."""
+        """Make the flows of :meth:`generate` block by block, without holding all of them."""
         counts = class_counts(num_flows, label, self.labels, self.label_weights)
         if num_proc < 1:
             raise InputError(f"num_proc {num_proc}: give at least 1")
@@ -110,48 +137,32 @@ class FlowGenerator(ABC):
     def stream_blocks(
         self, counts: np.ndarray, seed: int, blocks: range, num_proc: int = 1, options: Mapping = MappingProxyType({})
     ) -> Iterator[Dataset]:
-        """Some of the `blocks` of a request for ``counts[k]`` flows of class k; a flow is named by its place in it."""
+        """Make some `blocks` of a request for ``counts[k]`` flows of class k.
+
+        The flow at place i of the whole request has the id ``synthetic-i``.
+        """
         for name in options:
-            if name not in self.options:
-                raise InputError(f"{name}: this model's family has no such option; it takes {', '.join(self.options)}")
-        for number, block in zip(blocks, draw_blocks(self, counts, seed, blocks, num_proc, dict(options)), strict=True):
+            if name not in self.sampler.options:
+                known = ", ".join(self.sampler.options) or "none"
+                raise InputError(f"{name}: this kind of model has no such option; it takes {known}")
+        mark = replace(self.model_identity, seed=seed)
+        drawn = draw_blocks(self.sampler, self.source, counts, seed, blocks, num_proc, dict(options))
+        for number, block in zip(blocks, drawn, strict=True):
             first = number * self.block_size
             names = np.array([f"synthetic-{place}" for place in range(first, first + len(block))], dtype=object)
-            yield replace(block, flow_id=names).to_dataset()
+            yield mark_flows(replace(block, flow_id=names).to_dataset(), mark)
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        private: bool | None = None,
-        revision: str | None = None,
-        token: str | None = None,
-        license: str = "apache-2.0",
-        report: str | Path | None = None,
-    ) -> str:
-        """Publish the model with a card made from its run; see :func:`hf_ntg.hub.publish_model`.
-
-        Args:
-            repo_id: ``ORGANISATION/NAME``. private: whether a new repository is. revision: branch to commit to.
-            token: of the account, where not logged in. license: of the weights. report: ``report.json`` of ``ntg
-                evaluate``, for the card's figures.
-
-        Returns:
-            The repository's address.
+    def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
+        """Natural logarithm of the probability of each of N flows given its label: (N,) nats.
 
         Raises:
-            InputError: the folder holds what must not be published, or the Hub refuses.
+            InputError: the model knows no likelihood (diffusion models and some baselines), or does not know a class.
         """
-        from hf_ntg.hub import Destination, publish_model  # above this layer: imported when it is asked for
-
-        to = Destination(repo_id, private=private, revision=revision, token=token)
-        return publish_model(self.source, to, license=license, report=report).url
+        if not isinstance(self.sampler, LikelihoodSampler):
+            raise InputError("this model gives flows no likelihood; use a causal model or an n-gram")
+        return self.sampler.log_likelihood(flows)
 
     @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where it draws."""
-
-    @abstractmethod
-    def draw(self, classes: np.ndarray, seed: int, block: int, **options) -> FlowArrays:
-        """Make one flow for each of `classes` (N,), places in `labels`; `block` numbers the random stream."""
+    def has_likelihood(self) -> bool:
+        """Whether :meth:`log_likelihood` can be asked."""
+        return isinstance(self.sampler, LikelihoodSampler)

@@ -1,4 +1,4 @@
-"""From a folder or a Hub id to the generator that it holds."""
+"""From a folder or a Hub id to the sampler that it holds."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_ntg.errors import InputError
-from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.generation.sampler import Sampler
+from hf_ntg.models.baselines import BASELINE_FILE, load_baseline
 from hf_ntg.remote import hub_in_words
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load_generator", "model_folder"]
+__all__ = ["load_sampler", "model_folder"]
 
 
-def load_generator(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    device: str | torch.device = "cpu",
-) -> FlowGenerator:
-    """Load the generator of a model folder or a Hub id; see :meth:`FlowGenerator.from_pretrained`."""
+def load_sampler(folder: Path, device: str | torch.device = "cpu") -> Sampler:
+    """Load the sampler of a model folder: a causal model, a diffusion pipeline or a baseline.
+
+    Args:
+        device: where a learned model draws. Baselines always use the CPU.
+
+    Raises:
+        InputError: the folder holds no model or a damaged one, or there is no such device.
+    """
     from safetensors import SafetensorError
 
+    if (folder / BASELINE_FILE).is_file():
+        return load_baseline(folder / BASELINE_FILE)
     device = _usable(device)
-    folder = model_folder(source, revision=revision, token=token)
     try:
         if (folder / "flow_grammar.json").is_file():
             return _load_causal(folder, device)
@@ -36,17 +39,17 @@ def load_generator(
         if isinstance(error, InputError):
             raise
         reason = str(error).splitlines()[0]
-        raise InputError(f"{source}: the model is damaged or incomplete ({reason}); fetch or train it again") from error
+        raise InputError(f"{folder}: the model is damaged or incomplete ({reason}); fetch or train it again") from error
     raise InputError(
-        f"{source}: no model of hf_ntg (holds neither flow_grammar.json nor model_index.json); train one by 'ntg train'"
+        f"{folder}: no model of hf_ntg (holds neither flow_grammar.json nor model_index.json); train one by 'ntg train'"
     )
 
 
 def model_folder(source: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
-    """The local folder of a model: `source` itself, or its snapshot fetched from the Hub.
+    """The local folder of a model: `source` itself, or the snapshot of it that is fetched from the Hub.
 
     Raises:
-        InputError: no such folder, and no such model on the Hub or no way to it.
+        InputError: there is no such folder, and the Hub has no such model or cannot be reached.
     """
     path = Path(source)
     if path.is_dir():
@@ -73,16 +76,16 @@ def _usable(device: str | torch.device) -> torch.device:
         raise InputError(f"device {device}: not to be had here ({reason}); 'cpu' always is") from error
 
 
-def _load_causal(folder: Path, device: torch.device) -> FlowGenerator:
+def _load_causal(folder: Path, device: torch.device) -> Sampler:
     from hf_ntg.codecs.tokenization_flow import FlowTokenizer
-    from hf_ntg.generation.causal import CausalFlowGenerator
+    from hf_ntg.generation.causal import CausalSampler
     from hf_ntg.models.causal_lm import load_causal_lm
 
-    return CausalFlowGenerator(folder, load_causal_lm(folder).to(device), FlowTokenizer.from_pretrained(folder))
+    return CausalSampler(load_causal_lm(folder).to(device), FlowTokenizer.from_pretrained(folder))
 
 
-def _load_diffusion(folder: Path, device: torch.device) -> FlowGenerator:
-    from hf_ntg.generation.diffusion import DiffusionFlowGenerator
+def _load_diffusion(folder: Path, device: torch.device) -> Sampler:
+    from hf_ntg.generation.diffusion import DiffusionSampler
     from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
-    return DiffusionFlowGenerator(folder, FlowDiffusionPipeline.from_pretrained(folder).to(device))
+    return DiffusionSampler(FlowDiffusionPipeline.from_pretrained(folder).to(device))

@@ -1,55 +1,64 @@
-"""Blocks of flows, one after another, from one process or several."""
+"""Blocks of flows, drawn in order by one process or several."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.generation.loading import load_sampler
+from hf_ntg.generation.sampler import Sampler
 
 if TYPE_CHECKING:
     import torch
 
-    from hf_ntg.generation.generator import FlowGenerator
-
 __all__ = ["block_count", "draw_blocks"]
 
-_here: FlowGenerator  # the generator of a worker process
+_here: Sampler  # of a worker process
 
 
 def block_count(counts: np.ndarray, block_size: int) -> int:
-    """Blocks that ``counts.sum()`` flows make; no flows make one empty block."""
+    """Blocks that ``counts.sum()`` flows fill; a request for no flows has one empty block."""
     return max(1, -(-int(counts.sum()) // block_size))
 
 
 def draw_blocks(
-    generator: FlowGenerator, counts: np.ndarray, seed: int, blocks: range, num_proc: int, options: dict
+    sampler: Sampler, folder: Path | None, counts: np.ndarray, seed: int, blocks: range, num_proc: int, options: dict
 ) -> Iterator[FlowArrays]:
-    """Draw `blocks` of the flows that a request means, in their order.
+    """Draw `blocks` of a request, in order.
 
-    The request is ``counts[k]`` flows of class k, class after class, cut into blocks of the generator's size.
+    Args:
+        folder: where `sampler` was loaded from; worker processes load it there.
+        counts: (K,) flows of each class. The request is these flows, class after class, cut into blocks of
+            ``sampler.block_size``.
+        num_proc: processes that draw. options: for :meth:`Sampler.draw`.
+
+    Raises:
+        InputError: several processes are asked for, but the sampler was not loaded from a folder.
     """
     if num_proc == 1 or len(blocks) == 1:
         for block in blocks:
-            yield _draw(generator, _classes(counts, generator.block_size, block), seed, block, options)
+            yield _draw(sampler, _classes(counts, sampler.block_size, block), seed, block, options)
         return
+    if folder is None:
+        raise InputError(f"num_proc {num_proc}: only a saved model can draw in several processes; save and load it")
     workers = min(num_proc, len(blocks))
     threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), _open_worker, (str(generator.source), threads, generator.device)
-    )
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _open_worker, (folder, threads, sampler.device))
     with pool:
-        waiting = deque()
+        waiting: deque[Future[FlowArrays]] = deque()
         for block in blocks:
-            classes = _classes(counts, generator.block_size, block)
+            classes = _classes(counts, sampler.block_size, block)
             waiting.append(pool.submit(_draw_here, classes, seed, block, options))
-            if len(waiting) > 2 * workers:  # so that what is drawn but not yet taken stays bounded
+            if len(waiting) > 2 * workers:  # bounds the flows that are drawn and not yet taken
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -62,20 +71,18 @@ def _classes(counts: np.ndarray, block_size: int, block: int) -> np.ndarray:
     return np.searchsorted(ends, np.arange(first, min(first + block_size, ends[-1])), side="right")
 
 
-def _draw(generator: FlowGenerator, classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
+def _draw(sampler: Sampler, classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
     if not len(classes):  # no flows, but the columns that flows of this model have
-        return generator.draw(np.zeros(1, dtype=np.int64), seed, block, **options).take(np.arange(0))
-    return generator.draw(classes, seed, block, **options)
+        return sampler.draw(np.zeros(1, dtype=np.int64), seed, block, **options).take(np.arange(0))
+    return sampler.draw(classes, seed, block, **options)
 
 
-def _open_worker(source: str, threads: int, device: torch.device) -> None:
+def _open_worker(folder: Path, threads: int, device: torch.device) -> None:
     global _here
     import torch
 
-    from hf_ntg.generation.loading import load_generator
-
     torch.set_num_threads(threads)
-    _here = load_generator(source, device=device)
+    _here = load_sampler(folder, device)
 
 
 def _draw_here(classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:

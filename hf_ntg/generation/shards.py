@@ -9,9 +9,9 @@ from pathlib import Path
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.flows.class_mix import class_counts
+from hf_ntg.flows.provenance import with_command
 from hf_ntg.flows.save import save_flows
 from hf_ntg.generation.generator import FlowGenerator
-from hf_ntg.generation.made_by import MadeBy
 from hf_ntg.generation.parallel import block_count
 
 __all__ = ["write_shards"]
@@ -29,7 +29,7 @@ def write_shards(
     *,
     share: tuple[int, int] = (0, 1),
     command: str = "",
-    told: Callable[[int], None] = lambda flows: None,
+    on_progress: Callable[[int], None] = lambda flows: None,
     **options,
 ) -> list[Path]:
     """Write this process's share of the flows that :meth:`FlowGenerator.generate` would make.
@@ -43,8 +43,8 @@ def write_shards(
         num_shards: files; each holds whole blocks of ``generator.block_size`` flows, so there may be fewer.
         num_flows, label, seed, options: as for :meth:`FlowGenerator.generate`.
         share: (i, n): of the files, those of process i of n, from 0; see :func:`hf_ntg.launch.launched_share`.
-        command: goes into the files' mark, see :class:`hf_ntg.generation.made_by.MadeBy`.
-        told: is given the number of flows of every file, as it appears or is found.
+        command: goes into the files' mark, see :class:`hf_ntg.flows.provenance.Provenance`.
+        on_progress: called with the number of flows of each file, once it is there.
 
     Returns:
         The files of this share.
@@ -58,12 +58,11 @@ def write_shards(
         raise InputError(f"num_shards {num_shards}: give at least 1")
     blocks = block_count(counts, generator.block_size)
     shards = min(num_shards, blocks)
-    mark = MadeBy.of_model(generator.source, seed, command)
     _agree(
         folder,
         {
-            "hf_ntg": mark.hf_ntg,
-            "model": mark.revision,
+            "hf_ntg": generator.model_identity.hf_ntg,
+            "model": generator.model_identity.revision,
             "flows_per_class": {str(name): int(count) for name, count in zip(generator.labels, counts, strict=True)},
             "seed": seed,
             "options": options,
@@ -77,8 +76,8 @@ def write_shards(
         own = range(shard * blocks // shards, (shard + 1) * blocks // shards)
         if not path.exists():
             blocks_of_it = generator.stream_blocks(counts, seed, own, options=options)
-            save_flows(blocks_of_it, path, metadata=mark.metadata())
-        told(min(own.stop * generator.block_size, int(counts.sum())) - own.start * generator.block_size)
+            save_flows((with_command(block, command) for block in blocks_of_it), path)
+        on_progress(min(own.stop * generator.block_size, int(counts.sum())) - own.start * generator.block_size)
         written.append(path)
     return written
 

@@ -4,9 +4,7 @@ from hf_ntg.lazy import attributes
 
 _HOMES = {
     "Destination": "hf_ntg.hub.upload",
-    "MadeBy": "hf_ntg.generation.made_by",
     "Published": "hf_ntg.hub.upload",
-    "Recipe": "hf_ntg.hub.recipe",
     "TrainingData": "hf_ntg.hub.training_data",
     "lay_out_dataset": "hf_ntg.hub.dataset_repository",
     "lay_out_metric": "hf_ntg.hub.metric_repository",
@@ -15,7 +13,6 @@ _HOMES = {
     "publish_metric": "hf_ntg.hub.metric_repository",
     "publish_model": "hf_ntg.hub.model_repository",
     "refuse_private": "hf_ntg.hub.scan",
-    "run_recipe": "hf_ntg.hub.recipe",
     "write_model_card": "hf_ntg.hub.model_card",
 }
 

@@ -16,8 +16,8 @@ from datasets import ClassLabel, Dataset, DatasetInfo, Features
 from datasets.splits import SplitDict, SplitInfo
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.provenance import Provenance, provenance_metadata, provenance_of_file
 from hf_ntg.flows.schema import conform_flows
-from hf_ntg.generation.made_by import MadeBy
 from hf_ntg.hub.dataset_card import write_dataset_card
 from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
@@ -41,7 +41,7 @@ class Configuration:
 
     name: str
     info: DatasetInfo
-    made_by: dict[str, MadeBy] = field(default_factory=dict)
+    made_by: dict[str, Provenance] = field(default_factory=dict)
     class_counts: dict[str, Counter[str | None]] = field(default_factory=dict)
 
 
@@ -134,20 +134,24 @@ def _write_configuration(name: str, splits: dict[str, list[Path]], folder: Path,
     return Configuration(name, info, marks, counts)
 
 
-def _mark(paths: list[Path]) -> MadeBy:
+def _mark(paths: list[Path]) -> Provenance:
     """The mark of a split's files, which must be of one draw."""
-    marks = [MadeBy.of_file(path) for path in paths]
-    for path, mark in zip(paths, marks, strict=True):
-        if mark is None:
+    first: Provenance | None = None
+    for path in paths:
+        marks = provenance_of_file(path)
+        if not marks:
             raise InputError(
-                f"{path}: nothing says that a generator made these flows, and real flows are not published; write them "
-                "by 'ntg generate', or by save_flows with the metadata of hf_ntg.hub.MadeBy"
+                f"{path}: nothing says that a generator made these flows, and real flows are not published; make them "
+                "by 'ntg generate', or by FlowGenerator.generate and save_flows"
             )
-        if (mark.model, mark.revision, mark.seed) != (marks[0].model, marks[0].revision, marks[0].seed):
-            raise InputError(
-                f"{path}: of another model or seed than {paths[0].name}; give each draw a split of its own"
-            )
-    return marks[0]
+        first = first or marks[0]
+        for mark in marks:
+            if (mark.model, mark.revision, mark.seed) != (first.model, first.revision, first.seed):
+                raise InputError(
+                    f"{path}: flows of several models or seeds in one split; give each draw a split of its own"
+                )
+    assert first is not None  # a split has a file
+    return first
 
 
 def _class_counts(path: Path) -> Counter[str | None]:
@@ -158,7 +162,7 @@ def _class_counts(path: Path) -> Counter[str | None]:
 
 
 def _write_shards(
-    paths: list[Path], files: list[Path], flows_per_shard: int, classes: list[str], mark: MadeBy
+    paths: list[Path], files: list[Path], flows_per_shard: int, classes: list[str], mark: Provenance
 ) -> tuple[Features, int]:
     """Write the flows of `paths` to `files` in pieces; returns their features and their bytes in memory."""
     files[0].parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +172,7 @@ def _write_shards(
         flows = conform_flows(Dataset(pa.Table.from_batches([batch])), str(path))
         features = Features({**flows.features, "label": ClassLabel(names=classes)})
         schema = features.arrow_schema
-        schema = schema.with_metadata({**schema.metadata, **mark.metadata()})
+        schema = schema.with_metadata({**schema.metadata, **provenance_metadata([mark])})
         table = flows.with_format("arrow")[:]
         codes = pc.index_in(table.column("label"), value_set=names).cast(pa.int64())
         table = table.set_column(table.column_names.index("label"), "label", codes).cast(schema)

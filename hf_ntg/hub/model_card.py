@@ -160,7 +160,7 @@ def _count_parameters(folder: Path) -> int:
 
 def _keep_picture(report: str | Path, folder: Path) -> None:
     """Real and synthetic flows, packet by packet, drawn from the shares that the report holds."""
-    from hf_ntg.study.figures import packet_profiles
+    from hf_ntg.report.plots import packet_profiles
 
     result = json.loads(Path(report).read_text(encoding="utf-8"))
     if "profiles" not in result:

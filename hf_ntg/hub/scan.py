@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_ntg.errors import InputError
-from hf_ntg.generation.made_by import MadeBy
+from hf_ntg.flows.provenance import provenance_of_file
 
 __all__ = ["RepoType", "refuse_private"]
 
@@ -91,7 +91,7 @@ def _check_table(path: Path, name: str) -> None:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    if MadeBy.of_schema(schema) is None:
+    if not provenance_of_file(schema):
         raise InputError(f"{name}: nothing says that a generator made these flows; real flows are not published")
     recorded = [column for column in schema.names if column in _RECORDED]
     if recorded:

@@ -13,6 +13,7 @@ import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import conform_flows
+from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.metrics.distance import FLOW_SIZE_DISTANCE, LENGTH_DISTANCE, TIMING_DISTANCE
 from hf_ntg.metrics.divergence import FLOW_JSD, FLOW_TV, NGRAM_JSD
 from hf_ntg.metrics.info import MetricInfo
@@ -104,7 +105,7 @@ def evaluate_flows(
     wanted = {label: count for label, count in counts["synthetic"].items() if label in counts["train"]}
     judged = {"real": arrays["train"], "synthetic": arrays["synthetic"]}
     for name, model in fitted.items():
-        judged[name] = FlowArrays.from_dataset(model.generate(label=wanted, seed=seed))
+        judged[name] = FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
     metrics = _measure(arrays["train"], arrays["test"], judged, max_packets, seed)
     if log_likelihood is not None:
         scorers = {"synthetic": log_likelihood} | {

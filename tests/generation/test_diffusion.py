@@ -46,7 +46,7 @@ def test_schedulers_by_name(model, name):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"scheduler": "euler"}, "choose one of dpm-solver"), ({"temperature": 0.5}, "temperature: this model's family")],
+    [({"scheduler": "euler"}, "choose one of dpm-solver"), ({"temperature": 0.5}, "temperature: this kind of model")],
 )
 def test_options_that_it_does_not_have(model, options, said):
     with pytest.raises(InputError, match=said):

@@ -33,7 +33,7 @@ def test_same_seed_same_flows_whatever_the_blocks_and_processes(generator, monke
     whole = generator.generate(60, seed=3)
     assert whole.to_dict() == generator.generate(60, seed=3).to_dict()
     assert whole["payload_length"] != generator.generate(60, seed=4)["payload_length"]
-    monkeypatch.setattr(type(generator), "block_size", 25)
+    monkeypatch.setattr(type(generator.sampler), "block_size", 25)
     blocks = list(generator.stream(60, seed=3))
     assert [len(block) for block in blocks] == [25, 25, 10]
     spread = list(generator.stream(60, seed=3, num_proc=2))

@@ -45,7 +45,7 @@ def test_a_flow_has_one_likelihood_whatever_stands_beside_it(folder, flows, requ
     together = generator.log_likelihood(some)
     alone = [generator.log_likelihood(some.select([k]))[0] for k in range(0, 40, 9)]
     assert together[::9] == pytest.approx(alone, abs=1e-4)
-    assert (generator.log_likelihood(some, packets_only=True) > together).all()
+    assert (generator.sampler.log_likelihood(some, packets_only=True) > together).all()
     odd = some.map(lambda row: {"payload_length": [1400 + k for k in range(len(row["payload_length"]))]})
     assert generator.log_likelihood(odd).mean() < together.mean()
     with pytest.raises(InputError, match="class 'chat'"):

@@ -10,7 +10,7 @@ from hf_ntg.generation.shards import write_shards
 @pytest.fixture
 def generator(tiny_gpt2, monkeypatch):
     generator = FlowGenerator.from_pretrained(tiny_gpt2)
-    monkeypatch.setattr(type(generator), "block_size", 10)
+    monkeypatch.setattr(type(generator.sampler), "block_size", 10)
     return generator
 
 
@@ -27,7 +27,7 @@ def test_shards_of_several_processes_are_the_flows_of_one_request(generator, tmp
 
 
 def test_a_killed_process_goes_on_where_it_was(generator, tmp_path, monkeypatch):
-    draw, blocks = generator.draw, []
+    draw, blocks = generator.sampler.draw, []
 
     def dies_in_the_fourth_block(*given, **options):
         blocks.append(given[2])
@@ -35,14 +35,14 @@ def test_a_killed_process_goes_on_where_it_was(generator, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return draw(*given, **options)
 
-    monkeypatch.setattr(generator, "draw", dies_in_the_fourth_block)
+    monkeypatch.setattr(generator.sampler, "draw", dies_in_the_fourth_block)
     with pytest.raises(KeyboardInterrupt):
         write_shards(generator, tmp_path / "flows", 3, 60)
     assert [path.name for path in (tmp_path / "flows").iterdir() if path.suffix != ".json"] == [
         "train-00000-of-00003.parquet"
     ]
     found = []
-    write_shards(generator, tmp_path / "flows", 3, 60, told=found.append)
+    write_shards(generator, tmp_path / "flows", 3, 60, on_progress=found.append)
     assert blocks == [0, 1, 2, 3, 2, 3, 4, 5]
     assert found == [20, 20, 20]
     assert read(tmp_path / "flows", tmp_path) == generator.generate(60).to_dict()

@@ -5,10 +5,10 @@ from hub_client import HubClient
 from loopback_hub import LoopbackHub
 
 from hf_ntg.flows import save_flows
+from hf_ntg.flows.provenance import with_command
 from hf_ntg.generation import FlowGenerator
-from hf_ntg.hub import MadeBy
 from hf_ntg.metrics import evaluate_flows
-from hf_ntg.study import write_report
+from hf_ntg.report import write_report
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def synthetic(tiny_gpt2, tmp_path_factory):
     """Flows of the tiny GPT-2, as `ntg generate` writes them."""
     path = tmp_path_factory.mktemp("synthetic") / "synthetic.parquet"
     made = FlowGenerator.from_pretrained(tiny_gpt2).generate(90, seed=3)
-    save_flows(made, path, metadata=MadeBy.of_model(tiny_gpt2, 3, "ntg generate model --num-flows 90").metadata())
+    save_flows(with_command(made, "ntg generate model --num-flows 90"), path)
     return path
 
 

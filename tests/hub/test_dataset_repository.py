@@ -10,7 +10,8 @@ from datasets import ClassLabel, load_dataset
 
 from hf_ntg import InputError, load_flows
 from hf_ntg.flows import save_flows
-from hf_ntg.hub import MadeBy, lay_out_dataset
+from hf_ntg.flows.provenance import Provenance, mark_flows, provenance_of_file
+from hf_ntg.hub import lay_out_dataset
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def test_the_folder_says_where_its_flows_come_from(tables, tiny_gpt2, tmp_path):
     folder = lay_out_dataset(tables, tmp_path / "new", "org/s", flows_per_shard=40)
     shards = sorted(path.name for path in (folder / "data" / "mamba").iterdir())
     assert shards == [f"train-0000{k}-of-00003.parquet" for k in range(3)]
-    mark = MadeBy.of_model(tiny_gpt2, 3)
+    mark = Provenance.of_model(tiny_gpt2, 3)
     for shard in folder.rglob("*.parquet"):
-        found = MadeBy.of_schema(pq.read_schema(shard))
+        found = provenance_of_file(shard)[0]
         assert (found.model, found.revision, found.seed) == (tiny_gpt2.name, mark.revision, 3)
     card = (folder / "README.md").read_text()
     assert f"| mamba | train | 90 | {tiny_gpt2.name} | `{mark.revision[:19]}` | 3 |" in card
@@ -103,8 +104,8 @@ def test_shards_of_one_draw_are_one_split(tables, synthetic, tmp_path):
     assert load_flows(folder / "data")["payload_length"] == load_flows(synthetic)["payload_length"]
     other = load_flows(synthetic).select(range(5))
     path = tmp_path / "shards" / "train-00002-of-00003.parquet"
-    save_flows(other, path, metadata=MadeBy("another", "r", 0).metadata())
-    with pytest.raises(InputError, match="of another model or seed"):
+    save_flows(mark_flows(other, Provenance("another", "r", 0)), path)
+    with pytest.raises(InputError, match="several models or seeds"):
         lay_out_dataset(tmp_path / "shards", tmp_path / "newer", "org/s")
 
 
@@ -125,7 +126,7 @@ def test_real_flows_are_refused(flows, tmp_path):
     real = save_flows(flows, tmp_path / "real.parquet")
     with pytest.raises(InputError, match="real flows are not published"):
         lay_out_dataset(real, tmp_path / "a", "org/a")
-    marked = save_flows(flows, tmp_path / "marked.parquet", metadata=MadeBy("m", "r", 0).metadata())
+    marked = save_flows(mark_flows(flows, Provenance("m", "r", 0)), tmp_path / "marked.parquet")
     with pytest.raises(InputError, match="column 'capture' tells of recorded traffic"):
         lay_out_dataset(marked, tmp_path / "b", "org/b")
 
@@ -145,5 +146,5 @@ def test_the_mark_survives_load_and_names_the_model_on_the_hub(synthetic, tmp_pa
     assert load_flows(synthetic).num_rows == 90
     snapshot = tmp_path / "models--org--ntg-x" / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
-    mark = MadeBy.of_model(snapshot, 1)
+    mark = Provenance.of_model(snapshot, 1)
     assert (mark.model, mark.revision) == ("org/ntg-x", "a" * 40)

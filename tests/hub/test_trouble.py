@@ -65,7 +65,7 @@ def test_a_revision_is_pinned(client, hub, published, tiny_gpt2, tiny_mamba):
         assert (
             client.run(f"""
 from hf_ntg import FlowGenerator
-print(FlowGenerator.from_pretrained("org/two", revision={revision!r}).model.config.model_type)
+print(FlowGenerator.from_pretrained("org/two", revision={revision!r}).sampler.model.config.model_type)
 """)
             == f"{kind}\n"
         )

@@ -6,6 +6,7 @@ import pytest
 from made_flows import table, two_services
 
 from hf_ntg.errors import InputError
+from hf_ntg.generation import FlowGenerator
 from hf_ntg.metrics import METRICS, evaluate_flows
 from hf_ntg.models.baselines import make_baseline
 
@@ -13,7 +14,11 @@ from hf_ntg.models.baselines import make_baseline
 @pytest.fixture(scope="module")
 def sets():
     train, test = two_services(60, seed=0), two_services(30, seed=1)
-    return train, test, make_baseline("3-gram").fit(train).generate(label={"mail": 50, "web": 70}, seed=1)
+    return (
+        train,
+        test,
+        FlowGenerator(make_baseline("3-gram").fit(train)).generate(label={"mail": 50, "web": 70}, seed=1),
+    )
 
 
 @pytest.fixture(scope="module")

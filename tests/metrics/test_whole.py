@@ -3,6 +3,7 @@ import pytest
 from made_flows import table, two_services
 from scipy.spatial.distance import cdist
 
+from hf_ntg.generation import FlowGenerator
 from hf_ntg.metrics.neighbours import embed_flows
 from hf_ntg.metrics.views import view_flows
 from hf_ntg.metrics.whole import c2st, correlation_difference, mmd
@@ -58,7 +59,7 @@ def test_mmd_is_the_formula_and_none_between_like_sets():
 
 def test_packets_drawn_one_by_one_lose_their_correlations_and_a_collapsed_class_its_spread():
     real, same = two_services(60, seed=0), two_services(60, seed=1)
-    apart = make_baseline("independent").fit(same).generate(label={"mail": 60, "web": 60})
+    apart = FlowGenerator(make_baseline("independent").fit(same)).generate(label={"mail": 60, "web": 60})
     assert correlation_difference(real, apart)["overall"] > 1.5 * correlation_difference(real, same)["overall"]
     one_each = same.select([0] * 60 + [60] * 60)
     assert mmd(real, one_each)["overall"] > mmd(real, same)["overall"] + 0.05

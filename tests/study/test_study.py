@@ -11,9 +11,9 @@ from hf_ntg import InputError
 from hf_ntg.flows import save_flows
 from hf_ntg.study.axes import JUDGES, bench
 from hf_ntg.study.plan import AXES, Profile, plan_runs, shard_of
+from hf_ntg.study.results.study_report import write_study
 from hf_ntg.study.run import run_study
 from hf_ntg.study.store import ResultStore, write_results
-from hf_ntg.study.study_report import write_study
 
 TINY = Profile(
     models=("gpt2", "unet", "2-gram"),

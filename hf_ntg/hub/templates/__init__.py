@@ -8,6 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hf_ntg.report.pages import format_score
+
 __all__ = ["render"]
 
 
@@ -21,17 +23,11 @@ def render(name: str, **values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    texts.filters["figure"] = _figure
+    texts.filters["score"] = format_score
     texts.filters["cell"] = _cell
     texts.filters["zip"] = zip
     texts.filters["literal"] = partial(json.dumps, ensure_ascii=False)
     return texts.get_template(name).render(values)
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _cell(text: object) -> str:

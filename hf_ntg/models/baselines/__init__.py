@@ -1,36 +1,73 @@
-"""Generators that a learned one has to beat, behind one face: fit, generate, save, load.
+"""Baselines: simple generators that a learned one has to beat.
 
-All are NumPy alone, except ``cvae`` (torch) and ``smote`` (imbalanced-learn), which import theirs when they are used.
+All use NumPy alone, except ``cvae`` (torch) and ``smote`` (imbalanced-learn), which import theirs when they are used.
 """
 
+import json
 import re
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from hf_ntg.errors import InputError
+from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.empirical import Independent, Replay
-from hf_ntg.models.baselines.generator import BaselineGenerator
 from hf_ntg.models.baselines.ngram import NGram
 from hf_ntg.models.baselines.smote import Smote
 from hf_ntg.models.baselines.tuned_ngram import TunedNGram
 
-__all__ = ["BASELINES", "BaselineGenerator", "Independent", "NGram", "Replay", "Smote", "TunedNGram", "make_baseline"]
+__all__ = [
+    "BASELINES",
+    "BASELINE_FILE",
+    "Baseline",
+    "Independent",
+    "NGram",
+    "Replay",
+    "Smote",
+    "TunedNGram",
+    "load_baseline",
+    "make_baseline",
+]
 
 # Names for make_baseline; any 1-gram to 9-gram too.
 BASELINES = ("replay", "independent", "smote", "cvae", "4-gram", "tuned-n-gram")
+BASELINE_FILE = "baseline.safetensors"  # in a model folder
 
 
-def make_baseline(name: str) -> BaselineGenerator:
-    """A baseline, not yet fitted, by its name: one of `BASELINES`, or ``3-gram`` and the like.
+def make_baseline(name: str) -> Baseline:
+    """A baseline that is not fitted yet, by its name: one of `BASELINES`, or ``3-gram`` and the like.
 
     Raises:
         InputError: no baseline has that name.
     """
     if match := re.fullmatch(r"([1-9])-gram", name):
         return NGram(int(match[1]))
-    if name == "cvae":
+    return _class_of(name, f"no baseline {name!r}")()
+
+
+def load_baseline(path: str | Path) -> Baseline:
+    """Read a fitted baseline that :meth:`Baseline.save` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            head = json.loads((file.metadata() or {}).get("hf_ntg", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
+    kind = _class_of(head.get("kind", ""), f"{path}: holds no baseline")
+    return kind.restore(head["max_packets"], head["labels"], tensors)
+
+
+def _class_of(kind: str, complaint: str) -> type[Baseline]:
+    if kind == "cvae":
         from hf_ntg.models.baselines.cvae import Cvae
 
-        return Cvae()
-    found = {kind.kind: kind for kind in (Replay, Independent, Smote, TunedNGram)}
-    if name not in found:
-        raise InputError(f"no baseline {name!r}; choose from {', '.join(found)}, cvae, 1-gram to 9-gram")
-    return found[name]()
+        return Cvae
+    found: dict[str, type[Baseline]] = {one.kind: one for one in (NGram, Replay, Independent, Smote, TunedNGram)}
+    if kind not in found:
+        named = ", ".join(name for name in found if name != NGram.kind)
+        raise InputError(f"{complaint}; choose from {named}, cvae, 1-gram to 9-gram")
+    return found[kind]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.models.baselines.generator import BaselineGenerator
+from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.headers import HeaderTable
 
 __all__ = ["Cvae"]
@@ -22,7 +22,7 @@ _DRAWN = 512  # flows at once: each holds a score for every word at every positi
 _WARMUP = 0.2  # share of the steps over which the divergence comes in
 
 
-class Cvae(BaselineGenerator):
+class Cvae(Baseline):
     """A conditional variational autoencoder over whole flows: 1.2 to 1.8 million parameters for ten packets.
 
     An encoder sees all packets, times and the class, and gives a Gaussian over 32 latent numbers; the prior is a

@@ -7,15 +7,15 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.donors import DonorTable
-from hf_ntg.models.baselines.generator import BaselineGenerator
 
 __all__ = ["Independent", "Replay"]
 
 _KEPT = [field.name for field in fields(FlowArrays) if field.name not in ("label", "flow_id", "capture")]
 
 
-class _Empirical(BaselineGenerator):
+class _Empirical(Baseline):
     """Holds the training flows, less their names and captures."""
 
     def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:

@@ -10,9 +10,9 @@ from datasets import Dataset
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import MAX_PAYLOAD
+from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
 from hf_ntg.models.baselines.donors import DonorTable
-from hf_ntg.models.baselines.generator import BaselineGenerator
 from hf_ntg.models.baselines.headers import HeaderTable
 
 __all__ = ["NGram"]
@@ -24,7 +24,7 @@ _TYPICAL_SHARE = 0.99
 _TABLE = ("contexts", "pairs", "counts")
 
 
-class NGram(BaselineGenerator):
+class NGram(Baseline):
     """Each packet (direction and payload length together) is drawn from what followed the last ``order - 1`` packets.
 
     The contexts, from long to short, are: class, the last ``order - 1`` packets and the position in the flow; class and
@@ -51,6 +51,11 @@ class NGram(BaselineGenerator):
         if order < 1:
             raise InputError(f"an n-gram of order {order}: choose 1 or more")
         self.order, self.scale = order, scale
+
+    @property
+    def name(self) -> str:
+        """Its order in words, such as ``4-gram``."""
+        return f"{self.order}-gram"
 
     def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Natural log of the probability of each flow's packets given its label: (N,).

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.models.baselines.generator import BaselineGenerator
+from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.headers import HeaderTable
 
 __all__ = ["Smote"]
@@ -17,7 +17,7 @@ _LARGEST = 1460  # bytes: a full packet has coordinate 1
 _LEAST_TIME, _DECADES = 1e-6, 7  # times from a microsecond to ten seconds have coordinates 0 to 1
 
 
-class Smote(BaselineGenerator):
+class Smote(Baseline):
     """SMOTE: a point between a training flow and one of its five nearest of the class, drawn evenly on the line.
 
     A flow is a point of three or four numbers a packet: whether it is there (0 or 1), its direction (1 or -1; 0 where

@@ -29,6 +29,11 @@ class TunedNGram(NGram):
 
     kind = "tuned-n-gram"
 
+    @property
+    def name(self) -> str:
+        """The same for every order that it may choose."""
+        return self.kind
+
     def __init__(self) -> None:
         super().__init__(ORDERS[0], SCALES[1])
 

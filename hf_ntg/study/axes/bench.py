@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -19,22 +19,16 @@ import hf_ntg
 from hf_ntg.files import write_text
 from hf_ntg.flows import load_flows, split_flows
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.models.baselines import make_baseline
+from hf_ntg.generation import FlowGenerator
+from hf_ntg.models.baselines import BASELINE_FILE, make_baseline
 from hf_ntg.study.axes.meter import Meter
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, SPLIT_SEED, Profile, Run
 from hf_ntg.study.store import GENERATOR_LAYERS, code_fingerprint, digest
 from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingConfig
 
-__all__ = ["Fitted", "Generator", "Split", "Workbench", "device_name", "fit_generator"]
+__all__ = ["Fitted", "Split", "Workbench", "device_name", "fit_generator"]
 
 _FACTS = "study.json"
-_BASELINE_FILE = "baseline.safetensors"
-
-
-class Generator(Protocol):
-    """What a study asks of a generator, learned or counted."""
-
-    def generate(self, num_flows: int | None = None, label: dict[str, int] | None = None, seed: int = 0) -> Dataset: ...
 
 
 @dataclass(frozen=True)
@@ -53,12 +47,12 @@ class Fitted:
     """A generator that learned from flows.
 
     Attributes:
-        generator: it. folder: what it is saved in. facts: what making it cost (``training_seconds``,
+        generator: the fitted generator. folder: what it is saved in. facts: what making it cost (``training_seconds``,
             ``training_cpu_seconds``, ``training_peak_mib``, each None where the training was interrupted), ``device``,
             ``code``.
     """
 
-    generator: Generator
+    generator: FlowGenerator
     folder: Path
     facts: dict[str, Any]
 
@@ -143,7 +137,7 @@ class Workbench:
         A generator that is there already is taken as it is; a training that was killed goes on from its checkpoint.
         """
         if folder.is_dir():
-            return self._open(model, folder)
+            return self._open(folder)
         scratch = folder.with_name(f"{folder.name}.part-{self._worker}")
         resumed = scratch.exists()
         if config is not None:
@@ -165,7 +159,7 @@ class Workbench:
             if not folder.is_dir():
                 raise
             shutil.rmtree(scratch)
-        return self._open(model, folder)
+        return self._open(folder)
 
     def _load(self, name: str) -> Dataset:
         # By way of arrays, so that labels are names, whatever the table keeps them as.
@@ -205,8 +199,8 @@ class Workbench:
         wanted = {label: size * count for label, count in self.split(flows, by, seed).counts.items()}
         return self.generator(flows, by, seed, model).generator.generate(label=wanted, seed=100 * seed + step)
 
-    def _open(self, model: str, folder: Path) -> Fitted:
-        return Fitted(_open_generator(model, folder), folder, self._facts(folder))
+    def _open(self, folder: Path) -> Fitted:
+        return Fitted(_open_generator(folder), folder, self._facts(folder))
 
     @staticmethod
     def _facts(folder: Path) -> dict[str, Any]:
@@ -225,7 +219,7 @@ def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, fol
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config is None:
-        make_baseline(model).fit(flows, max_packets).save(folder / _BASELINE_FILE)
+        make_baseline(model).fit(flows, max_packets).save(folder / BASELINE_FILE)
     else:
         from hf_ntg.training import train
 
@@ -241,13 +235,9 @@ def device_name() -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _open_generator(model: str, folder: Path) -> Generator:
-    if model not in MODEL_FAMILIES:
-        return make_baseline(model).load(folder / _BASELINE_FILE)
+def _open_generator(folder: Path) -> FlowGenerator:
     from accelerate import PartialState
     from diffusers.utils import logging
-
-    from hf_ntg.generation import FlowGenerator
 
     logging.disable_progress_bar()  # of a pipeline's parts, at every loading
     return FlowGenerator.from_pretrained(folder, device=PartialState().device)

@@ -51,11 +51,12 @@ def judge_fidelity(run: Run, bench: Workbench) -> dict:
 def attack_by_likelihood(fitted: Fitted, split: Split, max_packets: int, seed: int) -> tuple[dict, list[str]]:
     """The measures of :func:`hf_ntg.metrics.membership.likelihood_membership`, and why there are none."""
     name = LIKELIHOOD_MEMBERSHIP.name
-    scorer = getattr(fitted.generator, "log_likelihood", None)
-    if scorer is None:
+    if not fitted.generator.has_likelihood:
         return {name: None}, [f"{name}: the generator gives flows no likelihood"]
     try:
-        found = likelihood_membership(split.test_arrays, split.train_arrays, scorer, max_packets=max_packets, seed=seed)
+        found = likelihood_membership(
+            split.test_arrays, split.train_arrays, fitted.generator.log_likelihood, max_packets=max_packets, seed=seed
+        )
     except InputError as error:  # such as a protocol that only test flows have
         return {name: None}, [f"{name}: {error}"]
     if found["overall"] is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hf_ntg.flows import load_flows, save_flows, split_flows
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.metrics import evaluate_flows
-from hf_ntg.study.report import headline, write_report
+from hf_ntg.report.evaluation import headline, write_report
 from hf_ntg.training import TrainingConfig, train
 
 __all__ = ["run_quickstart"]

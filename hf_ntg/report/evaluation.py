@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from hf_ntg.files import write_text
-from hf_ntg.study import figures
+from hf_ntg.report import plots
+from hf_ntg.report.pages import format_score, page_templates
 
-__all__ = ["headline", "headline_rows", "page_templates", "write_report"]
+__all__ = ["headline", "headline_rows", "write_report"]
 
 _GROUPS = {
     "packets": "Packets, times and sizes",
@@ -51,30 +50,17 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
         "classes": _class_rows(result),
     }
     drawn = {
-        "packets": figures.packet_profiles(result),
-        "times": figures.time_curves(result),
-        "lengths": figures.length_curves(result),
-        "scores": figures.class_scores(result),
-        "positions": figures.position_divergence(result),
+        "packets": plots.packet_profiles(result),
+        "times": plots.time_curves(result),
+        "lengths": plots.length_curves(result),
+        "scores": plots.class_scores(result),
+        "positions": plots.position_divergence(result),
     }
     templates = page_templates()
     write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(paths["md"], templates.get_template("report.md.j2").render(page))
     write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
     return paths
-
-
-def page_templates() -> Environment:
-    """The templates of all reports; a name that a page lacks is an error."""
-    templates = Environment(
-        loader=PackageLoader("hf_ntg.study"),
-        autoescape=lambda name: name.endswith(".html.j2"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["figure"] = format_figure
-    return templates
 
 
 def headline(result: dict) -> str:
@@ -84,7 +70,7 @@ def headline(result: dict) -> str:
     wide = max(map(len, names))
     widths = [max(len(column), 7) for column in result["columns"]]
     lines = [("", result["columns"])]
-    lines += [(name, map(format_figure, row["values"])) for name, row in zip(names, rows, strict=True)]
+    lines += [(name, map(format_score, row["values"])) for name, row in zip(names, rows, strict=True)]
     return "\n".join(
         name.ljust(wide) + "".join(cell.rjust(width + 2) for cell, width in zip(cells, widths, strict=True))
         for name, cells in lines
@@ -131,13 +117,6 @@ def _summary(result: dict) -> str:
         f"packet by packet they are {jsd:.3f} bits from the test flows (real ones: {jsd_real:.3f}); "
         f"{copies:.1%} repeat a training flow (real ones: {copies_real:.1%})."
     )
-
-
-def format_figure(value: float | None) -> str:
-    """Three decimals under 10, one above; a dash where nothing was measured."""
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def _against_real(real: float | None, synthetic: float | None, better: str) -> str:

@@ -19,8 +19,8 @@ from typing import Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
-from hf_ntg.hub.class_choice import ClassChoice, choose_classes
 from hf_ntg.hub.training_data import TrainingData
+from hf_ntg.jobs.class_choice import ClassChoice, choose_classes
 
 __all__ = ["Recipe", "run_recipe"]
 
@@ -115,7 +115,7 @@ def run_recipe(
     from hf_ntg.generation import FlowGenerator
     from hf_ntg.hub.model_card import write_model_card
     from hf_ntg.metrics import evaluate_flows
-    from hf_ntg.study import write_report
+    from hf_ntg.report import write_report
     from hf_ntg.training import TrainingConfig, train
     from hf_ntg.training.run_record import RUN_FILE
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.study.overview import cards_table, fill_tables, overview_tables
 from hf_ntg.study.plan import Profile, plan_runs
+from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tables
+from hf_ntg.study.results.study_report import findings, write_study
+from hf_ntg.study.results.summary import figures_of, time_to_fidelity
+from hf_ntg.study.results.tables import as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.study.store import ResultStore, read_results, write_results
-from hf_ntg.study.study_report import findings, write_study
-from hf_ntg.study.summary import figures_of, time_to_fidelity
-from hf_ntg.study.tables import as_csv, as_markdown, cell_text, study_tables
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SMALL = Profile(
     models=("gpt2", "unet", "3-gram"),
     by=("random",),

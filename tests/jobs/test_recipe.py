@@ -8,8 +8,8 @@ import pytest
 
 from hf_ntg import InputError, load_flows
 from hf_ntg.flows import save_flows
-from hf_ntg.hub import Recipe, run_recipe
-from hf_ntg.hub.class_choice import ClassChoice, choose_classes
+from hf_ntg.jobs import Recipe, run_recipe
+from hf_ntg.jobs.class_choice import ClassChoice, choose_classes
 from hf_ntg.training import MODEL_FAMILIES, TrainingConfig
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hf_ntg.errors import InputError
 from hf_ntg.study.plan import REAL, model_order
-from hf_ntg.study.summary import Figure
-from hf_ntg.study.tables import Table
+from hf_ntg.study.results.summary import Figure
+from hf_ntg.study.results.tables import Table
 
 __all__ = ["cards_table", "fill_tables", "overview_tables"]
 

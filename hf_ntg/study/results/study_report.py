@@ -9,14 +9,14 @@ from pathlib import Path
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.metrics import METRICS
-from hf_ntg.study import charts
-from hf_ntg.study.overview import overview_tables
+from hf_ntg.report.pages import page_templates
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
-from hf_ntg.study.report import page_templates
+from hf_ntg.study.results import plots
+from hf_ntg.study.results.overview import overview_tables
+from hf_ntg.study.results.summary import Figure, figures_of, time_to_fidelity
+from hf_ntg.study.results.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
-from hf_ntg.study.summary import Figure, figures_of, time_to_fidelity
-from hf_ntg.study.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.training.config import MODEL_FAMILIES
 
 __all__ = ["all_tables", "findings", "write_study"]
@@ -60,7 +60,9 @@ def write_study(output: Path) -> str:
         write_text(output / "tables" / f"{table.name}.md", as_markdown(table))
     page = _page(rows, plans, figures, tables, missing)
     write_text(output / "report.md", _markdown(page, tables))
-    write_text(output / "report.html", page_templates().get_template("study.html.j2").render(page))
+    write_text(
+        output / "report.html", page_templates("hf_ntg.study.results").get_template("study.html.j2").render(page)
+    )
     left = ", ".join(f"{axis} {count}" for axis, count in missing.items())
     return f"{len(rows)} runs reported; missing: {left or 'none'}"
 
@@ -151,26 +153,26 @@ def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str,
         "fidelity": [
             (
                 "Near the star in both is where a generator should be: like real flows, no more copies.",
-                charts.frontier(figures),
+                plots.frontier(figures),
             )
         ],
         "synthetic-only": [
             (
                 "Points of macro-F1 of a forest under one taught by real flows; less is better.",
-                charts.gap_bars(figures),
+                plots.gap_bars(figures),
             ),
             *(
                 ("Which class is taken for which, shares of the true class.", svg)
-                for svg in charts.confusions(rows, MODEL_FAMILIES)
+                for svg in plots.confusions(rows, MODEL_FAMILIES)
             ),
         ],
         "augmentation": [
-            (few + "strict: whatever helps out has seen the few flows alone.", charts.shot_curves(figures, STRICT)),
-            (few + "paper: the generator has seen the whole training set.", charts.shot_curves(figures, PAPER)),
-            (few + "fine-tuned: trained on another data set before.", charts.shot_curves(figures, FINE_TUNED)),
+            (few + "strict: whatever helps out has seen the few flows alone.", plots.shot_curves(figures, STRICT)),
+            (few + "paper: the generator has seen the whole training set.", plots.shot_curves(figures, PAPER)),
+            (few + "fine-tuned: trained on another data set before.", plots.shot_curves(figures, FINE_TUNED)),
         ],
-        "training-length": [("One line a generator, table and split.", charts.length_curves(figures))],
-        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", charts.step_curves(figures))],
+        "training-length": [("One line a generator, table and split.", plots.length_curves(figures))],
+        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", plots.step_curves(figures))],
     }
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from hf_ntg.study.figures import REAL as REAL_COLOR
-from hf_ntg.study.figures import STYLE, svg_of
+from hf_ntg.report.plots import REAL as REAL_COLOR
+from hf_ntg.report.plots import STYLE, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
-from hf_ntg.study.summary import Figure
+from hf_ntg.study.results.summary import Figure
 
 __all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves", "step_curves"]
 

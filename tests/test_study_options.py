@@ -3,7 +3,7 @@ import os
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.study.command import chosen_profile, study_command
+from hf_ntg.commands.study_options import chosen_profile, study_command
 from hf_ntg.study.plan import FULL, QUICK
 from hf_ntg.study.run import shard_of_environment
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, model_order
-from hf_ntg.study.summary import REACHED, Figure
+from hf_ntg.study.results.summary import REACHED, Figure
 
 __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
 

@@ -1,29 +1,29 @@
-"""The face that every baseline shares with the learned generators: fit, generate, save, load."""
+"""Baseline: what every generator that counts or copies shares: fit, draw, save, load."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from datasets import Dataset
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.class_mix import class_counts
 
-__all__ = ["BaselineGenerator"]
+if TYPE_CHECKING:
+    import torch
 
-Label = str | Mapping[str, int] | None
+__all__ = ["Baseline"]
 
 
-class BaselineGenerator:
-    """A generator of labelled flows that stands beside the learned ones, to be beaten.
+class Baseline:
+    """A simple generator of labelled flows, to compare learned generators with.
+
+    A fitted baseline is a :class:`~hf_ntg.generation.sampler.Sampler`: ``FlowGenerator(baseline).generate(...)``.
 
     Attributes:
         labels: names of the classes, sorted. label_weights: (K,) share of each class among the training flows.
@@ -31,8 +31,10 @@ class BaselineGenerator:
     """
 
     kind: ClassVar[str]
+    block_size = 1 << 20
+    options: tuple[str, ...] = ()
 
-    labels: list[str]
+    labels: list[str | None]
     label_weights: np.ndarray
     max_packets: int
 
@@ -54,22 +56,25 @@ class BaselineGenerator:
         self._fit(arrays, classes)
         return self
 
-    def generate(self, num_flows: int | None = None, label: Label = None, seed: int = 0) -> Dataset:
-        """Draw flows in the schema: exactly as many as asked, one class after another.
+    @property
+    def name(self) -> str:
+        """What tables call it, such as ``4-gram``."""
+        return self.kind
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        import torch
+
+        return torch.device("cpu")
+
+    def draw(self, classes: np.ndarray, seed: int, block: int = 0) -> FlowArrays:
+        """Draw one flow for each of `classes` (N,), places in ``labels``.
 
         Args:
-            num_flows: how many in all; may be left out where `label` holds counts.
-            label: None mixes the classes as the training flows did; a name gives all flows that label; a mapping holds
-                the count of each.
-            seed: the same seed gives the same flows.
-
-        Raises:
-            InputError: a label was not trained on, or the counts do not add up to `num_flows`.
+            seed, block: name the stream of random numbers.
         """
-        rng = np.random.default_rng(seed)
-        counts = class_counts(num_flows, label, self.labels, self.label_weights)
-        classes = np.repeat(np.arange(len(self.labels)), counts)
-        return self._generate(classes, rng).to_dataset()
+        return self._generate(classes, np.random.default_rng([seed, block] if block else seed))
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted baseline to one safetensors file at `path`."""
@@ -80,22 +85,10 @@ class BaselineGenerator:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a baseline that :meth:`save` wrote.
-
-        Raises:
-            InputError: the file is missing, broken, or holds something else.
-        """
-        try:
-            with safe_open(path, "numpy") as file:
-                head = json.loads((file.metadata() or {}).get("hf_ntg", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-        if head.get("kind") != cls.kind:
-            raise InputError(f"{path}: holds {head.get('kind', 'no baseline')!r}, not {cls.kind!r}")
+    def restore(cls, max_packets: int, labels: list[str], tensors: dict[str, np.ndarray]) -> Self:
+        """The fitted baseline that :meth:`save` wrote as `tensors`."""
         loaded = cls()
-        loaded.labels, loaded.max_packets = head["labels"], head["max_packets"]
+        loaded.labels, loaded.max_packets = list(labels), max_packets
         loaded.label_weights = tensors.pop("label_weights")
         loaded._restore(tensors)
         return loaded

@@ -8,10 +8,11 @@ import pytest
 from datasets import Dataset
 
 from hf_ntg.flows import conform_flows, save_flows
+from hf_ntg.generation import FlowGenerator
 from hf_ntg.metrics import evaluate_flows
 from hf_ntg.models.baselines import make_baseline
-from hf_ntg.study import headline, write_report
-from hf_ntg.study.report import headline_rows
+from hf_ntg.report import headline, write_report
+from hf_ntg.report.evaluation import headline_rows
 
 
 def flows_of(seed: int, labels: tuple[str, ...] = ("mail & co", "web"), times: bool = True) -> Dataset:
@@ -31,7 +32,7 @@ def flows_of(seed: int, labels: tuple[str, ...] = ("mail & co", "web"), times: b
 @pytest.fixture(scope="module")
 def result() -> dict:
     train = flows_of(0)
-    return evaluate_flows(train, flows_of(1), make_baseline("2-gram").fit(train).generate(50, seed=1))
+    return evaluate_flows(train, flows_of(1), FlowGenerator(make_baseline("2-gram").fit(train)).generate(50, seed=1))
 
 
 def test_the_three_files(result, tmp_path):

@@ -30,7 +30,7 @@ def study_command(
     say: Callable[[str], None] = print,
 ) -> list[Run]:
     """Run a study and report it; gives the runs that failed."""
-    from hf_ntg.study.study_report import write_study
+    from hf_ntg.study.results.study_report import write_study
 
     failed = []
     if not only_report:

@@ -1,0 +1,58 @@
+"""Sampler: what FlowGenerator needs from a model, learned or counted, to draw flows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from hf_ntg.flows.arrays import FlowArrays
+
+if TYPE_CHECKING:
+    import torch
+    from datasets import Dataset
+
+__all__ = ["LikelihoodSampler", "Sampler"]
+
+
+class Sampler(Protocol):
+    """A fitted model that draws flows of given classes, a block at a time.
+
+    Implemented by :class:`~hf_ntg.generation.causal.CausalSampler`,
+    :class:`~hf_ntg.generation.diffusion.DiffusionSampler` and every
+    :class:`~hf_ntg.models.baselines.baseline.Baseline`.
+
+    Attributes:
+        labels: names of the K classes; None names the class of unlabelled flows.
+        label_weights: (K,) shares of the classes among the training flows; they sum to 1.
+        block_size: flows that one call of :meth:`draw` makes at most.
+        options: names of the keyword arguments that :meth:`draw` takes.
+    """
+
+    labels: list[str | None]
+    label_weights: np.ndarray
+    block_size: int
+    options: tuple[str, ...]
+
+    @property
+    def device(self) -> torch.device:
+        """The device that flows are drawn on."""
+        ...
+
+    def draw(self, classes: np.ndarray, seed: int, block: int, **options: Any) -> FlowArrays:
+        """Draw one flow for each of `classes`.
+
+        Args:
+            classes: (N,) places in `labels`, at most `block_size` of them.
+            seed, block: name the stream of random numbers; the same pair and classes give the same flows.
+        """
+        ...
+
+
+@runtime_checkable
+class LikelihoodSampler(Protocol):
+    """A sampler that also knows how likely a given flow is."""
+
+    def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
+        """Natural logarithm of the probability of each of N flows given its label: (N,) nats."""
+        ...

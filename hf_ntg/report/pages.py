@@ -1,0 +1,31 @@
+"""What all reports and cards share: page templates, and how a score is written."""
+
+from __future__ import annotations
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+__all__ = ["format_score", "page_templates"]
+
+
+def page_templates(package: str = "hf_ntg.report") -> Environment:
+    """The page templates of `package`, which may include those of ``hf_ntg.report``.
+
+    HTML is escaped. A value that a template needs and does not get is an error.
+    """
+    packages = dict.fromkeys([package, "hf_ntg.report"])
+    templates = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["score"] = format_score
+    return templates
+
+
+def format_score(value: float | None) -> str:
+    """Three decimals below 10, one decimal above; a dash where nothing was measured."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
