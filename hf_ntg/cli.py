@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 
 from hf_ntg.commands import flows, generators, judging, sharing  # noqa: F401 (they register)
 from hf_ntg.commands.app import app, say
@@ -23,6 +24,7 @@ def main() -> None:
     # too, a training step has been seen to take ten times the processor's time.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+    warnings.showwarning = lambda message, category, *_: say(f"ntg: warning: {message}")
     try:
         app()
     except InputError as error:

@@ -20,7 +20,7 @@ from hf_ntg.codecs.signal_scales import (
     times_of,
 )
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays
 
 __all__ = ["PACKET_FORMS", "FlowSignalProcessor", "FlowSignals"]
 
@@ -125,7 +125,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         """
         if packet_form not in PACKET_FORMS:
             raise InputError(f"packet form {packet_form!r}: choose one of {', '.join(PACKET_FORMS)}")
-        arrays = (flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)).head(max_packets)
+        arrays = as_arrays(flows).head(max_packets)
         labels = sorted({name for name in arrays.label if name is not None})
         if any(name is None for name in arrays.label):
             labels.append(None)
@@ -204,7 +204,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         Raises:
             InputError: a class is not one of the processor's, or a column that it writes is missing.
         """
-        arrays = (flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)).head(self.max_packets)
+        arrays = as_arrays(flows).head(self.max_packets)
         self._check_columns(arrays)
         classes = _places(self.labels, arrays.label)
         width = self.max_packets if width is None else width

@@ -16,7 +16,7 @@ from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar
 from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
-from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.flows.arrays import FlowArrays, as_arrays, ragged_positions
 
 __all__ = ["EncodedFlows", "FlowTokenizer"]
 
@@ -81,7 +81,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             header: protocol and destination port as tokens, where `flows` has them.
             times: inter-arrival times as tokens, where `flows` has them. time_bins: how many, at most.
         """
-        arrays = FlowArrays.from_dataset(flows).head(max_packets)
+        arrays = as_arrays(flows).head(max_packets)
         names = sorted({name for name in arrays.label if name is not None})
         if any(name is None for name in arrays.label):
             names.append(None)
@@ -140,7 +140,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             InputError: a class is not one of the tokenizer's, or a column that it writes is missing.
         """
         rules = self.grammar
-        arrays = (flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)).head(rules.max_packets)
+        arrays = as_arrays(flows).head(rules.max_packets)
         if rules.has_times and arrays.inter_arrival_time is None:
             raise InputError("the model knows times, the flows have no column 'inter_arrival_time'")
         if rules.has_header and (arrays.protocol is None or arrays.destination_port is None):

@@ -1,4 +1,4 @@
-"""Flows as flat NumPy buffers: what every vectorised part of the project computes on."""
+"""Flows as flat NumPy buffers, which all vectorised code computes on, and the one check of tables that come in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features
 
-from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS, column_of
+from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS, column_of, conform_flows
 
-__all__ = ["FlowArrays", "ragged_positions"]
+__all__ = ["FlowArrays", "as_arrays", "ragged_positions"]
 
 
 def ragged_positions(lengths: np.ndarray) -> np.ndarray:
@@ -145,3 +145,18 @@ class FlowArrays:
             if values is not None:
                 changed[field.name] = values[packets] if field.name in PACKET_COLUMNS else values[rows]
         return replace(self, **changed)
+
+
+def as_arrays(flows: object, source: str = "flows") -> FlowArrays:
+    """Check a flow table and return it as arrays. ``FlowArrays``, which this package made, are returned as they are.
+
+    Public functions that take flows call this once; what they call takes arrays.
+
+    Args:
+        flows: ``FlowArrays``, or any in-memory table that :func:`hf_ntg.flows.frames.as_dataset` takes.
+        source: name of the table in messages.
+
+    Raises:
+        InputError: the table breaks the schema, see :func:`hf_ntg.flows.schema.conform_flows`.
+    """
+    return flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(conform_flows(flows, source))

@@ -1,6 +1,6 @@
-"""What a flow is: the columns every flow table in the project has, and the check that a table keeps to them.
+"""The schema of a flow table, and the check that a table follows it.
 
-A *biflow* is one row. Its packets are lists of one length, in order of capture:
+A *biflow* is one row. Its packets are lists of equal length, in order of capture:
 
 =====================  ==============  ==================================================================
 column                 type            meaning
@@ -13,15 +13,18 @@ destination_port       int32           port of the other side
 payload_length         list<int32>     transport payload, bytes; zero-payload TCP packets are kept
 direction              list<int8>      +1 from the initiator (upstream), -1 towards it (downstream)
 inter_arrival_time     list<float32>   seconds since the flow's previous packet, the first 0
-tcp_window             list<int32>     raw header field, 0 for UDP
+tcp_window             list<int32>     raw header field, 0 for UDP and where unknown
 packet_count           int32           packets of the flow before any cut
 capture                string          capture the flow came from: the group of a leakage-free split
 =====================  ==============  ==================================================================
 
-Only ``label`` (which may be null), ``payload_length`` and ``direction`` are required. Other columns are left alone.
+Only ``label`` (which may be null), ``payload_length`` and ``direction`` are required. Null in any other column of the
+schema means unknown. Columns that the schema does not know are kept as they are.
 """
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +32,8 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.columns import MAX_PAYLOAD, number_column, packet_column, text_column
+from hf_ntg.flows.frames import as_dataset
 
 __all__ = [
     "FLOW_FEATURES",
@@ -42,7 +47,6 @@ __all__ = [
 ]
 
 TCP, UDP = 6, 17
-MAX_PAYLOAD = 65_535
 
 FLOW_FEATURES = Features(
     {
@@ -62,43 +66,36 @@ FLOW_FEATURES = Features(
 REQUIRED_COLUMNS = ("label", "payload_length", "direction")
 PACKET_COLUMNS = ("payload_length", "direction", "inter_arrival_time", "tcp_window")
 
-_RANGES = {
-    "protocol": (0, 255),
-    "source_port": (0, 65_535),
-    "destination_port": (0, 65_535),
-    "payload_length": (0, MAX_PAYLOAD),
-    "direction": (-1, 1),
-    "inter_arrival_time": (0.0, float("inf")),
-    "tcp_window": (0, 65_535),
-    "packet_count": (0, 2**31 - 1),
-}
 
+def conform_flows(flows: object, source: str) -> Dataset:
+    """Check a flow table against the schema and return it with the schema's types.
 
-def conform_flows(flows: Dataset, source: str) -> Dataset:
-    """Check `flows` against the schema and return it with the schema's types.
+    Every entry point of the package checks its flows here. Null means unknown: ``tcp_window`` becomes 0 in such rows;
+    ``inter_arrival_time`` is left out of the table, with a warning, if it is unknown in only some rows.
 
-    Columns that the schema does not know are kept as they are. `source` names the table in messages.
+    Args:
+        flows: any in-memory table that :func:`hf_ntg.flows.frames.as_dataset` takes.
+        source: name of the table in messages.
 
     Raises:
-        InputError: a required column is missing, a type cannot be cast, a value is out of range, or a row's packet
-            lists differ in length; the message names the column and the first offending row.
+        InputError: a required column is missing, a column has the wrong type, a value is out of range, or the packet
+            lists of a row differ in length. The message names the column, the first such row and its value.
     """
+    flows = as_dataset(flows, source)
     missing = [name for name in REQUIRED_COLUMNS if name not in flows.column_names]
     if missing:
         raise InputError(
             f"{source}: no column {', '.join(map(repr, missing))}; a flow table needs {', '.join(REQUIRED_COLUMNS)} "
-            f"(found: {', '.join(flows.column_names) or 'none'})"
+            f"(found: {', '.join(flows.column_names[:40]) or 'none'})"
         )
     if not len(flows):
         raise InputError(f"{source}: holds no flows")
-    described = flows.info.description
-    flows = _cast(flows, source)
-    flows.info.description = described  # holds the marks of synthetic flows
-    columns = {name: column_of(flows, name) for name in flows.column_names if name in FLOW_FEATURES}
-    for name, column in columns.items():
-        _check_values(name, column, source)
+    columns = {name: _conformed(flows, name, source) for name in flows.column_names if name in FLOW_FEATURES}
     _check_list_lengths(columns, source)
-    return flows
+    known = _without_nulls(columns, source)
+    if all(known.get(name) is column for name, column in columns.items()) and _has_schema_types(flows):
+        return flows
+    return _with_columns(flows, known)
 
 
 def column_of(flows: Dataset, name: str) -> pa.Array:
@@ -109,67 +106,29 @@ def column_of(flows: Dataset, name: str) -> pa.Array:
     return column if flows._indices is None else column.take(flows._indices.column(0).combine_chunks())
 
 
-def _cast(flows: Dataset, source: str) -> Dataset:
-    flows = _named_classes(flows)
-    features = Features({name: FLOW_FEATURES.get(name, kind) for name, kind in flows.features.items()})
-    if features == flows.features:
-        return flows
-    try:
-        return Dataset(flows.with_format("arrow")[:].cast(features.arrow_schema))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
-        raise InputError(f"{source}: a column cannot be read as the flow schema wants it: {error}") from error
-
-
-def _named_classes(flows: Dataset) -> Dataset:
-    """`flows` with names in the place of the numbers of a ``ClassLabel`` column, as data sets on the Hub have them."""
-    numbered = [name for name in FLOW_FEATURES if isinstance(flows.features.get(name), ClassLabel)]
-    if not numbered:
-        return flows
-    table = flows.with_format("arrow")[:]
-    features = Features(flows.features)
-    for name in numbered:
-        names = pa.array(flows.features[name].names, pa.string())
-        column = names.take(table.column(name).combine_chunks())
-        table = table.set_column(table.column_names.index(name), name, column)
-        features[name] = Value("string")
-    return Dataset(table.cast(features.arrow_schema))
-
-
-def _check_values(name: str, column: pa.Array, source: str) -> None:
-    """Nulls and ranges; the first offender is named by row (and packet)."""
+def _conformed(flows: Dataset, name: str, source: str) -> pa.Array:
+    """Column `name` checked by itself, with the schema's type."""
+    column, wanted = column_of(flows, name), FLOW_FEATURES.arrow_schema.field(name).type
     if name in PACKET_COLUMNS:
-        if column.null_count:
-            raise InputError(f"{source}: column '{name}', row {_first(pc.is_null(column))}: null; give a list")
-        values = column.flatten()
-    else:
-        values = column
-    if name not in _RANGES:
-        return
-    low, high = _RANGES[name]
-    numbers = values.to_numpy(zero_copy_only=False)
-    if name in PACKET_COLUMNS:
-        bad = ~((numbers >= low) & (numbers <= high))  # also true of null and NaN
-        bad |= (numbers == 0) if name == "direction" else ~np.isfinite(numbers.astype(np.float64))
-    else:
-        bad = (numbers < low) | (numbers > high)  # a null header fact is allowed
-    if not bad.any():
-        return
-    place = int(np.argmax(bad))
-    if name in PACKET_COLUMNS:
-        offsets = column.offsets.to_numpy() - column.offsets[0].as_py()
-        row = int(np.searchsorted(offsets, place, side="right")) - 1
-        where = f"row {row}, packet {place - offsets[row]}"
-    else:
-        where = f"row {place}"
-    wanted = "+1 or -1" if name == "direction" else f"{low} to {high}"
-    raise InputError(f"{source}: column '{name}', {where}: {numbers[place]} is not {wanted}")
+        return packet_column(name, column, wanted, source)
+    if pa.types.is_string(wanted):
+        feature = flows.features[name]
+        if isinstance(feature, ClassLabel):
+            column = pa.array(feature.names, pa.string()).take(column)
+        return text_column(name, column, source)
+    return number_column(name, column, wanted, source)
 
 
 def _check_list_lengths(columns: dict[str, pa.Array], source: str) -> None:
+    """Every flow has packets, and the packet lists of a row have one length; null lists of optional columns pass."""
     lengths = {name: pc.list_value_length(columns[name]) for name in PACKET_COLUMNS if name in columns}
+    for name in ("payload_length", "direction"):
+        if lengths[name].null_count:
+            row = _first(pc.is_null(lengths[name]))
+            raise InputError(f"{source}: column '{name}', row {row}: null; give a list")
     reference = lengths["payload_length"]
     for name, found in lengths.items():
-        unequal = pc.not_equal(found, reference)
+        unequal = pc.fill_null(pc.not_equal(found, reference), False)
         if pc.any(unequal).as_py():
             row = _first(unequal)
             raise InputError(
@@ -179,6 +138,54 @@ def _check_list_lengths(columns: dict[str, pa.Array], source: str) -> None:
     empty = pc.equal(reference, 0)
     if pc.any(empty).as_py():
         raise InputError(f"{source}: row {_first(empty)}: a flow without packets; remove it")
+
+
+def _without_nulls(columns: dict[str, pa.Array], source: str) -> dict[str, pa.Array]:
+    """The columns without null lists: optional packet columns are filled or left out."""
+    known = dict(columns)
+    times, windows = (columns.get(name) for name in ("inter_arrival_time", "tcp_window"))
+    if times is not None and times.null_count:
+        del known["inter_arrival_time"]
+        if times.null_count < len(times):
+            warnings.warn(
+                f"{source}: 'inter_arrival_time' is null in {times.null_count} of {len(times)} flows: the column is "
+                "left out; remove these flows to keep it",
+                stacklevel=4,
+            )
+    if windows is not None and windows.null_count == len(windows):
+        del known["tcp_window"]
+    elif windows is not None and windows.null_count:
+        known["tcp_window"] = _filled(windows, columns["payload_length"])
+    return known
+
+
+def _filled(lists: pa.ListArray, like: pa.ListArray) -> pa.ListArray:
+    """`lists` with zeros in place of a null list, as many as `like` has entries in that row."""
+    counts = pc.list_value_length(like).to_numpy(zero_copy_only=False)
+    is_known = pc.is_valid(lists).to_numpy(zero_copy_only=False)
+    values = np.zeros(counts.sum(), np.int32)
+    values[np.repeat(is_known, counts)] = lists.flatten().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values, lists.type.value_type))
+
+
+def _has_schema_types(flows: Dataset) -> bool:
+    return all(FLOW_FEATURES.get(name, kind) == kind for name, kind in flows.features.items())
+
+
+def _with_columns(flows: Dataset, known: dict[str, pa.Array]) -> Dataset:
+    """`flows` with the schema's columns replaced by `known`; those that `known` lacks are left out."""
+    names = [name for name in flows.column_names if name in known or name not in FLOW_FEATURES]
+    others = [name for name in names if name not in known]
+    rest = flows.select_columns(others).with_format("arrow")[:] if others else None
+    features = Features({name: FLOW_FEATURES.get(name, flows.features[name]) for name in names})
+    metadata = flows.data.schema.metadata
+    schema = features.arrow_schema
+    schema = schema.with_metadata({**(metadata or {}), **(schema.metadata or {})})
+    columns = [known[name] if name in known else rest.column(name) for name in names]
+    conformed = Dataset(pa.table(columns, schema=schema))
+    conformed.info.description = flows.info.description  # where marks of provenance are kept
+    return conformed
 
 
 def _first(mask: pa.Array) -> int:

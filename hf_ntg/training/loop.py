@@ -6,6 +6,7 @@ import copy
 import math
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.advice import training_warnings
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import conform_flows
 from hf_ntg.flows.split import split_flows
 from hf_ntg.training.checkpoints import discard_checkpoints, restore_checkpoint, write_checkpoint
 from hf_ntg.training.config import TrainingConfig
@@ -62,8 +66,9 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     and its gradient is that of the whole step. The same seed gives the same model on one machine.
 
     Raises:
-        InputError: the flows cannot be learned under `config`.
+        InputError: the flows break the schema, or cannot be learned under `config`.
     """
+    flows = conform_flows(flows, "training flows")
     if config.tracker == "tensorboard" and not is_tensorboard_available():
         raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
     folder = Path(config.output_dir)
@@ -77,6 +82,9 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     objective = _objective(config, training, validation)
     steps = math.ceil(objective.num_examples / config.batch_size)  # an epoch
     epochs = config.epochs if config.max_steps is None else max(1, min(config.epochs, config.max_steps // steps))
+    if accelerator.is_main_process:
+        for line in training_warnings(FlowArrays.from_dataset(training), config.max_packets, steps * epochs):
+            warnings.warn(line, stacklevel=2)
     optimizer = torch.optim.AdamW(_decay_groups(objective.module, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class Baseline:
         Raises:
             InputError: no flow has a label.
         """
-        arrays = flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)
+        arrays = as_arrays(flows)
         labelled = np.array([label is not None for label in arrays.label], dtype=bool)
         if not labelled.any():
             raise InputError("the training flows have no labels; fill the column 'label'")

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays
 from hf_ntg.flows.schema import MAX_PAYLOAD
 from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
@@ -63,7 +63,7 @@ class NGram(Baseline):
         Counted are the first ``max_packets`` packets and, for a flow that has fewer, its end. For a label that was not
         trained on only the context-free counts speak.
         """
-        arrays = flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)
+        arrays = as_arrays(flows)
         place = {name: k for k, name in enumerate(self.labels)}
         classes = np.array([place.get(label, -1) for label in arrays.label], dtype=np.int64)
         matrix = arrays.padded("packet_symbol", self.max_packets, fill=END).astype(np.int64)  # (N, W)
