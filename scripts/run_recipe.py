@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from hf_ntg import InputError
-from hf_ntg.jobs.recipe import Recipe, run_recipe
+from hf_ntg.jobs import Recipe, run_recipe
 
 RECORDED = ("README.md", "evaluation.json", "packets.png")
 
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         changes = dict(map(_setting, arguments.set))
-        model = run_recipe(
+        run = run_recipe(
             Recipe.load(arguments.recipe, changes),
             arguments.output,
             arguments.source,
@@ -44,8 +44,8 @@ def main() -> None:
         sys.exit(f"run_recipe: {error}")
     if arguments.record:
         for name in RECORDED:
-            shutil.copy(model / name, arguments.recipe.parent / name)
-    print(model)
+            shutil.copy(run.model / name, arguments.recipe.parent / name)
+    print(run.model)
 
 
 def _setting(pair: str) -> tuple[str, object]:

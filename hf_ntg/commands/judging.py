@@ -24,10 +24,16 @@ def quickstart(
 
     Example: ntg quickstart --output quickstart
     """
-    from hf_ntg.jobs.quickstart import run_quickstart
+    from hf_ntg.jobs import Recipe, run_recipe
+    from hf_ntg.report import headline
 
-    for line in run_quickstart(output, flows, epochs=epochs, seed=seed, say=say):
-        print(line)
+    own = None if flows == "loopback" else flows
+    recipe = Recipe.quickstart(None if own is None else Path(own).name, epochs, seed)
+    run = run_recipe(recipe, output, own, say=say)
+    say(headline(run.result()))
+    print(f"{run.model}: the model and its card")
+    print(f"{run.synthetic}: new flows, as many of each class as the model was trained on")
+    print(f"{run.report()}: the report that judges them")
 
 
 @app.command()

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCardData
 
 from hf_ntg.files import write_text
+from hf_ntg.hub.configuration import Configuration
 from hf_ntg.hub.evaluation import figure_rows, keep_evaluation
 from hf_ntg.hub.templates import render
-
-if TYPE_CHECKING:
-    from hf_ntg.hub.dataset_repository import Configuration
 
 __all__ = ["write_dataset_card"]
 

@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,31 +17,17 @@ from datasets.splits import SplitDict, SplitInfo
 from hf_ntg.errors import InputError
 from hf_ntg.flows.provenance import Provenance, provenance_metadata, provenance_of_file
 from hf_ntg.flows.schema import conform_flows
+from hf_ntg.hub.configuration import Configuration
 from hf_ntg.hub.dataset_card import write_dataset_card
 from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
 
-__all__ = ["Configuration", "lay_out_dataset", "publish_dataset"]
+__all__ = ["lay_out_dataset", "publish_dataset"]
 
 FLOWS_PER_SHARD = 500_000
 _ROWS_AT_ONCE = 20_000
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _CONFIG, _SPLIT = re.compile(r"\w[\w.-]*"), re.compile(r"\w+")
-
-
-@dataclass
-class Configuration:
-    """One configuration of a data set.
-
-    Attributes:
-        name: of the configuration. info: what ``datasets`` says of it: features, splits, sizes.
-        made_by: split to the mark of the generator that made it. class_counts: split to the flows of each class.
-    """
-
-    name: str
-    info: DatasetInfo
-    made_by: dict[str, Provenance] = field(default_factory=dict)
-    class_counts: dict[str, Counter[str | None]] = field(default_factory=dict)
 
 
 def publish_dataset(

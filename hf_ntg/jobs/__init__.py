@@ -4,7 +4,8 @@ from hf_ntg.lazy import attributes
 
 _HOMES = {
     "Recipe": "hf_ntg.jobs.recipe",
-    "run_recipe": "hf_ntg.jobs.recipe",
+    "RecipeRun": "hf_ntg.jobs.run",
+    "run_recipe": "hf_ntg.jobs.run",
 }
 
 __all__ = list(_HOMES)

@@ -1,4 +1,4 @@
-"""The figures of a report, drawn from the profiles that `evaluate_flows` keeps."""
+"""Plots of an evaluation report, drawn from the profiles that `evaluate_flows` keeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
@@ -16,6 +17,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 __all__ = [
     "REAL",
     "STYLE",
+    "add_legend",
     "class_scores",
     "length_curves",
     "packet_profiles",
@@ -111,7 +113,7 @@ def class_scores(result: dict) -> str:
         axes.set_axisbelow(True)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        _legend(figure)
+        add_legend(figure)
         return svg_of(figure)
 
 
@@ -129,7 +131,7 @@ def position_divergence(result: dict) -> str:
         axes.set_xlabel("packet of the flow")
         axes.set_ylabel("bits")
         axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
-        _legend(figure)
+        add_legend(figure)
         return svg_of(figure)
 
 
@@ -150,7 +152,7 @@ def _curves(result: dict, quantity: str, label: str, style: Callable[[Axes], Non
             axes.set_yticks([0, 50, 100])
             axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         _outer_labels(figure, label, "share of packets")
-        _legend(figure)
+        add_legend(figure)
         return svg_of(figure)
 
 
@@ -212,13 +214,15 @@ def _outer_labels(figure: Figure, x: str, y: str) -> None:
     figure.supylabel(y, fontsize=8, color="#444444")
 
 
-def _legend(figure: Figure) -> None:
-    found = {}
+def add_legend(figure: Figure, columns: int = 7) -> None:
+    """One legend above the panels: real and synthetic flows first, then the others as they were drawn."""
+    found: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     order = sorted(found, key=lambda label: label not in ("real", "synthetic"))
-    figure.legend([found[label] for label in order], order, loc="outside upper left", ncols=len(found), frameon=False)
+    handles = [found[label] for label in order]
+    figure.legend(handles, order, loc="outside upper left", ncols=min(len(order), columns), frameon=False)
 
 
 def _png(figure: Figure) -> str:

@@ -40,8 +40,8 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     table = save_flows(flows, tmp_path / "flows.parquet")
     recipe = Recipe.load(ROOT / "model_cards/ntg-gpt2-loopback/recipe.toml", QUICK)
     told = []
-    model = run_recipe(recipe, tmp_path / "run", table, say=told.append)
-    assert len(told) == 6
+    model = run_recipe(recipe, tmp_path / "run", table, say=told.append).model
+    assert len(told) == 7
     card = (model / "README.md").read_text()
     for said in (
         "model-index",
@@ -57,7 +57,11 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     (tmp_path / "run" / "report.json").unlink()
     told.clear()
     run_recipe(recipe, tmp_path / "run", table, say=told.append)
-    assert told == ["judging them", "writing the card"]
+    assert [line.partition("] ")[2] for line in told] == [
+        "judging them next to real flows and baselines",
+        "writing the model card",
+        "done",
+    ]
     assert (model / "model.safetensors").read_bytes() == weights
     with pytest.raises(InputError, match="holds a run of another recipe"):
         run_recipe(Recipe.load(ROOT / "model_cards/ntg-llama-loopback/recipe.toml"), tmp_path / "run", table)
@@ -79,7 +83,7 @@ def test_recipes_run_on_genuine_samples(name, source, changes, tmp_path):
     # One capture a class: the samples cannot be split by capture.
     settings = QUICK | changes | {"split.by": "random", "split.test_size": 0.3}
     recipe = Recipe.load(ROOT / "model_cards" / name / "recipe.toml", settings)
-    model = run_recipe(recipe, tmp_path / "run", SHARED / source, say=lambda _: None)
+    model = run_recipe(recipe, tmp_path / "run", SHARED / source, say=lambda _: None).model
     card = (model / "README.md").read_text()
     assert recipe.about["name"] in card
     assert "a trial run" in card
@@ -131,3 +135,16 @@ def test_classes_are_chosen_by_the_rule(flows, tmp_path):
     )
     with pytest.raises(InputError, match="no class has 1000 flows"):
         choose_classes(table, tmp_path / "none.parquet", ClassChoice(min_flows=1000))
+
+
+def test_the_quickstart_is_a_recipe_of_the_package():
+    recipe = Recipe.quickstart()
+    assert recipe.split == {"by": "capture", "test_size": 0.2, "seed": 0}
+    assert TrainingConfig.recipe(**recipe.training).max_packets == 10
+    assert recipe.describe("28 classes").commands == ["ntg quickstart"]
+    own = Recipe.quickstart("own.parquet", epochs=2, seed=5)
+    assert (own.about, own.split["seed"], own.training["seed"]) == ({"name": "own.parquet"}, 5, 5)
+    assert own.training["epochs"] == 2
+    data = own.describe("3 classes")
+    assert data.commands == ["ntg quickstart --flows own.parquet --epochs 2 --seed 5"]
+    assert data.complete is False, "fewer epochs than the recipe has make a trial run"

@@ -1,1 +1,1 @@
-"""What a study found: scores over seeds, tables, figures, and the report."""
+"""What a study found: scores over seeds, tables, plots, and the report."""

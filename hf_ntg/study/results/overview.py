@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hf_ntg.errors import InputError
 from hf_ntg.study.plan import REAL, model_order
-from hf_ntg.study.results.summary import Figure
+from hf_ntg.study.results.summary import Score
 from hf_ntg.study.results.tables import Table
 
 __all__ = ["cards_table", "fill_tables", "overview_tables"]
@@ -18,13 +18,13 @@ _CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "c
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
-def overview_tables(figures: Sequence[Figure], classifier: str = "random_forest") -> list[Table]:
-    """For each table and split a line a generator, real flows first: figures from three axes that matter most."""
+def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") -> list[Table]:
+    """For each table and split a line a generator, real flows first: scores from three axes that matter most."""
     found = {
-        tuple(figure.place.get(name) for name in ("flows", "by", "model", "measure", "times")): figure
-        for figure in figures
-        if figure.place["axis"] in ("fidelity", "synthetic-only", "efficiency")
-        and figure.place.get("classifier", classifier) == classifier
+        tuple(score.place.get(name) for name in ("flows", "by", "model", "measure", "times")): score
+        for score in scores
+        if score.place["axis"] in ("fidelity", "synthetic-only", "efficiency")
+        and score.place.get("classifier", classifier) == classifier
     }
     tables = []
     for flows, by in dict.fromkeys((key[0], key[1]) for key in found):
@@ -102,7 +102,7 @@ def _evaluation(folder: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _cell(found: dict, flows: str, by: str, model: str, measure: str, times: int | None) -> Figure | None:
+def _cell(found: dict, flows: str, by: str, model: str, measure: str, times: int | None) -> Score | None:
     if model == REAL and measure == "macro_f1":
         times = 1  # real flows cannot be multiplied
     if model == REAL and measure == "flow_jsd.ratio":

@@ -1,4 +1,4 @@
-"""The figures of a study: the same generators in the same colours on every axis."""
+"""Plots of a study's scores: the same generators in the same colours on every axis."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
+from matplotlib.figure import Figure
 
 from hf_ntg.report.plots import REAL as REAL_COLOR
-from hf_ntg.report.plots import STYLE, svg_of
+from hf_ntg.report.plots import STYLE, add_legend, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
-from hf_ntg.study.results.summary import Figure
+from hf_ntg.study.results.summary import Score
 
 __all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves", "step_curves"]
 
@@ -32,11 +32,11 @@ _GRAMS = ("#6f6f6f", "#9a9a9a", "#4f4f4f")
 _WIDE = 10.4
 
 
-def frontier(figures: Sequence[Figure]) -> str | None:
+def frontier(scores: Sequence[Score]) -> str | None:
     """Copies against divergence, one panel a table and split: near real flows in both is where one wants to be."""
-    points = _by_place(figures, axis="fidelity")
+    points = _by_place(scores, axis="fidelity")
 
-    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+    def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         for model in _models(own):
             x, y = own.get((model, "flow_jsd")), own.get((model, "copy_rate"))
             if x is None or y is None:
@@ -61,21 +61,21 @@ def frontier(figures: Sequence[Figure]) -> str | None:
     return _panels(points, ("model", "measure"), draw)
 
 
-def gap_bars(figures: Sequence[Figure], classifier: str = "random_forest") -> str | None:
+def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str | None:
     """Points of macro-F1 under what real flows teach, by generator and number of flows drawn."""
-    made = [figure for figure in figures if figure.place["model"] != REAL]
+    made = [score for score in scores if score.place["model"] != REAL]
     points = _by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
 
-    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+    def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         models, times = _models(own), sorted({size for _, size in own})
         high = 0.8 / len(times)
         for place, size in enumerate(times):
             found = [(k, own[model, size]) for k, model in enumerate(models) if (model, size) in own]
             axes.barh(
                 [k + (place - (len(times) - 1) / 2) * high for k, _ in found],
-                [figure.mean for _, figure in found],
+                [score.mean for _, score in found],
                 height=high * 0.9,
-                xerr=[figure.half_width or 0 for _, figure in found] if any(f.half_width for _, f in found) else None,
+                xerr=[score.half_width or 0 for _, score in found] if any(f.half_width for _, f in found) else None,
                 error_kw={"linewidth": 0.7, "ecolor": "#444444"},
                 color=[color_of(models[k]) for k, _ in found],
                 alpha=(place + 1.5) / (len(times) + 0.5),
@@ -89,17 +89,17 @@ def gap_bars(figures: Sequence[Figure], classifier: str = "random_forest") -> st
     return _panels(points, ("model", "times"), draw, legend=False, height=3.0)
 
 
-def shot_curves(figures: Sequence[Figure], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
+def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
     """Macro-F1 against real flows a class, for one protocol, with the few flows alone and all real flows beside it."""
     wanted = {"axis": "augmentation", "measure": f"{classifier}.macro_f1"}
     points = _by_place(
-        [figure for figure in figures if figure.place.get("protocol") in (protocol, NONE)],
+        [score for score in scores if score.place.get("protocol") in (protocol, NONE)],
         **wanted,
     )
-    if not any(figure.place["protocol"] == protocol for own in points.values() for figure in own):
+    if not any(score.place["protocol"] == protocol for own in points.values() for score in own):
         return None
 
-    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+    def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         for model in _models(own):
             shots = sorted(k for name, k in own if name == model and k != "all")
             if model == ALL_REAL:
@@ -108,8 +108,8 @@ def shot_curves(figures: Sequence[Figure], protocol: str = STRICT, classifier: s
                 )
                 continue
             line = [own[model, k] for k in shots]
-            means = np.array([figure.mean for figure in line])
-            half = np.array([figure.half_width or 0 for figure in line])
+            means = np.array([score.mean for score in line])
+            half = np.array([score.half_width or 0 for score in line])
             label, color = ("few real flows alone", REAL_COLOR) if model == NONE else (model, color_of(model))
             axes.plot(shots, means, color=color, marker="o", markersize=3, linewidth=1.3, label=label)
             axes.fill_between(shots, means - half, means + half, color=color, alpha=0.12, linewidth=0)
@@ -123,7 +123,7 @@ def shot_curves(figures: Sequence[Figure], protocol: str = STRICT, classifier: s
     return _panels(points, ("model", "shots"), draw)
 
 
-def length_curves(figures: Sequence[Figure]) -> str | None:
+def length_curves(scores: Sequence[Score]) -> str | None:
     """Divergence, copies and both attacks against the length of training, one row a generator."""
     measures = {
         "flow_jsd": "divergence, bits",
@@ -132,51 +132,51 @@ def length_curves(figures: Sequence[Figure]) -> str | None:
         "membership_inference": "attack by distance, AUC",
         "likelihood_membership": "attack by likelihood, AUC",
     }
-    own = [figure for figure in figures if figure.place["axis"] == "training-length"]
-    shown = [name for name in measures if any(figure.place["measure"] == name for figure in own)]
+    own = [score for score in scores if score.place["axis"] == "training-length"]
+    shown = [name for name in measures if any(score.place["measure"] == name for score in own)]
     if not shown:
         return None
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(_WIDE, 2.6), layout="constrained")
-        for axes, measure in zip(canvas.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-            lines: dict[tuple, list[Figure]] = {}
-            for figure in own:
-                if figure.place["measure"] == measure:
-                    lines.setdefault(tuple(figure.place[name] for name in ("flows", "by", "model")), []).append(figure)
+        figure = Figure(figsize=(_WIDE, 2.6), layout="constrained")
+        for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            lines: dict[tuple, list[Score]] = {}
+            for score in own:
+                if score.place["measure"] == measure:
+                    lines.setdefault(tuple(score.place[name] for name in ("flows", "by", "model")), []).append(score)
             places = list(dict.fromkeys((flows, by) for flows, by, _ in lines))
             for (flows, by, model), line in lines.items():
-                line.sort(key=lambda figure: figure.place["budget"])
+                line.sort(key=lambda score: score.place["budget"])
                 axes.plot(
-                    [figure.place["budget"] for figure in line],
-                    [figure.mean for figure in line],
+                    [score.place["budget"] for score in line],
+                    [score.mean for score in line],
                     color=color_of(model),
                     linestyle=("-", "--", ":", "-.")[places.index((flows, by)) % 4],
                     marker="o",
                     markersize=3,
                     label=f"{model}, {flows}, {by}",
                 )
-            ticks = sorted({figure.place["budget"] for figure in own})
+            ticks = sorted({score.place["budget"] for score in own})
             axes.set_xscale("log")
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
             axes.set_xlabel("length of training, × recipe")
             axes.set_title(measures[measure], loc="left", fontsize=8)
-        _legend(canvas, columns=4)
-        return svg_of(canvas)
+        add_legend(figure, columns=4)
+        return svg_of(figure)
 
 
-def step_curves(figures: Sequence[Figure]) -> str | None:
+def step_curves(scores: Sequence[Score]) -> str | None:
     """Macro-F1 that a diffusion model's flows teach against its denoising steps, a line a scheduler."""
-    points = _by_place(figures, axis="sampling", measure="macro_f1")
+    points = _by_place(scores, axis="sampling", measure="macro_f1")
 
-    def draw(axes: Axes, own: dict[tuple, Figure]) -> None:
+    def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         for place, scheduler in enumerate(sorted({name for name, _ in own})):
             steps = sorted(count for name, count in own if name == scheduler)
             line = [own[scheduler, count] for count in steps]
             axes.errorbar(
                 steps,
-                [figure.mean for figure in line],
-                yerr=[figure.half_width or 0 for figure in line],
+                [score.mean for score in line],
+                yerr=[score.half_width or 0 for score in line],
                 color=f"C{place}",
                 marker="o",
                 markersize=3,
@@ -216,8 +216,8 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
     )
     place = {name: k for k, name in enumerate(names)}
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(_WIDE, 1.2 + 0.15 * len(names)), layout="constrained")
-        panels = canvas.subplots(1, 2, sharey=True)
+        figure = Figure(figsize=(_WIDE, 1.2 + 0.15 * len(names)), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
         for axes, row in zip(panels, (real, made), strict=True):
             counts = np.zeros((len(names), len(names)))
             for true, said, flows in row["details"]["confusion"]:
@@ -230,11 +230,11 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
             axes.set_title(f"{title}: taught by {taught}", loc="left", fontsize=8, fontweight="bold")
             axes.set_xlabel("said")
         panels[0].set_ylabel("true class")
-        return svg_of(canvas)
+        return svg_of(figure)
 
 
 def color_of(model: str) -> str:
-    """The colour of a generator on every figure."""
+    """The colour of a generator on every plot."""
     if model == REAL:
         return REAL_COLOR
     if model == "tuned-n-gram":
@@ -244,23 +244,23 @@ def color_of(model: str) -> str:
     return _COLORS.get(model, "#333333")
 
 
-def _by_place(figures: Sequence[Figure], **wanted: object) -> dict[tuple[str, str], list[Figure]]:
-    """The wanted figures of each table and split."""
-    found: dict[tuple[str, str], list[Figure]] = {}
-    for figure in figures:
-        if all(figure.place.get(name) == value for name, value in wanted.items()):
-            found.setdefault((figure.place["flows"], figure.place["by"]), []).append(figure)
+def _by_place(scores: Sequence[Score], **wanted: object) -> dict[tuple[str, str], list[Score]]:
+    """The wanted scores of each table and split."""
+    found: dict[tuple[str, str], list[Score]] = {}
+    for score in scores:
+        if all(score.place.get(name) == value for name, value in wanted.items()):
+            found.setdefault((score.place["flows"], score.place["by"]), []).append(score)
     return found
 
 
-def _models(own: dict[tuple, Figure]) -> list[str]:
+def _models(own: dict[tuple, Score]) -> list[str]:
     return sorted(dict.fromkeys(key[0] for key in own), key=model_order)
 
 
 def _panels(
-    points: dict[tuple[str, str], list[Figure]],
+    points: dict[tuple[str, str], list[Score]],
     key: tuple[str, str],
-    draw: Callable[[Axes, dict[tuple, Figure]], None],
+    draw: Callable[[Axes, dict[tuple, Score]], None],
     legend: bool = True,
     height: float = 2.9,
 ) -> str | None:
@@ -270,23 +270,15 @@ def _panels(
     columns = 2 if len(points) in (2, 4) else min(3, len(points))
     rows = -(-len(points) // columns)
     with mpl.rc_context(STYLE):
-        canvas = Canvas(figsize=(_WIDE * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
-        grid = canvas.subplots(rows, columns, squeeze=False).ravel()
+        figure = Figure(figsize=(_WIDE * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid[len(points) :]:
             axes.set_axis_off()
         for axes, ((flows, by), own) in zip(grid, points.items(), strict=False):
-            draw(axes, {tuple(figure.place[name] for name in key): figure for figure in own})
+            draw(axes, {tuple(score.place[name] for name in key): score for score in own})
             axes.set_title(f"{flows}, by {by}", loc="left", fontsize=8, fontweight="bold")
             axes.grid(color="#eeeeee", linewidth=0.6)
             axes.set_axisbelow(True)
         if legend:
-            _legend(canvas)
-        return svg_of(canvas)
-
-
-def _legend(canvas: Canvas, columns: int = 7) -> None:
-    found = {}
-    for axes in canvas.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    canvas.legend(found.values(), found, loc="outside upper left", ncols=min(len(found), columns), frameon=False)
+            add_legend(figure)
+        return svg_of(figure)

@@ -1,4 +1,4 @@
-"""What a study left: results as JSON lines, figures as CSV, tables in Markdown, and one HTML page."""
+"""What a study left: results as JSON lines, scores as CSV, tables in Markdown, and one HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_ntg.report.pages import page_templates
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
 from hf_ntg.study.results import plots
 from hf_ntg.study.results.overview import overview_tables
-from hf_ntg.study.results.summary import Figure, figures_of, time_to_fidelity
+from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
 from hf_ntg.study.results.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
@@ -31,7 +31,7 @@ _SECTIONS = {
     "sampling": ("Samplers of diffusion", "How many denoising steps does it take, and of which scheduler?"),
 }
 _READING = (
-    "Figures are means over seeds, each seed with a split, a training and draws of its own; ± is half of the 95 % "
+    "Scores are means over seeds, each seed with a split, a training and draws of its own; ± is half of the 95 % "
     "interval of the mean (Student's t), and stands where there is more than one seed. The row or column real is what "
     "real flows reach: the ceiling, and the noise floor of each measure."
 )
@@ -40,7 +40,7 @@ _READING = (
 def write_study(output: Path) -> str:
     """Gather the finished runs in `output` and report them; says what is there and what is missing.
 
-    Leaves ``results.jsonl`` (one run a line), ``figures.csv`` (one measure a line, over seeds), ``tables/*.md``,
+    Leaves ``results.jsonl`` (one run a line), ``scores.csv`` (one measure a line, over seeds), ``tables/*.md``,
     ``report.md`` and ``report.html``, which is one file. Reports whatever part of a study is finished; a folder that
     holds ``results.jsonl`` alone is enough.
 
@@ -52,13 +52,13 @@ def write_study(output: Path) -> str:
         raise InputError(f"{output}: no finished run of a study")
     rows.sort(key=lambda row: [str(part) for part in identity_of(row)])
     write_results(rows, output / RESULTS_FILE)
-    figures = figures_of(rows) + time_to_fidelity(rows)
+    scores = scores_of(rows) + time_to_fidelity(rows)
     tables = all_tables(rows)
     missing = _missing(rows, plans)
-    write_text(output / "figures.csv", as_csv(figures))
+    write_text(output / "scores.csv", as_csv(scores))
     for table in tables:
         write_text(output / "tables" / f"{table.name}.md", as_markdown(table))
-    page = _page(rows, plans, figures, tables, missing)
+    page = _page(rows, plans, scores, tables, missing)
     write_text(output / "report.md", _markdown(page, tables))
     write_text(
         output / "report.html", page_templates("hf_ntg.study.results").get_template("study.html.j2").render(page)
@@ -69,46 +69,46 @@ def write_study(output: Path) -> str:
 
 def all_tables(rows: Sequence[dict]) -> list[Table]:
     """Every table that the results of a study fill, the overviews first."""
-    figures = figures_of(rows) + time_to_fidelity(rows)
-    return overview_tables(figures) + study_tables(figures)
+    scores = scores_of(rows) + time_to_fidelity(rows)
+    return overview_tables(scores) + study_tables(scores)
 
 
-def findings(figures: Sequence[Figure], classifier: str = "random_forest") -> list[str]:
+def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list[str]:
     """A sentence for each table and split: how far the best family and the best baseline stay under real flows.
 
     Replay, which hands out the training flows, is no rival here.
     """
     lines = []
-    copies = {_spot(figure): figure.mean for figure in figures if _is_copy_rate(figure)}
-    gaps = [f for f in figures if f.place["measure"] == "gap_points" and f.place["classifier"] == classifier]
+    copies = {_spot(score): score.mean for score in scores if _is_copy_rate(score)}
+    gaps = [f for f in scores if f.place["measure"] == "gap_points" and f.place["classifier"] == classifier]
     gaps = [f for f in gaps if f.place["model"] not in (REAL, "replay")]
-    for flows, by in dict.fromkeys((figure.place["flows"], figure.place["by"]) for figure in gaps):
-        here = [figure for figure in gaps if _spot(figure)[:2] == (flows, by)]
-        most = max(figure.place["times"] for figure in here)
+    for flows, by in dict.fromkeys((score.place["flows"], score.place["by"]) for score in gaps):
+        here = [score for score in gaps if _spot(score)[:2] == (flows, by)]
+        most = max(score.place["times"] for score in here)
         told = []
         for kind, is_family in (("family", True), ("baseline", False)):
             own = [f for f in here if (f.place["model"] in MODEL_FAMILIES) == is_family and f.place["times"] == most]
             if own:
-                told.append(_told_best(kind, min(own, key=lambda figure: figure.mean), copies))
+                told.append(_told_best(kind, min(own, key=lambda score: score.mean), copies))
         real = copies.get((flows, by, REAL))
         beside = "" if real is None else f" Of unseen real flows {real:.1%} repeat a training flow."
         lines.append(f"{flows}, split by {by}, a forest taught by {most}× synthetic flows: {'; '.join(told)}.{beside}")
     return lines
 
 
-def _told_best(kind: str, best: Figure, copies: dict[tuple, float]) -> str:
+def _told_best(kind: str, best: Score, copies: dict[tuple, float]) -> str:
     side = "under" if best.mean >= 0 else "over"
     text = f"with the best {kind}, {best.place['model']}, {abs(best.mean):.1f} points of macro-F1 {side} real flows"
     share = copies.get(_spot(best))
     return text if share is None else f"{text} ({share:.1%} of its flows repeat a training flow)"
 
 
-def _is_copy_rate(figure: Figure) -> bool:
-    return (figure.place["axis"], figure.place["measure"]) == ("fidelity", "copy_rate")
+def _is_copy_rate(score: Score) -> bool:
+    return (score.place["axis"], score.place["measure"]) == ("fidelity", "copy_rate")
 
 
-def _spot(figure: Figure) -> tuple[str, str, str]:
-    return (figure.place["flows"], figure.place["by"], figure.place["model"])
+def _spot(score: Score) -> tuple[str, str, str]:
+    return (score.place["flows"], score.place["by"], score.place["model"])
 
 
 def _missing(rows: list[dict], plans: list[dict]) -> Counter:
@@ -118,7 +118,7 @@ def _missing(rows: list[dict], plans: list[dict]) -> Counter:
     return Counter(axis for identity, axis in planned.items() if identity not in done)
 
 
-def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: list[Table], missing: Counter) -> dict:
+def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list[Table], missing: Counter) -> dict:
     places = dict.fromkeys((row["flows"], row["by"]) for row in rows)
     models = dict.fromkeys(row["model"] for row in rows if row["axis"] == "fidelity" and row["model"] != REAL)
     lead = (
@@ -127,7 +127,7 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
     )
     if missing:
         lead += f" Not finished: {missing.total()} planned runs are still to be done."
-    drawn = _drawn(figures, rows)
+    drawn = _drawn(scores, rows)
     sections = []
     for axis, (title, question) in _SECTIONS.items():
         own = [table for table in tables if table.axis == axis]
@@ -137,7 +137,7 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
             sections.append({"title": title, "question": question, "figures": shown, "tables": cells})
     return {
         "lead": lead,
-        "findings": findings(figures),
+        "findings": findings(scores),
         "reading": _READING,
         "sections": sections,
         "reals": (REAL, "few real flows alone", "all real training flows"),
@@ -147,19 +147,19 @@ def _page(rows: list[dict], plans: list[dict], figures: list[Figure], tables: li
     }
 
 
-def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
+def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
     few = "Macro-F1 of a forest against real flows a class; "
     return {
         "fidelity": [
             (
                 "Near the star in both is where a generator should be: like real flows, no more copies.",
-                plots.frontier(figures),
+                plots.frontier(scores),
             )
         ],
         "synthetic-only": [
             (
                 "Points of macro-F1 of a forest under one taught by real flows; less is better.",
-                plots.gap_bars(figures),
+                plots.gap_bars(scores),
             ),
             *(
                 ("Which class is taken for which, shares of the true class.", svg)
@@ -167,12 +167,12 @@ def _drawn(figures: list[Figure], rows: list[dict]) -> dict[str, list[tuple[str,
             ),
         ],
         "augmentation": [
-            (few + "strict: whatever helps out has seen the few flows alone.", plots.shot_curves(figures, STRICT)),
-            (few + "paper: the generator has seen the whole training set.", plots.shot_curves(figures, PAPER)),
-            (few + "fine-tuned: trained on another data set before.", plots.shot_curves(figures, FINE_TUNED)),
+            (few + "strict: whatever helps out has seen the few flows alone.", plots.shot_curves(scores, STRICT)),
+            (few + "paper: the generator has seen the whole training set.", plots.shot_curves(scores, PAPER)),
+            (few + "fine-tuned: trained on another data set before.", plots.shot_curves(scores, FINE_TUNED)),
         ],
-        "training-length": [("One line a generator, table and split.", plots.length_curves(figures))],
-        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", plots.step_curves(figures))],
+        "training-length": [("One line a generator, table and split.", plots.length_curves(scores))],
+        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", plots.step_curves(scores))],
     }
 
 

@@ -1,4 +1,4 @@
-"""From runs to figures: each measure held against real flows, and averaged over seeds with an interval."""
+"""From runs to scores: each measure held against real flows, and averaged over seeds with an interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import stats
 
 from hf_ntg.study.plan import NONE, REAL
 
-__all__ = ["CONFIDENCE", "REACHED", "Figure", "figures_of", "time_to_fidelity"]
+__all__ = ["CONFIDENCE", "REACHED", "Score", "scores_of", "time_to_fidelity"]
 
 CONFIDENCE = 0.95
 REACHED = 1.25  # times the divergence of real flows: the stated fidelity of "time to fidelity"
@@ -21,11 +21,11 @@ _NOT_DETAIL = (*_HEAD, "measures", "details", "notes", "made")
 
 
 @dataclass(frozen=True)
-class Figure:
+class Score:
     """One measure of one generator under one setting, over seeds.
 
     Attributes:
-        place: what it is a figure of: axis, flows, by, model, measure and the axis's own details.
+        place: what it is a score of: axis, flows, by, model, measure and the axis's own details.
         values: one a seed, in order of seeds.
     """
 
@@ -46,7 +46,7 @@ class Figure:
         return float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * spread / math.sqrt(count)
 
 
-def figures_of(rows: Iterable[dict]) -> list[Figure]:
+def scores_of(rows: Iterable[dict]) -> list[Score]:
     """All measures of all runs, over seeds, with those that hold a run against another of its own seed.
 
     Added are ``flow_jsd.ratio`` (times that of real flows), ``copy_rate.excess`` (above that of real flows, points),
@@ -65,13 +65,13 @@ def figures_of(rows: Iterable[dict]) -> list[Figure]:
                 key = tuple(sorted((name, str(part)) for name, part in whole.items()))
                 places[key] = whole
                 values[key][row["seed"]] = value
-    return [Figure(places[key], tuple(found[seed] for seed in sorted(found))) for key, found in values.items()]
+    return [Score(places[key], tuple(found[seed] for seed in sorted(found))) for key, found in values.items()]
 
 
-def time_to_fidelity(rows: Iterable[dict]) -> list[Figure]:
+def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
     """CPU seconds of the shortest training (each with a schedule of its own length) within `REACHED` of real flows.
 
-    A generator that no budget brings there has no figure.
+    A generator that no budget brings there has no score.
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
@@ -84,7 +84,7 @@ def time_to_fidelity(rows: Iterable[dict]) -> list[Figure]:
             seeds = best[row["flows"], row["by"], row["model"]]
             seeds[row["seed"]] = min(cost, seeds.get(row["seed"], math.inf))
     return [
-        Figure(
+        Score(
             {"axis": "efficiency", "flows": flows, "by": by, "model": model, "measure": "seconds_to_fidelity"},
             tuple(found[seed] for seed in sorted(found)),
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, model_order
-from hf_ntg.study.results.summary import REACHED, Figure
+from hf_ntg.study.results.summary import REACHED, Score
 
 __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
 
@@ -27,14 +27,14 @@ class Table:
 
     Attributes:
         name: of its file. title, note: for people.
-        head: of the first column, then of the others. rows: name of the row, then a figure, or None, for each column.
+        head: of the first column, then of the others. rows: name of the row, then a score, or None, for each column.
         axis, flows, by: what it is about.
     """
 
     name: str
     title: str
     head: tuple[str, ...]
-    rows: list[tuple[str, tuple[Figure | None, ...]]]
+    rows: list[tuple[str, tuple[Score | None, ...]]]
     axis: str
     flows: str
     by: str
@@ -42,13 +42,13 @@ class Table:
     styles: tuple[str, ...] = ()
 
     def cell_styles(self) -> Sequence[str]:
-        """How the figures of each column are written, see :func:`cell_text`."""
+        """How the scores of each column are written, see :func:`cell_text`."""
         return self.styles or ("3",) * (len(self.head) - 1)
 
 
-def study_tables(figures: Iterable[Figure]) -> list[Table]:
-    """All tables that the figures of a study fill, in order of axes, flow tables and splits."""
-    figures = list(figures)
+def study_tables(scores: Iterable[Score]) -> list[Table]:
+    """All tables that the scores of a study fill, in order of axes, flow tables and splits."""
+    scores = list(scores)
     makers = {
         "fidelity": _fidelity,
         "synthetic-only": _synthetic_only,
@@ -59,9 +59,9 @@ def study_tables(figures: Iterable[Figure]) -> list[Table]:
     }
     tables = []
     for axis, make in makers.items():
-        own = [figure for figure in figures if figure.place["axis"] == axis]
-        for flows, by in dict.fromkeys((figure.place["flows"], figure.place["by"]) for figure in own):
-            here = [figure for figure in own if (figure.place["flows"], figure.place["by"]) == (flows, by)]
+        own = [score for score in scores if score.place["axis"] == axis]
+        for flows, by in dict.fromkeys((score.place["flows"], score.place["by"]) for score in own):
+            here = [score for score in own if (score.place["flows"], score.place["by"]) == (flows, by)]
             tables += make(_Found(here), flows, by)
     return tables
 
@@ -78,28 +78,28 @@ def as_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_csv(figures: Iterable[Figure]) -> str:
-    """Every figure as a line: what it is of, mean, half the width of its interval, seeds, and the value of each."""
+def as_csv(scores: Iterable[Score]) -> str:
+    """Every score as a line: what it is of, mean, half the width of its interval, seeds, and the value of each."""
     held = io.StringIO()
-    figures = list(figures)
-    details = sorted({name for figure in figures for name in figure.place} - {*_PLACE})
+    scores = list(scores)
+    details = sorted({name for score in scores for name in score.place} - {*_PLACE})
     writer = csv.writer(held, lineterminator="\n")
     writer.writerow([*_PLACE, *details, "mean", "half_width_95", "seeds", "values"])
-    for figure in figures:
-        place = [figure.place.get(name, "") for name in (*_PLACE, *details)]
-        half = figure.half_width
-        values = " ".join(f"{value:.6g}" for value in figure.values)
-        tail = [f"{figure.mean:.6g}", "" if half is None else f"{half:.4g}", len(figure.values), values]
+    for score in scores:
+        place = [score.place.get(name, "") for name in (*_PLACE, *details)]
+        half = score.half_width
+        values = " ".join(f"{value:.6g}" for value in score.values)
+        tail = [f"{score.mean:.6g}", "" if half is None else f"{half:.4g}", len(score.values), values]
         writer.writerow([*place, *tail])
     return held.getvalue()
 
 
-def cell_text(figure: Figure | None, style: str = "3") -> str:
-    """A figure as text: `style` is its decimals, ``%`` for a share, ``si`` for a large number."""
-    if figure is None:
+def cell_text(score: Score | None, style: str = "3") -> str:
+    """A score as text: `style` is its decimals, ``%`` for a share, ``si`` for a large number."""
+    if score is None:
         return "–"
-    half = figure.half_width
-    text = _number(figure.mean, style)
+    half = score.half_width
+    text = _number(score.mean, style)
     return text if half is None else f"{text.removesuffix(' %')} ± {_number(half, style)}"
 
 
@@ -107,20 +107,20 @@ _PLACE = ("axis", "flows", "by", "model", "measure")
 
 
 class _Found:
-    """Figures by their place."""
+    """Scores by their place."""
 
-    def __init__(self, figures: list[Figure]) -> None:
-        self.figures = figures
-        self._by_place = {self._key(figure.place): figure for figure in figures}
+    def __init__(self, scores: list[Score]) -> None:
+        self.scores = scores
+        self._by_place = {self._key(score.place): score for score in scores}
 
-    def get(self, model: str, measure: str, **detail) -> Figure | None:
-        first = self.figures[0].place
+    def get(self, model: str, measure: str, **detail) -> Score | None:
+        first = self.scores[0].place
         place = {"axis": first["axis"], "flows": first["flows"], "by": first["by"], "model": model}
         return self._by_place.get(self._key(place | {"measure": measure} | detail))
 
     def every(self, name: str) -> list:
         """Values that a part of the places takes, in order of appearance; models in the order of all tables."""
-        found = list(dict.fromkeys(figure.place[name] for figure in self.figures if name in figure.place))
+        found = list(dict.fromkeys(score.place[name] for score in self.scores if name in score.place))
         return sorted(found, key=model_order) if name == "model" else found
 
     @staticmethod
@@ -199,7 +199,7 @@ def _augmentation(found: _Found, flows: str, by: str) -> list[Table]:
     return tables
 
 
-def _few(found: _Found, model: str, protocol: str, shots: int, measure: str) -> Figure | None:
+def _few(found: _Found, model: str, protocol: str, shots: int, measure: str) -> Score | None:
     return found.get(model, measure, protocol=protocol, shots=shots)
 
 
@@ -266,7 +266,7 @@ _SAMPLING = {
 
 def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
     heads, styles = zip(*_SAMPLING.values(), strict=True)
-    tried = dict.fromkeys((figure.place["scheduler"], figure.place["steps"]) for figure in found.figures)
+    tried = dict.fromkeys((score.place["scheduler"], score.place["steps"]) for score in found.scores)
     rows = [
         (
             f"{model}, {scheduler}, {steps} steps",

@@ -1,4 +1,4 @@
-"""Tables and the report from results that are made up, so that every figure can be said beforehand."""
+"""Tables and the report from results that are made up, so that every score can be said beforehand."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from hf_ntg import InputError
 from hf_ntg.study.plan import Profile, plan_runs
 from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tables
 from hf_ntg.study.results.study_report import findings, write_study
-from hf_ntg.study.results.summary import figures_of, time_to_fidelity
+from hf_ntg.study.results.summary import scores_of, time_to_fidelity
 from hf_ntg.study.results.tables import as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.study.store import ResultStore, read_results, write_results
 
@@ -77,46 +77,46 @@ def lay(folder, some):
         path.write_text(json.dumps(row))
 
 
-def find(figures, **place):
-    (found,) = [f for f in figures if all(f.place.get(name) == value for name, value in place.items())]
+def find(scores, **place):
+    (found,) = [f for f in scores if all(f.place.get(name) == value for name, value in place.items())]
     return found
 
 
 def test_figures_are_held_against_the_runs_of_their_own_seed():
-    figures = figures_of(rows())
-    ratio = find(figures, axis="fidelity", model="gpt2", measure="flow_jsd.ratio")
+    scores = scores_of(rows())
+    ratio = find(scores, axis="fidelity", model="gpt2", measure="flow_jsd.ratio")
     assert ratio.values == pytest.approx([2.0, 2.01 / 1.01, 2.02 / 1.02])
-    assert find(figures, axis="fidelity", model="3-gram", measure="copy_rate.excess").mean == pytest.approx(20)
-    gap = find(figures, measure="gap_points", model="3-gram", times=4)
+    assert find(scores, axis="fidelity", model="3-gram", measure="copy_rate.excess").mean == pytest.approx(20)
+    gap = find(scores, measure="gap_points", model="3-gram", times=4)
     assert gap.values == pytest.approx([5, 5 + 0.025 - 0.1, 5 + 0.05 - 0.2])
-    gain = find(figures, measure="random_forest.gain_points", model="gpt2", protocol="strict", shots=5)
+    gain = find(scores, measure="random_forest.gain_points", model="gpt2", protocol="strict", shots=5)
     assert gain.mean == pytest.approx(40)
-    percent = find(figures, measure="random_forest.gain_percent", model="gpt2", protocol="paper", shots=20)
+    percent = find(scores, measure="random_forest.gain_percent", model="gpt2", protocol="paper", shots=20)
     assert percent.values[0] == pytest.approx(100 * 0.4 / 0.5)
-    assert not [f for f in figures if f.place["measure"] == "mmd"]
+    assert not [f for f in scores if f.place["measure"] == "mmd"]
 
 
 def test_interval_is_students():
-    figure = find(figures_of(rows()), axis="fidelity", model="real", measure="flow_jsd")
+    score = find(scores_of(rows()), axis="fidelity", model="real", measure="flow_jsd")
     # Three values 0.001 apart: standard error 0.001 / sqrt(3), t of 2 degrees of freedom 4.303.
-    assert figure.half_width == pytest.approx(4.3027 * 0.001 / 3**0.5, rel=1e-4)
-    first = figures_of(row for row in rows() if row["seed"] == 0)
+    assert score.half_width == pytest.approx(4.3027 * 0.001 / 3**0.5, rel=1e-4)
+    first = scores_of(row for row in rows() if row["seed"] == 0)
     alone = find(first, axis="efficiency", model="gpt2", measure="parameters")
     assert alone.half_width is None
     assert cell_text(alone, "si") == "1.18 M"
-    assert cell_text(figure, "%") == "10.1 ± 0.2 %"
+    assert cell_text(score, "%") == "10.1 ± 0.2 %"
     assert cell_text(None) == "–"
 
 
 def test_time_to_fidelity_is_the_shortest_budget_that_gets_there():
-    (figure,) = time_to_fidelity(rows())
-    assert figure.place["model"] == "gpt2"
-    assert figure.values == (100, 100, 100)  # half the budget is twice as far as real flows
+    (score,) = time_to_fidelity(rows())
+    assert score.place["model"] == "gpt2"
+    assert score.values == (100, 100, 100)  # half the budget is twice as far as real flows
     assert time_to_fidelity(row for row in rows() if row["axis"] != "fidelity") == []
 
 
 def test_protocols_have_tables_of_their_own():
-    tables = {table.name: table for table in study_tables(figures_of(rows(flows=("a", "b"))))}
+    tables = {table.name: table for table in study_tables(scores_of(rows(flows=("a", "b"))))}
     few = {name: table for name, table in tables.items() if table.axis == "augmentation" and table.flows == "a"}
     assert {name.split("-random")[0] for name in few} == {
         "augmentation-strict",
@@ -133,15 +133,15 @@ def test_protocols_have_tables_of_their_own():
 
 
 def test_csv_holds_every_figure():
-    figures = figures_of(rows())
-    found = list(csv.DictReader(io.StringIO(as_csv(figures))))
-    assert len(found) == len(figures)
+    scores = scores_of(rows())
+    found = list(csv.DictReader(io.StringIO(as_csv(scores))))
+    assert len(found) == len(scores)
     line = next(r for r in found if r["model"] == "gpt2" and r["measure"] == "flow_jsd" and r["axis"] == "fidelity")
     assert (line["mean"], line["seeds"], line["by"]) == ("0.201", "3", "random")
 
 
 def test_findings_name_the_best_of_both_kinds():
-    (line,) = findings(figures_of(rows()))
+    (line,) = findings(scores_of(rows()))
     assert line.startswith(
         "web & mail, split by random, a forest taught by 4× synthetic flows: with the best family, gpt2"
     )
@@ -193,7 +193,7 @@ def test_one_axis_alone_is_reported_and_what_is_missing_is_said(axis, tmp_path):
 
 
 def test_samplers_are_held_against_real_flows_in_order_of_steps():
-    tables = {table.name: table for table in study_tables(figures_of(rows()))}
+    tables = {table.name: table for table in study_tables(scores_of(rows()))}
     lines = as_markdown(tables["sampling-web & mail-random"]).splitlines()[2:]
     assert [line.split("|")[1].strip() for line in lines] == ["unet, ddim, 50 steps", "unet, dpm-solver++, 5 steps"]
     assert "| 1.49 ± 0.04 |" in lines[0]  # 0.15 bits over 0.1, 0.101 and 0.102
@@ -201,7 +201,7 @@ def test_samplers_are_held_against_real_flows_in_order_of_steps():
 
 
 def test_overview_is_one_line_a_generator():
-    (table,) = overview_tables(figures_of(rows()))
+    (table,) = overview_tables(scores_of(rows()))
     assert [name for name, _ in table.rows] == ["real", "gpt2", "unet", "3-gram"]
     text = as_markdown(table)
     assert "JSD × real" in text
