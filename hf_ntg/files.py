@@ -1,36 +1,229 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and checks of an output place before long work."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+from hf_ntg.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there, two processes are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "check_output_file",
+    "check_output_folder",
+    "is_scratch",
+    "lock_folder",
+    "os_error_in_words",
+    "replacing",
+    "require_free_space",
+    "write_text",
+]
+
+_LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; file systems allow 255 in all
+_PROBE = bytes(4096)
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "the file would exceed the size limit; raise the limit or choose another place",
+    errno.EROFS: "the file system is read-only; choose another place",
+    errno.EACCES: "no permission; choose another place or change its permissions",
+    errno.EPERM: "not permitted; choose another place or change its permissions",
+    errno.ENOENT: "no such file or folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
+    errno.EEXIST: "a file stands where a folder is needed; choose another place",
+    errno.EISDIR: "a folder; give the name of a file",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ELOOP: "a link that leads back to itself; choose another place",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n)",
+    errno.EINVAL: "no valid name of a file; choose another",
+}
+
+
+def os_error_in_words(error: OSError, path: str | Path | None = None) -> str:
+    """One line for an error of the operating system: the file, what is wrong, and the remedy."""
+    where = path if path is not None else error.filename
+    reason = _REMEDIES.get(error.errno or 0) or error.strerror or str(error)
+    return reason if where is None else f"{os.fspath(where)!s}: {reason}"
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to: it takes `path`'s place if the block ends well, and goes otherwise."""
+    """Give a scratch path beside `path` to write to; it replaces `path` if the block ends without an error.
+
+    Scratch files that killed processes left for the same `path` are removed first. A running process holds a lock on
+    its own, so theirs stay.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    scratch = Path(name)
+    prefix = _scratch_prefix(target.name)
+    _sweep(target.parent, prefix)
+    handle, scratch = _locked_scratch(target.parent, prefix)
     try:
         yield scratch
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def is_scratch(path: Path) -> bool:
+    """Whether `path` is named like a scratch file of :func:`replacing`."""
+    return path.name.startswith(".") and path.suffix == ".part"
+
+
+def check_output_file(path: str | Path) -> None:
+    """Check that a file can be written to `path`, and leave nothing behind.
+
+    Raises:
+        InputError: it cannot; the message says why.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(os_error_in_words(IsADirectoryError(errno.EISDIR, ""), path))
+    check_output_folder(path.parent)
+    try:
+        os.lstat(path)  # a name that is too long or not valid
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise InputError(os_error_in_words(_as_os_error(error), path)) from error
+
+
+def check_output_folder(path: str | Path) -> None:
+    """Check that files can be written into folder `path`, made if it is missing, and leave nothing behind.
+
+    Raises:
+        InputError: they cannot; the message says why.
+    """
+    made: list[Path] = []
+    try:
+        _make_folders(Path(path), made)
+        handle, name = tempfile.mkstemp(prefix=".probe.", suffix=".part", dir=path)
+        try:
+            _write_all(handle, _PROBE)
+        finally:
+            os.close(handle)
+            os.unlink(name)
+    except (OSError, ValueError) as error:
+        raise InputError(os_error_in_words(_as_os_error(error), path)) from error
+    finally:
+        for folder in reversed(made):
+            folder.rmdir()
+
+
+def require_free_space(folder: Path, needed: int) -> None:
+    """Check that the disk of `folder` has `needed` bytes free.
+
+    Raises:
+        InputError: it has fewer.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        need, have = (f"{size / 2**20:,.1f} MiB" for size in (needed, free))
+        raise InputError(f"{folder}: needs {need} of disk space, {have} are free; free some or choose another place")
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Hold a lock on `folder` while the block runs. The system frees it when the process ends, however it ends.
+
+    File systems without such locks are left unguarded.
+
+    Raises:
+        InputError: another process holds the lock.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        if _try_lock(handle) is False:
+            raise InputError(f"{folder}: another process is working there; wait for it or choose another folder")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool | None:
+    """Lock an open file or folder: True if this process has the lock now, False if another has it, None: no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _locked_scratch(folder: Path, prefix: str) -> tuple[int, Path]:
+    while True:
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=folder)
+        if _try_lock(handle) is not False and os.path.exists(name):
+            return handle, Path(name)
+        os.close(handle)  # another process swept the file away before it was locked
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    for path in folder.glob(f"{_escaped(prefix)}*.part"):
+        try:
+            handle = os.open(path, os.O_RDWR)
+        except OSError:  # gone, or not ours
+            continue
+        try:
+            if _try_lock(handle):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(handle)
+
+
+def _scratch_prefix(name: str) -> str:
+    encoded = os.fsencode(name)
+    return f".{name}." if len(encoded) <= _LONGEST_NAME else f".{zlib.crc32(encoded):08x}."
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in text)
+
+
+def _make_folders(path: Path, made: list[Path]) -> None:
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        if path.parent == path:
+            break
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir()
+        made.append(folder)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+    os.fsync(handle)
+
+
+def _as_os_error(error: OSError | ValueError) -> OSError:
+    return error if isinstance(error, OSError) else OSError(errno.EINVAL, str(error))
 
 
 def _umask() -> int:

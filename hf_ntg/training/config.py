@@ -1,4 +1,4 @@
-"""What a training run is told."""
+"""Settings of a training run, their ranges, and the recipes of the families."""
 
 from __future__ import annotations
 
@@ -9,12 +9,45 @@ from typing import Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
+from hf_ntg.ranges import SEEDS, Range
 
-__all__ = ["MACHINE_SETTINGS", "MODEL_FAMILIES", "RECIPES", "TrainingConfig"]
+__all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
 
 MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
-MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "tracker")  # of one machine's run, not of the model
+# Settings of one machine's run, which the model does not depend on.
+MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "overwrite", "tracker")
+CHOICES: dict[str, tuple[str | None, ...]] = {
+    "model": MODEL_FAMILIES,
+    "packet_form": ("codes", "separate"),
+    "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
+    "keep": ("best", "last"),
+    "mixed_precision": ("no", "bf16", "fp16"),
+    "tracker": (None, "tensorboard"),
+}
+_SHARE = Range(0, 1)
+_SHARE_BELOW_ONE = Range(0, 1, below=True)
+RANGES: dict[str, Range] = {
+    "max_packets": Range(1, 10_000, whole=True),
+    "max_payload": Range(1, 65_535, whole=True),
+    "time_bins": Range(1, 10_000, whole=True),
+    "epochs": Range(1, 1_000_000, whole=True),
+    "max_steps": Range(1, 1_000_000_000, whole=True),
+    "batch_size": Range(1, 1_000_000, whole=True),
+    "learning_rate": Range(0, 1_000, above=True),
+    "warmup": _SHARE,
+    "final_rate": _SHARE,
+    "weight_decay": Range(0, 1_000),
+    "dropout": _SHARE_BELOW_ONE,
+    "time_weight": Range(0, 1_000),
+    "snr_gamma": Range(0, 1_000_000),
+    "condition_dropout": _SHARE_BELOW_ONE,
+    "ema_decay": _SHARE_BELOW_ONE,
+    "max_grad_norm": Range(0, 1_000_000, above=True),
+    "validation_share": _SHARE_BELOW_ONE,
+    "seed": SEEDS,
+    "checkpoint_every": Range(0, 1_000_000, whole=True),
+}
 
 # What differs from the defaults below, by family; chosen on validation flows taken from training flows. The length of
 # LLaMA's training is extrapolated from shorter runs on them.
@@ -32,7 +65,7 @@ class TrainingConfig:
 
     Attributes:
         model: ``gpt2``, ``llama``, ``mamba`` (discrete) or ``unet`` (diffusion).
-        output_dir: folder of the finished model; checkpoints lie in its ``checkpoints/`` while training runs.
+        output_dir: folder of the finished model; while training runs, checkpoints are in its ``checkpoints/``.
         initial_model: folder or Hub id of a trained causal model of the family to start from, in place of fresh
             weights; words are matched, see :func:`hf_ntg.models.warm_start.start_from`.
         max_packets: packets of a flow that are learned; longer flows are cut.
@@ -59,8 +92,9 @@ class TrainingConfig:
         validation_share: share of the training flows (whole captures, where known) held back to validate on.
         keep: ``best`` saves the weights of the best validation loss, ``last`` the final ones.
         seed: of initial weights, validation draw, order of flows, dropout.
-        checkpoint_every: epochs between checkpoints that ``resume`` can go on from; 0 writes none.
-        resume: go on from the newest checkpoint in `output_dir`; starts afresh where there is none.
+        checkpoint_every: epochs between checkpoints, from which the same run goes on if it is interrupted; 0: none.
+        resume: go on with an unfinished run of the same settings and flows in `output_dir`; False starts over.
+        overwrite: replace the model of another run in `output_dir`, once the new one is complete.
         mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate takes it.
         tracker: ``tensorboard`` logs to ``output_dir/runs``; None logs to the progress bar alone.
     """
@@ -92,7 +126,8 @@ class TrainingConfig:
     keep: str = "last"
     seed: int = 0
     checkpoint_every: int = 10
-    resume: bool = False
+    resume: bool = True
+    overwrite: bool = False
     mixed_precision: str = "no"
     tracker: str | None = None
 
@@ -108,25 +143,17 @@ class TrainingConfig:
         return {field.name for field in fields(cls)}
 
     def __post_init__(self) -> None:
-        choices = {
-            "model": MODEL_FAMILIES,
-            "packet_form": ("codes", "separate"),
-            "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
-            "keep": ("best", "last"),
-            "mixed_precision": ("no", "bf16", "fp16"),
-            "tracker": (None, "tensorboard"),
-        }
-        for name, allowed in choices.items():
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
+        for name, allowed_range in RANGES.items():
+            if name != "max_steps" or self.max_steps is not None:
+                allowed_range.check(name, getattr(self, name))
+        for field in fields(self):
+            if field.type == "bool" and not isinstance(getattr(self, field.name), bool):
+                raise InputError(f"{field.name} {getattr(self, field.name)!r}: give True or False")
         if self.initial_model is not None and self.model == "unet":
             raise InputError("initial_model: a unet has no words to carry over; choose a causal model")
-        for name in ("max_packets", "max_payload", "epochs", "max_steps", "batch_size", "learning_rate"):
-            if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise InputError(f"{name} {getattr(self, name)}: must be above 0")
-        for name in ("dropout", "condition_dropout", "ema_decay", "validation_share"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)}: must be at least 0 and below 1")
 
     def save(self, folder: str | Path) -> None:
         """Write ``training_config.json`` into `folder`, without the paths and switches of this machine's run."""
@@ -135,9 +162,19 @@ class TrainingConfig:
 
     @classmethod
     def load(cls, folder: str | Path) -> TrainingConfig:
-        """Read a folder's ``training_config.json``; fields it does not know are an error."""
-        found = json.loads((Path(folder) / CONFIG_FILE).read_text(encoding="utf-8"))
+        """Read a folder's ``training_config.json``.
+
+        Raises:
+            InputError: it cannot be read, or holds unknown settings or values out of range.
+        """
+        path = Path(folder) / CONFIG_FILE
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: cannot be read; fetch or train the model again") from error
+        if not isinstance(found, dict):
+            raise InputError(f"{path}: holds no settings; fetch or train the model again")
         unknown = set(found) - cls.field_names()
         if unknown:
-            raise InputError(f"{Path(folder) / CONFIG_FILE}: unknown setting {', '.join(sorted(unknown))}")
+            raise InputError(f"{path}: unknown setting {', '.join(sorted(unknown))}")
         return cls(**found)

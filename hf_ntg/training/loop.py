@@ -1,35 +1,42 @@
-"""The one training loop: every family, one process or many, killed and resumed or not."""
+"""The training loop: every model family, one process or many, interrupted and continued or not."""
 
 from __future__ import annotations
 
 import copy
 import math
-import sys
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import is_tensorboard_available, set_seed
+from accelerate.utils import broadcast_object_list, is_tensorboard_available, set_seed
 from datasets import Dataset
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from tqdm.auto import tqdm
 
-from hf_ntg.errors import InputError
+from hf_ntg.errors import InputError, Interrupted
+from hf_ntg.files import require_free_space
 from hf_ntg.flows.advice import training_warnings
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.digest import flows_digest
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.flows.split import split_flows
-from hf_ntg.training.checkpoints import discard_checkpoints, restore_checkpoint, write_checkpoint
+from hf_ntg.progress import Progress
+from hf_ntg.training.checkpoints import newest_checkpoint
 from hf_ntg.training.config import TrainingConfig
+from hf_ntg.training.divergence import DivergedError, refuse_divergence, refuse_non_finite
 from hf_ntg.training.objective import Objective
+from hf_ntg.training.run_folder import RunFolder, open_run_folder, run_identity
 from hf_ntg.training.run_record import record_run
+from hf_ntg.training.run_start import RunStart, decide_start
+from hf_ntg.training.run_state import RunState
 
 __all__ = ["TrainingResult", "train"]
 
@@ -40,43 +47,85 @@ class TrainingResult:
 
     Attributes:
         folder: the model's folder.
-        history: one dictionary an epoch: ``epoch``, ``loss`` (of the step weight's unit) and, where flows were held
-            back, ``validation_loss``.
-        best_weights: state of the averaged network at its best validation loss, while it is needed.
         num_processes: data-parallel processes that trained. is_main: whether this is the one that saved the model.
+        history: one dictionary an epoch: ``epoch``, ``loss`` (mean per unit of example weight) and, where flows were
+            held back, ``validation_loss``.
+        trained: False if the folder held the finished model of the same run already.
     """
 
     folder: Path
     num_processes: int = 1
     is_main: bool = True
-    history: list[dict] = field(default_factory=list)
-    best_weights: dict | None = None
-
-    def state_dict(self) -> dict:
-        return {"history": self.history, "best_weights": self.best_weights}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.history, self.best_weights = state["history"], state["best_weights"]
+    history: list[dict[str, float]] = field(default_factory=list)
+    trained: bool = True
 
 
 def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     """Train a generator on `flows` and save it to ``config.output_dir``, where ``FlowGenerator`` loads it.
 
-    Runs under ``accelerate launch`` and ``torchrun`` as it does alone: a step's flows are dealt out over the processes,
-    and its gradient is that of the whole step. The same seed gives the same model on one machine.
+    Runs under ``accelerate launch`` and ``torchrun`` as it does alone: the flows of a step are divided among the
+    processes, and the gradient is that of the whole step. The same seed gives the same model on one machine.
+
+    The same call again goes on with an unfinished run from its newest checkpoint, and ends with the model that an
+    undisturbed run makes. A finished run is not repeated. A model in the folder is replaced only when the new one is
+    complete.
 
     Raises:
-        InputError: the flows break the schema, or cannot be learned under `config`.
+        InputError: the flows break the schema or cannot be learned under `config`, the folder cannot be written or
+            belongs to another run, or the loss is no longer finite.
+        Interrupted: Ctrl-C; the message says what is kept.
     """
     flows = conform_flows(flows, "training flows")
-    if config.tracker == "tensorboard" and not is_tensorboard_available():
-        raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
+    _check_request(flows, config)
     folder = Path(config.output_dir)
     AcceleratorState._reset_state()  # of an earlier training in this process, which may have had another precision
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )
-    accelerator.init_trackers("hf_ntg")
+    identity = run_identity(config, flows_digest(flows), accelerator.num_processes)
+    with ExitStack() as stack:
+        run, start = _open_run(stack, accelerator, folder, config, identity)
+        result = TrainingResult(folder, accelerator.num_processes, accelerator.is_main_process)
+        if start.history is not None:
+            result.history, result.trained = start.history, False
+        else:
+            accelerator.init_trackers("hf_ntg")
+            try:
+                result.history = _run_training(flows, config, accelerator, run, start.epoch, identity)
+            except InputError:
+                if accelerator.is_main_process and not newest_checkpoint(run.work):
+                    run.discard()
+                raise
+        accelerator.end_training()
+        return result
+
+
+def _open_run(
+    stack: ExitStack, accelerator: Accelerator, folder: Path, config: TrainingConfig, identity: dict[str, Any]
+) -> tuple[RunFolder, RunStart]:
+    """The first process locks the folder until `stack` closes, and decides where the run begins; all learn of it."""
+    told: list[Any] = [None]
+    if accelerator.is_main_process:
+        try:
+            run = stack.enter_context(open_run_folder(folder))
+            told = [decide_start(run, config, identity)]
+        except InputError as error:
+            told = [error]
+    broadcast_object_list(told)
+    if isinstance(told[0], InputError):
+        raise told[0]
+    return RunFolder(folder), told[0]
+
+
+def _run_training(
+    flows: Dataset,
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    run: RunFolder,
+    done: int,
+    identity: dict[str, Any],
+) -> list[dict[str, float]]:
+    """Train from epoch `done` on and put the model into the folder; returns the losses of all epochs."""
     set_seed(config.seed)
     training, validation = _hold_back(flows, config)
     objective = _objective(config, training, validation)
@@ -89,50 +138,66 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
     average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=_moving_average(config.ema_decay))
-    result = TrainingResult(folder, accelerator.num_processes, accelerator.is_main_process)
-    accelerator.register_for_checkpointing(schedule, average, result)
-    done = restore_checkpoint(accelerator, folder) if config.resume else 0
-    with _progress(accelerator, steps, done, epochs) as bar:
-        for epoch in range(done, epochs):
-            started = time.perf_counter()
-            loss = _run_epoch(objective, module, optimizer, schedule, average, accelerator, config, epoch, bar)
-            record = {"epoch": epoch + 1, "loss": loss}
-            rate = len(training) / (time.perf_counter() - started)
-            if validation is not None:
-                record["validation_loss"] = objective.validation_loss(average.module)
-                if all(record["validation_loss"] < past["validation_loss"] for past in result.history):
-                    result.best_weights = copy.deepcopy(average.module.state_dict())
-            result.history.append(record)
-            accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
-            bar.set_postfix_str(_told(record, objective.unit, rate))
-            if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
-                write_checkpoint(accelerator, folder, epoch + 1)
-    if config.keep == "best":
-        average.module.load_state_dict(result.best_weights)
+    state = RunState(module, optimizer, schedule, average)
     if accelerator.is_main_process:
-        objective.save(average.module, folder)
-        config.save(folder)
-        record_run(folder, training, epochs, steps * epochs, accelerator)
-        discard_checkpoints(folder)
+        require_free_space(run.folder, state.bytes_on_disk())
+    if done:
+        state.restore(accelerator, run.work, done)
+    epoch = done
+    try:
+        with Progress("training", steps * epochs, "step", done * steps, quiet=not accelerator.is_main_process) as bar:
+            for epoch in range(done, epochs):
+                started = time.perf_counter()
+                record = {"epoch": epoch + 1, "loss": _run_epoch(objective, state, accelerator, config, epoch, bar)}
+                rate = len(training) / (time.perf_counter() - started)
+                if validation is not None:
+                    record["validation_loss"] = _validate(objective, state)
+                state.history.append(record)
+                accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
+                bar.describe(_in_words(record, objective.unit, rate))
+                if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
+                    state.save(accelerator, run.work, epoch + 1)
+        if config.keep == "best" and state.best_weights is not None:
+            average.module.load_state_dict(state.best_weights)
+        refuse_non_finite(average, config, epochs)
+        if accelerator.is_main_process:
+            with run.placing_model() as place:
+                objective.save(average.module, place)
+                config.save(place)
+                record_run(place, training, epochs, steps * epochs, accelerator, identity, state.history)
+    except DivergedError as error:
+        if accelerator.is_main_process:
+            run.discard()  # what leads to no model is nothing to go on from
+        raise InputError(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(_after_interruption(run, config, epoch, epochs)) from error
     accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return result
+    return state.history
+
+
+def _after_interruption(run: RunFolder, config: TrainingConfig, epoch: int, epochs: int) -> str:
+    kept = newest_checkpoint(run.work)
+    again = f"the same command goes on from there ({run.folder})"
+    if not kept:
+        again = "no checkpoint was written yet; the same command starts again"
+        return f"interrupted in epoch {epoch + 1} of {epochs}: {again}"
+    return f"interrupted in epoch {epoch + 1} of {epochs}: the checkpoint of epoch {kept} is kept; {again}"
+
+
+def _check_request(flows: Dataset, config: TrainingConfig) -> None:
+    if config.tracker == "tensorboard" and not is_tensorboard_available():
+        raise InputError("tracker 'tensorboard' is not installed: pip install 'hf-ntg[tensorboard]'")
+    if not len(flows):
+        raise InputError("the table holds no flows; there is nothing to learn from")
 
 
 def _run_epoch(
-    objective: Objective,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    average: AveragedModel,
-    accelerator: Accelerator,
-    config: TrainingConfig,
-    epoch: int,
-    bar: tqdm,
+    objective: Objective, state: RunState, accelerator: Accelerator, config: TrainingConfig, epoch: int, bar: Progress
 ) -> float:
     """One pass over the training examples; returns the mean loss."""
+    module, optimizer = state.module, state.optimizer
     module.train()
-    # Dropout draws of its own on every process and in every epoch, so that a resumed run repeats them.
+    # Dropout draws of its own on every process and in every epoch, so that a continued run repeats them.
     torch.manual_seed(config.seed + 1_000_003 * (epoch + 1) + accelerator.process_index)
     total, steps = torch.zeros((), device=accelerator.device), 0
     for rows, rng in _batches(objective, config, epoch):
@@ -145,15 +210,24 @@ def _run_epoch(
         # Data-parallel wrappers average the processes' gradients; the step wants their sum.
         loss = loss * (0.0 if idle else accelerator.num_processes / (objective.mean_weight * len(rows)))
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(module.parameters(), config.max_grad_norm)
+        norm = accelerator.clip_grad_norm_(module.parameters(), config.max_grad_norm)
+        refuse_divergence(accelerator, loss.detach(), norm, state, config, epoch)
         optimizer.step()
         optimizer.zero_grad()
-        schedule.step()
-        average.update_parameters(accelerator.unwrap_model(module))
+        state.schedule.step()
+        state.average.update_parameters(accelerator.unwrap_model(module))
         total += loss.detach()
         steps += 1
         bar.update()
     return (accelerator.reduce(total, "mean") / steps).item()
+
+
+def _validate(objective: Objective, state: RunState) -> float:
+    """Validation loss of the averaged network, whose weights are kept if it is the best so far."""
+    loss = objective.validation_loss(state.average.module)
+    if all(loss < past["validation_loss"] for past in state.history):
+        state.best_weights = copy.deepcopy(state.average.module.state_dict())
+    return loss
 
 
 def _batches(
@@ -161,8 +235,7 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
     """The epoch's batches and a random stream for each, the same on every process.
 
-    Batches are drawn whatever the sizes of their examples: in batches of like size a model first unlearns the share of
-    the others, and trails behind both.
+    Batches are drawn without regard to the length of their examples: batches sorted by length bias the model.
     """
     rng = np.random.default_rng([config.seed, epoch])
     order = rng.permutation(objective.num_examples)
@@ -226,12 +299,7 @@ def _moving_average(decay: float):
     return update
 
 
-def _progress(accelerator: Accelerator, steps: int, done: int, epochs: int) -> tqdm:
-    quiet = not accelerator.is_main_process or not sys.stderr.isatty()
-    return tqdm(total=steps * epochs, initial=steps * done, unit="step", desc="training", disable=quiet)
-
-
-def _told(record: dict, unit: str, rate: float) -> str:
+def _in_words(record: dict[str, float], unit: str, rate: float) -> str:
     parts = [f"loss {record['loss']:.3f}"]
     if "validation_loss" in record:
         parts.append(f"validation {record['validation_loss']:.3f} {unit}")

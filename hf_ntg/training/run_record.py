@@ -1,4 +1,4 @@
-"""What a training run was: the facts that a card tells and that nothing else in a model's folder holds."""
+"""The record of a finished training run: facts for the model card, and what tells the run from others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 from datasets import Dataset
@@ -13,17 +14,26 @@ from datasets import Dataset
 import hf_ntg
 from hf_ntg.files import write_text
 
-__all__ = ["RUN_FILE", "record_run"]
+__all__ = ["RUN_FILE", "read_record", "record_run"]
 
 RUN_FILE = "training_run.json"
 _LIBRARIES = ("torch", "transformers", "diffusers", "datasets", "accelerate")
 
 
-def record_run(folder: Path, flows: Dataset, epochs: int, steps: int, accelerator: Accelerator) -> None:
-    """Write ``training_run.json`` into `folder`: how much was learned from, how long, and in which environment.
+def record_run(
+    folder: Path,
+    flows: Dataset,
+    epochs: int,
+    steps: int,
+    accelerator: Accelerator,
+    identity: dict[str, Any],
+    history: list[dict[str, float]],
+) -> None:
+    """Write ``training_run.json`` into `folder`: training data, length, losses and environment of the run.
 
     Args:
         flows: the training flows. epochs, steps: passes over them and optimizer steps in all.
+        identity: see :func:`hf_ntg.training.run_folder.run_identity`. history: the losses of every epoch.
     """
     environment = {"hf_ntg": hf_ntg.__version__, "python": platform.python_version()}
     environment |= {name: version(name) for name in _LIBRARIES}
@@ -35,5 +45,16 @@ def record_run(folder: Path, flows: Dataset, epochs: int, steps: int, accelerato
         "device": accelerator.device.type,
         "processes": accelerator.num_processes,
         "environment": environment,
+        "identity": identity,
+        "history": history,
     }
-    write_text(folder / RUN_FILE, json.dumps(record, indent=2) + "\n")
+    write_text(folder / RUN_FILE, json.dumps(record, indent=2, allow_nan=False) + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the run that left the model in `folder`; empty if there is none that can be read."""
+    try:
+        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

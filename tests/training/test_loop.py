@@ -1,9 +1,11 @@
 import copy
 import json
+import math
 import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,8 @@ from made_flows import table
 from safetensors.torch import load_file
 
 from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
+from hf_ntg.errors import Interrupted
+from hf_ntg.files import lock_folder
 from hf_ntg.models import CAUSAL_FAMILIES
 from hf_ntg.training import loop
 from hf_ntg.training.objective_causal import CausalObjective
@@ -58,7 +62,7 @@ def test_killed_run_resumes_to_the_same_model(flows, tmp_path, monkeypatch, fami
     run_epoch = loop._run_epoch
 
     def killed(*args):
-        if args[7] == 2:
+        if args[4] == 2:
             raise KeyboardInterrupt
         return run_epoch(*args)
 
@@ -67,9 +71,119 @@ def test_killed_run_resumes_to_the_same_model(flows, tmp_path, monkeypatch, fami
         train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), **config))
     monkeypatch.setattr(loop, "_run_epoch", run_epoch)
     assert not (tmp_path / "cut" / "model.safetensors").exists()
-    resumed = train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), resume=True, **config))
+    resumed = train(flows, TrainingConfig(output_dir=str(tmp_path / "cut"), **config))
     assert resumed.history == whole.history
     assert_same_weights(tmp_path / "whole", tmp_path / "cut", atol=0, rtol=0)
+
+
+def settings(folder, **changes):
+    return TrainingConfig(**{"output_dir": str(folder), **SMALL, "epochs": 2} | changes)
+
+
+def killed_after(epochs, monkeypatch):
+    """Let the next training be interrupted after so many epochs."""
+    run_epoch = loop._run_epoch
+
+    def killed(*args):
+        if args[4] == epochs:
+            monkeypatch.setattr(loop, "_run_epoch", run_epoch)
+            raise KeyboardInterrupt
+        return run_epoch(*args)
+
+    monkeypatch.setattr(loop, "_run_epoch", killed)
+
+
+def test_interruption_says_what_is_kept_and_a_changed_run_is_refused(flows, tmp_path, monkeypatch):
+    killed_after(1, monkeypatch)
+    with pytest.raises(Interrupted, match="checkpoint of epoch 1 is kept; the same command goes on"):
+        train(flows, settings(tmp_path))
+    assert [path.name for path in tmp_path.rglob("*") if "pkl" in path.name or "pt" in path.suffix] == []
+    for changes, said in (({"learning_rate": 1e-4}, r"learning_rate 0.0001 \(was"), ({"seed": 1}, "seed 1")):
+        with pytest.raises(InputError, match=said):
+            train(flows, settings(tmp_path, **changes))
+    with pytest.raises(InputError, match="the flows"):
+        train(flows.select(range(100)), settings(tmp_path))
+    assert train(flows, settings(tmp_path, learning_rate=1e-4, resume=False)).trained
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_without_a_checkpoint_leaves_nothing_to_refuse(flows, tmp_path, monkeypatch):
+    killed_after(0, monkeypatch)
+    with pytest.raises(Interrupted, match="starts again"):
+        train(flows, settings(tmp_path))
+    assert len(train(flows, settings(tmp_path, seed=3)).history) == 2
+
+
+def test_a_finished_run_is_not_repeated_and_another_is_refused(flows, tmp_path):
+    first = train(flows, settings(tmp_path))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = train(flows, settings(tmp_path))
+    assert (again.trained, again.history) == (False, first.history)
+    with pytest.raises(InputError, match=r"model of another run: seed 1 \(was 0\).*--overwrite"):
+        train(flows, settings(tmp_path, seed=1))
+    with pytest.raises(InputError, match="another run"):
+        train(flows, settings(tmp_path, model="unet"))
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+def test_overwriting_leaves_no_file_of_the_other_family(flows, tmp_path):
+    train(flows, settings(tmp_path, epochs=1))
+    train(flows, settings(tmp_path, epochs=1, model="unet", overwrite=True))
+    assert not (tmp_path / "flow_grammar.json").exists()
+    assert len(FlowGenerator.from_pretrained(tmp_path).generate(3)) == 3
+    train(flows, settings(tmp_path, epochs=1, overwrite=True))
+    assert not (tmp_path / "unet").exists()
+    assert len(FlowGenerator.from_pretrained(tmp_path).generate(3)) == 3
+
+
+@pytest.mark.parametrize("wrong", ["rate", "flows"])
+def test_a_run_that_fails_leaves_the_model_as_it_was(flows, tmp_path, wrong):
+    train(flows, settings(tmp_path, epochs=1))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    changes = {"overwrite": True, "epochs": 40} | (
+        {"learning_rate": 1e3, "max_grad_norm": 1e6} if wrong == "rate" else {}
+    )
+    said = r"training stopped at step \d+ .* try a lower" if wrong == "rate" else "no flows"
+    with pytest.raises(InputError, match=said):
+        train(flows if wrong == "rate" else flows.select([]), settings(tmp_path, **changes))
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_folder_with_other_files_is_refused(flows, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds thesis.txt, no part of a model"):
+        train(flows, settings(tmp_path, overwrite=True))
+    (tmp_path / "thesis.txt").unlink()
+    (tmp_path / "checkpoints" / "epoch-1").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "epoch-1" / "custom_checkpoint_0.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+    with pytest.raises(InputError, match="no part of a model"):
+        train(flows, settings(tmp_path))
+
+
+def test_a_model_half_in_place_is_completed(flows, tmp_path, monkeypatch):
+    train(flows, settings(tmp_path / "whole", epochs=1, model="unet"))
+    train(flows, settings(tmp_path / "cut", epochs=1))
+    replace = Path.replace
+
+    def dies(self, target):
+        if self.parts[-2] == "unet" and Path(target).parts[-2:] == ("unet", "config.json"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(flows, settings(tmp_path / "cut", epochs=1, model="unet", overwrite=True))
+    monkeypatch.setattr(Path, "replace", replace)
+    assert not train(flows, settings(tmp_path / "cut", epochs=1, model="unet")).trained
+    names = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")}
+    assert names == {path.relative_to(tmp_path / "cut") for path in (tmp_path / "cut").rglob("*")}
+    weights_file = Path("unet") / "diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "whole" / weights_file).read_bytes() == (tmp_path / "cut" / weights_file).read_bytes()
+
+
+def test_two_runs_in_one_folder_are_kept_apart(flows, tmp_path):
+    with lock_folder(tmp_path), pytest.raises(InputError, match="another process"):
+        train(flows, settings(tmp_path))
 
 
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)
@@ -77,7 +191,7 @@ def test_bfloat16_learns_what_float32_learns(flows, tmp_path, family):
     settings = {"model": family, "epochs": 1, "max_packets": 4, "dropout": 0.0, "checkpoint_every": 0}
     losses = {
         precision: train(
-            flows, TrainingConfig(output_dir=str(tmp_path), mixed_precision=precision, **settings)
+            flows, TrainingConfig(output_dir=str(tmp_path / precision), mixed_precision=precision, **settings)
         ).history[-1]["loss"]
         for precision in ("no", "bf16")
     }
@@ -93,9 +207,9 @@ def test_best_weights_are_kept(flows, tmp_path, monkeypatch):
     config = TrainingConfig(output_dir=str(tmp_path / "second"), keep="last", **SMALL)
     run_epoch, saved = loop._run_epoch, {}
 
-    def watched(objective, module, optimizer, schedule, average, *rest):
-        loss = run_epoch(objective, module, optimizer, schedule, average, *rest)
-        saved[len(saved)] = copy.deepcopy(average.module.model.state_dict())
+    def watched(objective, state, *rest):
+        loss = run_epoch(objective, state, *rest)
+        saved[len(saved)] = copy.deepcopy(state.average.module.model.state_dict())
         return loss
 
     monkeypatch.setattr(loop, "_run_epoch", watched)
@@ -119,7 +233,21 @@ def test_tracker_that_is_not_installed_is_named_with_its_remedy(flows, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"model": "rnn"}, {"epochs": 0}, {"dropout": 1.0}, {"mixed_precision": "int4"}, {"tracker": "mlflow"}]
+    "wrong",
+    [
+        {"model": "rnn"},
+        {"epochs": 0},
+        {"dropout": 1.0},
+        {"mixed_precision": "int4"},
+        {"tracker": "mlflow"},
+        {"learning_rate": math.nan},
+        {"max_grad_norm": math.inf},
+        {"seed": -1},
+        {"max_packets": 10**9},
+        {"batch_size": 1.5},
+        {"warmup": "much"},
+        {"times": 1},
+    ],
 )
 def test_setting_out_of_range_is_named(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):

@@ -1,0 +1,207 @@
+"""The folder of a training run: empty, unfinished or finished; who may work there, and how a model gets into place.
+
+A folder holds one model. While a run is under way its files are in ``checkpoints/``; a model that is already in the
+folder stays as it is until the new one is complete. An unfinished run is described by ``checkpoints/run.json``, a
+finished one by ``training_run.json``: both hold the *identity* of the run, which decides whether the same command was
+given again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import hf_ntg
+from hf_ntg.errors import InputError
+from hf_ntg.files import check_output_folder, is_scratch, lock_folder, write_text
+from hf_ntg.training.checkpoints import is_checkpoint
+from hf_ntg.training.config import MACHINE_SETTINGS, TrainingConfig
+from hf_ntg.training.run_record import read_record
+
+__all__ = ["RunFolder", "differences", "is_being_placed", "open_run_folder", "run_identity"]
+
+WORK = "checkpoints"
+_IDENTITY_FILE, _PLACING_FILE = "run.json", "placing.json"
+_NO_PART_OF_IDENTITY = (*MACHINE_SETTINGS, "checkpoint_every")
+# What belongs to a model and is replaced with it. Anything else in the folder is somebody's own.
+_MODEL_FILES = (
+    "model*.safetensors",
+    "baseline.safetensors",
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "flow_grammar.json",
+    "model_index.json",
+    "training_*.json",
+    "evaluation.json",
+    "study.json",
+    "README.md",
+    "packets.png",
+)
+_MODEL_FOLDERS = ("unet", "scheduler", "processor")
+_BESIDE_MODEL = ("runs", ".git", ".gitattributes", ".gitignore", ".cache", "LICENSE")
+_WORK_FILES = (_IDENTITY_FILE, _PLACING_FILE, "model", "model.part")
+
+
+def run_identity(config: TrainingConfig, flows_digest: str, processes: int) -> dict[str, Any]:
+    """What decides which model a run ends with: settings, flows, initial weights, processes and version."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _NO_PART_OF_IDENTITY}
+    return {
+        "settings": settings,
+        "flows": flows_digest,
+        "initial_model": None if config.initial_model is None else _weights_digest(config.initial_model),
+        "processes": processes,
+        "hf_ntg": hf_ntg.__version__,
+    }
+
+
+@contextmanager
+def open_run_folder(folder: Path) -> Iterator[RunFolder]:
+    """Lock `folder`, which is made if it is missing, and put things right that a killed run left half done.
+
+    Raises:
+        InputError: nothing can be written there, another process is training there, or it is no folder for a model.
+    """
+    check_output_folder(folder)
+    fresh = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        run = RunFolder(folder)
+        run.refuse_foreign()
+        run.finish_placing()
+        try:
+            yield run
+        finally:
+            if not any(run.work.glob("*")):
+                shutil.rmtree(run.work, ignore_errors=True)
+            if fresh and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+class RunFolder:
+    """A locked folder of a training run.
+
+    Attributes:
+        folder: of the model. work: its ``checkpoints/``, for what is of use to an unfinished run only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.work = folder, folder / WORK
+
+    def unfinished(self) -> dict[str, Any] | None:
+        """Identity of the unfinished run, or None."""
+        path = self.work / _IDENTITY_FILE
+        return _read_json(path) if path.is_file() else None
+
+    def finished(self) -> dict[str, Any] | None:
+        """The record of the model in the folder, empty for one without a readable record; None without a model."""
+        if not self._model_parts():
+            return None
+        return read_record(self.folder)
+
+    def begin(self, identity: dict[str, Any]) -> None:
+        """Start a new run in place of an unfinished one."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        write_text(self.work / _IDENTITY_FILE, json.dumps(identity, indent=2) + "\n")
+
+    def discard(self) -> None:
+        """Remove the unfinished run; a model in the folder stays."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    @contextmanager
+    def placing_model(self) -> Iterator[Path]:
+        """Give an empty folder for the new model. When the block ends well the model replaces the one in the folder."""
+        part, whole = self.work / "model.part", self.work / "model"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        part.replace(whole)
+        names = sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file())
+        # From here on the new model counts: a run that is killed now is completed by the next one.
+        write_text(self.work / _PLACING_FILE, json.dumps(names) + "\n")
+        self.finish_placing()
+
+    def finish_placing(self) -> None:
+        """Move a complete new model into the folder, also one that a killed run had begun to move."""
+        if not (self.work / _PLACING_FILE).is_file():
+            return
+        new = self.work / "model"
+        moved = [path.relative_to(new) for path in sorted(new.rglob("*")) if path.is_file()]
+        kept = {Path(name) for name in _read_json(self.work / _PLACING_FILE)}
+        for old in self._model_parts():
+            for path in [old] if old.is_file() else sorted(old.rglob("*"), reverse=True):
+                if path.is_file() and path.relative_to(self.folder) not in kept:
+                    path.unlink()
+        for name in moved:
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).replace(self.folder / name)
+        for name in _MODEL_FOLDERS:
+            if (self.folder / name).is_dir() and not any((self.folder / name).iterdir()):
+                (self.folder / name).rmdir()
+        self.discard()
+
+    def refuse_foreign(self) -> None:
+        """Refuse a folder with files that are no part of a model: they would be mixed with it."""
+        known = {*self._model_parts(), *(self.folder / name for name in (WORK, *_BESIDE_MODEL))}
+        inside = self.work.iterdir() if self.work.is_dir() else iter(())
+        foreign = [path for path in self.folder.iterdir() if path not in known or _is_linked_folder(path)]
+        foreign += [path for path in inside if path.name not in _WORK_FILES and not is_checkpoint(path)]
+        foreign = sorted(path.relative_to(self.folder) for path in foreign if not is_scratch(path))
+        if foreign:
+            more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+            raise InputError(f"{self.folder}: holds {foreign[0]}{more}, no part of a model; choose another folder")
+
+    def _model_parts(self) -> list[Path]:
+        files = {path for pattern in _MODEL_FILES for path in self.folder.glob(pattern) if path.is_file()}
+        return sorted(files | {self.folder / name for name in _MODEL_FOLDERS if (self.folder / name).is_dir()})
+
+
+def is_being_placed(folder: Path) -> bool:
+    """Whether a killed run left the model in `folder` half replaced."""
+    return (folder / WORK / _PLACING_FILE).is_file()
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """What differs between two identities, as a list in words: ``learning_rate 0.002 (was 0.001), the flows``."""
+    found = []
+    there = theirs.get("settings")
+    there = there if isinstance(there, dict) else {}
+    for name in sorted(ours["settings"].keys() | there.keys()):
+        new, old = ours["settings"].get(name), there.get(name)
+        if new != old:
+            found.append(f"{name} {new} (was {old})")
+    words = {"flows": "the flows", "initial_model": "the initial model"}
+    others = [name for name in ("flows", "initial_model", "processes", "hf_ntg") if ours[name] != theirs.get(name)]
+    found += [words.get(name) or f"{name} {ours[name]} (was {theirs.get(name)})" for name in others]
+    return ", ".join(found)
+
+
+def _is_linked_folder(path: Path) -> bool:
+    return path.is_symlink() and path.is_dir()
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged; remove the folder {path.parent} and train again") from error
+
+
+def _weights_digest(source: str) -> str:
+    """The hash of a local model's weights; the id of one on the Hub."""
+    if not Path(source).is_dir():
+        return source
+    seen = hashlib.sha256()
+    for path in sorted(Path(source).glob("*.safetensors")):
+        seen.update(path.read_bytes())
+    return f"sha256:{seen.hexdigest()}"

@@ -1,0 +1,52 @@
+"""Where a training run begins: at the start, at a checkpoint, or not at all because it is finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hf_ntg.errors import InputError
+from hf_ntg.progress import log
+from hf_ntg.training.checkpoints import newest_checkpoint
+from hf_ntg.training.config import TrainingConfig
+from hf_ntg.training.run_folder import RunFolder, differences
+
+__all__ = ["RunStart", "decide_start"]
+
+
+@dataclass(frozen=True)
+class RunStart:
+    """A run goes on after `epoch` epochs; or it is finished, and left this `history`."""
+
+    epoch: int = 0
+    history: list[dict[str, float]] | None = None
+
+
+def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any]) -> RunStart:
+    """Compare the run that is asked for with what the folder holds; a new run is begun there.
+
+    Raises:
+        InputError: the folder holds another run's model or checkpoints, and `config` does not ask to replace them.
+    """
+    epoch = newest_checkpoint(run.work)
+    unfinished, finished = run.unfinished() if epoch else None, run.finished()
+    if unfinished is not None and config.resume and unfinished == identity:
+        log(f"{run.folder}: going on with the unfinished run after epoch {epoch}")
+        return RunStart(epoch)
+    if unfinished is not None and config.resume and not config.overwrite:
+        what = differences(identity, unfinished)
+        raise InputError(
+            f"{run.folder}: holds an unfinished run with other settings or data: {what}; "
+            "repeat its command, or give --no-resume to start over"
+        )
+    if finished is not None and not config.overwrite:
+        if finished.get("identity") == identity and isinstance(finished.get("history"), list):
+            log(f"{run.folder}: already trained with these settings and flows; --overwrite trains it again")
+            return RunStart(history=finished["history"])
+        theirs = finished.get("identity")
+        what = f": {differences(identity, theirs)}" if isinstance(theirs, dict) else ""
+        raise InputError(
+            f"{run.folder}: holds a model of another run{what}; choose another folder, or replace it by --overwrite"
+        )
+    run.begin(identity)
+    return RunStart()
