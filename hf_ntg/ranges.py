@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_ntg.errors import InputError
 
-__all__ = ["SEEDS", "Range"]
+__all__ = ["COUNTS", "DRAWING", "PORTS", "PROCESSES", "SEEDS", "Range"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,12 @@ def _short(bound: float) -> str:
 
 
 SEEDS = Range(0, 2**32 - 1, whole=True)
+COUNTS = Range(1, 10**9, whole=True)
+PROCESSES = Range(1, 1_024, whole=True)
+PORTS = Range(1, 65_535, whole=True)
+DRAWING = {
+    "temperature": Range(0, 1_000, above=True),
+    "num_inference_steps": Range(1, 1_000, whole=True),
+    "guidance_scale": Range(-1_000, 1_000),
+}
+"""Ranges of the options with which flows are drawn, for all kinds of models."""

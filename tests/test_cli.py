@@ -1,11 +1,20 @@
+import errno
+import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 
 import pytest
+import typer.main
+from safetensors import SafetensorError
 
-from hf_ntg import cli, load_flows
+import hf_ntg
+from hf_ntg import FlowGenerator, TrainingConfig, cli, load_flows
 from hf_ntg.flows import save_flows
 from hf_ntg.generation.causal import CausalSampler
+from hf_ntg.models.schedulers import SCHEDULERS
 
 
 def run(monkeypatch, capsys, *words):
@@ -62,7 +71,15 @@ def test_generate_leaves_the_shards_of_its_share(tiny_gpt2, tmp_path, monkeypatc
     assert len(load_flows(tmp_path)) == 50
 
 
-def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def busy_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, busy_port, tmp_path, monkeypatch, capsys):
     table = save_flows(flows, tmp_path / "flows.parquet")
     (tmp_path / "empty.parquet").touch()
     (tmp_path / "model").mkdir()
@@ -81,6 +98,21 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         ("generate", tiny_gpt2, "--num-flows", 5, "--like", table, *out),
         ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--shard", "2/2", *out),
         ("generate", tiny_gpt2, "--num-flows", 5, "--num-shards", 2, "--output", table),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--seed", -1, *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--temperature", "nan", *out),
+        ("generate", tiny_gpt2, "--num-flows", "many", *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--scheduler", "euler", *out),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--steps", 5, "--num-shards", 2, "--output", tmp_path / "m"),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--output", table / "out.parquet"),
+        ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / ("n" * 300 + ".parquet")),
+        ("train", table, "--output", table),
+        ("train", table, "--output", tmp_path / "m", "--epohs", 3),
+        ("train", table, "--output", tmp_path / "m", "--learning-rate", "inf"),
+        ("train", table, "--output", tmp_path / "m", "--epochs", 2**70),
+        ("tarin", table),
+        ("demo", "--port", 70_000),
+        ("demo", "--port", busy_port),
+        ("split", table, "--quiet", "--verbose", "--output", tmp_path / "m"),
     ]
     before = sorted(tmp_path.rglob("*"))
     for words in tries:
@@ -88,6 +120,58 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, tmp_path, monkeypatc
         lines = [line for line in said.splitlines() if line.startswith("ntg: ")]
         assert (status, printed, len(lines)) == (2, "", 1), (words, said)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_every_number_on_the_command_line_has_a_range():
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        for option in command.params:
+            assert option.type.name not in ("integer", "float"), f"{name} {option.name}"
+
+
+def test_results_as_json_in_place_of_lines(flows, tmp_path, monkeypatch, capsys):
+    table = save_flows(flows, tmp_path / "flows.parquet")
+    status, out, said = run(monkeypatch, capsys, "split", table, "--output", tmp_path, "--json", "--quiet")
+    found = json.loads(out)
+    assert (status, said, found["command"], found["exit_code"]) == (0, "", "split", 0)
+    assert [result["flows"] for result in found["results"]] == [192, 48]
+    status, out, said = run(monkeypatch, capsys, "--json", "split", tmp_path / "gone.parquet", "--output", tmp_path)
+    assert (status, json.loads(out)["exit_code"]) == (2, 2)
+    assert said == f"ntg: {json.loads(out)['error']}\n"
+    status, out, _ = run(monkeypatch, capsys, "split", table, "--output", tmp_path)
+    assert out.startswith(str(tmp_path / "train.parquet"))
+
+
+def test_version_and_help_of_recipes(monkeypatch, capsys):
+    assert run(monkeypatch, capsys, "--version")[:2] == (0, f"ntg {hf_ntg.__version__}\n")
+    monkeypatch.setenv("COLUMNS", "200")
+    said = " ".join(run(monkeypatch, capsys, "train", "--help")[1].split())
+    assert f"llama {TrainingConfig.recipe('llama').epochs}" in said
+    said = " ".join(run(monkeypatch, capsys, "generate", "--help")[1].split())
+    assert all(name in said for name in SCHEDULERS)
+
+
+def test_machine_trouble_is_one_line(tiny_gpt2, tmp_path, monkeypatch, capsys):
+    words = ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.parquet")
+    for error in (OSError(errno.ENOSPC, "No space left on device"), MemoryError(), SafetensorError("(os error 28)")):
+
+        def fails(*_, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(FlowGenerator, "stream", fails)
+        status, out, said = run(monkeypatch, capsys, *words)
+        assert (status, out, said.count("\n")) == (2, "", 1), said
+    assert not list(tmp_path.iterdir())
+
+
+def test_interruption_is_one_line_that_says_what_is_kept(tiny_gpt2, tmp_path, monkeypatch, capsys):
+    def stops(*_, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        yield from ()
+
+    monkeypatch.setattr(FlowGenerator, "stream", stops)
+    words = ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.parquet")
+    status, _, said = run(monkeypatch, capsys, *words)
+    assert (status, said) == (143, "ntg: interrupted; nothing was written; the same command starts again\n")
 
 
 def test_a_causal_model_adds_its_likelihoods_to_the_report(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):

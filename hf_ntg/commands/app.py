@@ -1,47 +1,159 @@
-"""What all commands share: the application they belong to, and how they speak."""
+"""What all commands share: the application, options with ranges, results and messages."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+import hf_ntg
+from hf_ntg.errors import InputError, Interrupted
+from hf_ntg.progress import Progress, logger
+from hf_ntg.ranges import SEEDS, Range
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["Seed", "app", "counted", "say", "told_command"]
+__all__ = [
+    "FOR_EVERY_COMMAND",
+    "READ_IN_PART",
+    "Seed",
+    "Stopped",
+    "app",
+    "counted",
+    "number",
+    "results",
+    "say",
+    "show",
+    "stopping_says",
+    "told_command",
+]
 
-app = typer.Typer(
+READ_IN_PART = 3  # exit code: some input could not be read, the rest is kept
+FOR_EVERY_COMMAND = ("--json", "--quiet", "--verbose")
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """A command was interrupted; the message says what is kept. Typer would swallow a KeyboardInterrupt."""
+
+
+class _Command(TyperCommand):
+    """A command whose interruption keeps its message, and whose help names the options of every command."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options["epilog"] = options.get("epilog") or f"Every command takes {', '.join(FOR_EVERY_COMMAND)} as well."
+        super().__init__(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Stopped(str(error) or "interrupted; the same command starts again") from error
+
+
+class _Application(typer.Typer):
+    def command(self, name: str | None = None, **options: Any) -> Callable:
+        return super().command(name, cls=_Command, **options)
+
+
+app = _Application(
     name="ntg",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+
+class _Results:
+    """What a command found: lines on standard output, or one JSON object with ``--json``."""
+
+    def __init__(self) -> None:
+        self.as_json, self.found = False, list[dict[str, Any]]()
+
+    def print_json(self, **facts: Any) -> None:
+        print(json.dumps(facts | {"results": self.found}, ensure_ascii=False, default=str))
+
+
+results = _Results()
 
 
 @app.callback()
-def commands() -> None:
-    """Small generators of labelled network flows: train, generate, judge."""
+def commands(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no messages but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Also what the libraries say.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Small generators of labelled network flows: train, generate, judge.
+
+    Exit codes: 0 done; 2 the input or the request is at fault, with one line that says how; 3 the input was read in
+    part, and what was read is kept; 130 and 143 interrupted; 1 a fault of ntg.
+    """
+    if version:
+        print(f"ntg {hf_ntg.__version__}")
+        raise typer.Exit
+    if quiet and verbose:
+        raise InputError("--quiet and --verbose: give one of them")
+    results.as_json, results.found = as_json, []
+    logger.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+
+
+def number(range_: Range, help: str, *names: str, **options: Any) -> Any:
+    """An option for a number in `range_`, which its help states; anything else is refused with one line."""
+
+    def parse(text: Any) -> Any:
+        try:
+            value = int(text) if range_.whole else float(text)
+        except (ValueError, OverflowError):
+            value = None
+        if value is None or not range_.holds(value):
+            raise typer.BadParameter(f"{str(text)[:60]!r}: give {range_}")
+        return value
+
+    bounds = str(range_).removeprefix("a whole number ").removeprefix("a number ")
+    metavar = "INTEGER" if range_.whole else "NUMBER"
+    return typer.Option(*names, help=f"{help} ({bounds})", parser=parse, metavar=metavar, **options)
+
+
+Seed = Annotated[int, number(SEEDS, "Seed of everything random.")]
+
+
+def show(line: str, **facts: Any) -> None:
+    """One result: `line` on standard output, or the `facts` in the command's JSON object."""
+    if results.as_json:
+        results.found.append(facts or {"text": line})
+    else:
+        print(line)
 
 
 def say(line: str) -> None:
-    """One line for the person at the terminal; standard output is kept for results."""
-    print(line, file=sys.stderr, flush=True)
+    """One line for the person at the terminal, unless ``--quiet``; standard output is kept for results."""
+    logger.info(line)
+
+
+@contextlib.contextmanager
+def stopping_says(message: str) -> Iterator[None]:
+    """Say `message` if the block is interrupted and has nothing better to say."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; {message}") from error
 
 
 def counted(parts: Iterable[Dataset], total: int) -> Iterator[Dataset]:
-    """Pass `parts` on, with a progress bar over their flows on a terminal."""
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=" flows", desc="generating", disable=None) as bar:
+    """Pass `parts` on, showing the progress over their flows."""
+    with Progress("generating", total) as progress:
         for part in parts:
-            bar.update(len(part))
+            progress.update(len(part))
             yield part
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, say
+from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show
 from hf_ntg.errors import InputError
+from hf_ntg.ranges import COUNTS, PROCESSES, Range
 
 
 @app.command("import")
@@ -22,8 +23,10 @@ def import_(
     label_table: Annotated[Path | None, typer.Option(help="CSV: capture or 5-tuple, and label.")] = None,
     label_sni: Annotated[Path | None, typer.Option(help="CSV: suffix of the TLS server name, and label.")] = None,
     label_ndpi: Annotated[bool, typer.Option(help="Label by nDPI; needs nfstream.")] = False,
-    max_packets: Annotated[int | None, typer.Option(help="Packets to keep of each flow; all if not given.")] = None,
-    idle_timeout: Annotated[float, typer.Option(help="Captures: seconds of silence that end a flow.")] = 120.0,
+    max_packets: Annotated[int | None, number(COUNTS, "Packets to keep of each flow; all if not given.")] = None,
+    idle_timeout: Annotated[
+        float, number(Range(0, 10**9, above=True), "Captures: seconds of silence that end a flow.")
+    ] = 120.0,
     decapsulate: Annotated[
         bool, typer.Option(help="Captures: look inside tunnels (VXLAN, Geneve, GTP-U, GRE, IP-in-IP).")
     ] = False,
@@ -39,9 +42,9 @@ def import_(
     columns: Annotated[list[str] | None, typer.Option(help="Tables: OURS=THEIRS, e.g. payload_length=SIZES.")] = None,
     keep_addresses: Annotated[str, typer.Option(help="'none', or 'hashed' with a key.")] = "none",
     address_key_file: Annotated[Path | None, typer.Option(help="Key of the hashes; drawn if not given.")] = None,
-    num_proc: Annotated[int, typer.Option(help="Processes; the output does not depend on it.")] = 1,
+    num_proc: Annotated[int, number(PROCESSES, "Processes; the output does not depend on it.")] = 1,
 ) -> None:
-    """Read captures and public data sets into a flow table; exits 2 where a file was broken, with the rest kept.
+    """Read captures and public data sets into a flow table; exits 3 where a file was broken, with the rest kept.
 
     Example: ntg import captures/ --label-by-folder --max-packets 32 --output flows.parquet
     """
@@ -74,9 +77,11 @@ def import_(
         report = import_flows(sources, output, options, num_proc=num_proc, progress=progress)
     for remark in report.remarks():
         say(remark)
-    print(f"{output}: {report.flows} flows from {len(report.files)} files")
+    line = f"{output}: {report.flows} flows from {len(report.files)} files"
+    facts = {"path": str(output), "flows": report.flows, "files": len(report.files), "broken": len(report.broken)}
+    show(line, **facts, remarks=list(report.remarks()))
     if report.broken:
-        raise typer.Exit(2)
+        raise typer.Exit(READ_IN_PART)
 
 
 def _read_key(path: Path) -> bytes:
@@ -91,7 +96,7 @@ def split(
     flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
     by: Annotated[str, typer.Option(help="'random' (stratified) or 'capture' (no capture on both sides).")] = "random",
-    test_size: Annotated[float, typer.Option(help="Share of the flows to test on.")] = 0.2,
+    test_size: Annotated[float, number(Range(0, 1, above=True, below=True), "Share of the flows to test on.")] = 0.2,
     seed: Seed = 0,
 ) -> None:
     """Split flows into training and test flows.
@@ -103,7 +108,8 @@ def split(
     parts = split_flows(load_flows(flows), by=by, test_size=test_size, seed=seed)
     for name, part in parts.items():
         path = save_flows(part, output / f"{name}.parquet")
-        print(f"{path}: {len(part)} flows, {len(set(part['label']))} classes")
+        classes = len(set(part["label"]))
+        show(f"{path}: {len(part)} flows, {classes} classes", path=str(path), flows=len(part), classes=classes)
 
 
 @app.command()
@@ -111,16 +117,20 @@ def export(
     flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="The capture: .pcap or .pcapng; a new folder with --per-flow.")],
     per_flow: Annotated[bool, typer.Option("--per-flow", help="A .pcap a flow, in folders named by label.")] = False,
-    rate: Annotated[float, typer.Option(help="Flows that begin a second, on average (a Poisson process).")] = 10.0,
+    rate: Annotated[
+        float, number(Range(0, 10**9, above=True), "Flows that begin a second, on average (a Poisson process).")
+    ] = 10.0,
     complete: Annotated[
         bool, typer.Option("--complete/--own-packets", help="Add the handshakes and closings that TCP flows lack.")
     ] = True,
-    mss: Annotated[int | None, typer.Option(help="Longest TCP payload of a packet; default 1460, IPv6 1440.")] = None,
+    mss: Annotated[
+        int | None, number(Range(1, 65_535, whole=True), "Longest TCP payload of a packet; default 1460, IPv6 1440.")
+    ] = None,
     clients: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "10.0.0.0/8",
     servers: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "203.0.113.0/24",
     payload: Annotated[str, typer.Option(help="'auto', 'random', 'tls' or 'zero'.")] = "auto",
     mark: Annotated[
-        int, typer.Option(help="IPv4 identification that says synthetic; added packets: one more.")
+        int, number(Range(0, 65_534, whole=True), "IPv4 identification that says synthetic; added packets: one more.")
     ] = 0x4E54,
     seed: Seed = 0,
 ) -> None:
@@ -135,4 +145,4 @@ def export(
 
     settings = {"rate": rate, "complete": complete, "mss": mss, "clients": clients, "servers": servers}
     report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, payload=payload, mark=mark, **settings)
-    print(f"{output}: {report}")
+    show(f"{output}: {report}", path=str(output), report=str(report))

@@ -2,71 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, counted, told_command
+from hf_ntg.commands.app import Seed, app, counted, number, show, stopping_says, told_command
 from hf_ntg.errors import InputError
+from hf_ntg.files import check_output_file, check_output_folder
+from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
+from hf_ntg.progress import Progress
+from hf_ntg.ranges import DRAWING, PROCESSES, Range
+from hf_ntg.training.config import CHOICES, MODEL_FAMILIES, RANGES, TrainingConfig
+
+if TYPE_CHECKING:
+    from hf_ntg.generation import FlowGenerator
+
+
+def _recipe(name: str) -> str:
+    """The value of a setting in the recipe of each family, for its help."""
+    values = {family: getattr(TrainingConfig.recipe(family), name) for family in MODEL_FAMILIES}
+    if len(set(values.values())) == 1:
+        return f"Default {next(iter(values.values()))}."
+    return f"Default: {', '.join(f'{family} {value}' for family, value in values.items())}."
+
+
+def _setting(name: str, help: str) -> Any:
+    return number(RANGES[name], f"{help} {_recipe(name)}")
+
+
+def _choice(name: str, help: str) -> Any:
+    return typer.Option(help=f"{help}: {', '.join(str(word) for word in CHOICES[name] if word)}. {_recipe(name)}")
 
 
 @app.command()
 def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help="'gpt2', 'llama', 'mamba' or 'unet'.")] = "gpt2",
+    model: Annotated[str, typer.Option(help=f"Family: {', '.join(MODEL_FAMILIES)}.")] = "gpt2",
     initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
-    max_packets: Annotated[int | None, typer.Option(help="Packets of a flow that are learned.")] = None,
+    max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the flows.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Flows a step, over all processes.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak rate of AdamW.")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Weight decay of matrices.")] = None,
-    dropout: Annotated[float | None, typer.Option(help="Dropout, where the family has it.")] = None,
-    validation_share: Annotated[float | None, typer.Option(help="Share of the flows held back to validate.")] = None,
-    keep: Annotated[str | None, typer.Option(help="'last' weights, or those 'best' in validation.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Epochs between checkpoints; 0: none.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint in the folder.")] = False,
-    mixed_precision: Annotated[str | None, typer.Option(help="'no', 'bf16' or 'fp16'.")] = None,
-    tracker: Annotated[str | None, typer.Option(help="'tensorboard' logs to the folder's runs/.")] = None,
+    epochs: Annotated[int | None, _setting("epochs", "Passes over the flows.")] = None,
+    max_steps: Annotated[int | None, _setting("max_steps", "Most optimizer steps, in whole passes.")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size", "Flows a step, over all processes.")] = None,
+    learning_rate: Annotated[float | None, _setting("learning_rate", "Peak rate of AdamW.")] = None,
+    weight_decay: Annotated[float | None, _setting("weight_decay", "Weight decay of matrices.")] = None,
+    dropout: Annotated[float | None, _setting("dropout", "Dropout.")] = None,
+    max_grad_norm: Annotated[float | None, _setting("max_grad_norm", "Gradients are clipped to this norm.")] = None,
+    validation_share: Annotated[
+        float | None, _setting("validation_share", "Share of the flows held back to validate.")
+    ] = None,
+    keep: Annotated[str | None, _choice("keep", "Weights to save")] = None,
+    checkpoint_every: Annotated[
+        int | None, _setting("checkpoint_every", "Epochs between checkpoints; 0 writes none.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same command.")
+    ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of another run.")] = False,
+    mixed_precision: Annotated[str | None, _choice("mixed_precision", "Precision")] = None,
+    tracker: Annotated[str | None, _choice("tracker", "Also log to the folder's runs/")] = None,
     seed: Seed = 0,
 ) -> None:
     """Train a generator; what is not given is the family's measured recipe.
+
+    A run that was interrupted goes on when the same command is given again; a finished one is not repeated.
 
     Example: ntg train flows/train.parquet --model mamba --output model/
 
     Several processes: accelerate launch -m hf_ntg.train flows/train.parquet --model mamba --output model/
     """
-    from hf_ntg.flows import load_flows
-    from hf_ntg.training import TrainingConfig
-    from hf_ntg.training import train as run
-
     given = {
         name: value for name, value in locals().items() if name in TrainingConfig.field_names() and value is not None
     }
     config = TrainingConfig.recipe(**given, output_dir=str(output))
+    check_output_folder(output)
+    from hf_ntg.flows import load_flows
+    from hf_ntg.training import train as run
+
     result = run(load_flows(flows), config)
     if result.is_main:
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in result.history[-1].items())
-        print(f"{output}: {config.model}, {told}, processes {result.num_processes}")
+        last = result.history[-1]
+        said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
+        facts = {"path": str(output), "model": config.model, "trained": result.trained, **last}
+        show(
+            f"{output}: {config.model}, {said}, processes {result.num_processes}",
+            **facts,
+            processes=result.num_processes,
+        )
 
 
 @app.command()
 def generate(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
     output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap, .pcapng, or a folder.")],
-    num_flows: Annotated[int | None, typer.Option(help="How many flows.")] = None,
+    num_flows: Annotated[int | None, number(Range(0, 10**12, whole=True), "How many flows.")] = None,
     label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Below 1 favours likely flows (causal models).")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps (diffusion models).")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Sampler in place of the model's own (diffusion).")] = None,
+    temperature: Annotated[
+        float | None, number(DRAWING["temperature"], "Below 1 favours likely flows; causal models.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        number(DRAWING["num_inference_steps"], "Denoising steps; diffusion models. Default: the model's own."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help=f"Scheduler of a diffusion model: {', '.join(SCHEDULER_NAMES)}. Default: the model's own."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where to draw: 'cpu', 'cuda', …")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
-    num_proc: Annotated[int, typer.Option(help="Processes to draw with; the flows stay the same.")] = 1,
-    num_shards: Annotated[int | None, typer.Option(help="Write a folder of so many Parquet files.")] = None,
+    num_proc: Annotated[int, number(PROCESSES, "Processes to draw with; the flows stay the same.")] = 1,
+    num_shards: Annotated[
+        int | None, number(Range(1, 100_000, whole=True), "Write a folder of so many Parquet files.")
+    ] = None,
     shard: Annotated[str | None, typer.Option(help="Of these files, those of process i of n: 'i/n', from 0.")] = None,
     seed: Seed = 0,
 ) -> None:
@@ -81,33 +133,55 @@ def generate(
     from hf_ntg.flows.class_mix import counts_like
     from hf_ntg.flows.provenance import with_command
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
-    from hf_ntg.generation import FlowGenerator
+    from hf_ntg.model_files import check_model_folder, model_folder
 
     if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
         raise InputError(f"{output}: no such format; name the file with one of {known}")
     if like is not None and (num_flows is not None or label is not None):
         raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
+    if scheduler is not None and scheduler not in SCHEDULER_NAMES:
+        raise InputError(f"scheduler {scheduler!r}: choose one of {', '.join(SCHEDULER_NAMES)}")
+    folder = model_folder(model, revision=revision)
+    check_model_folder(folder)
+    (check_output_file if num_shards is None else check_output_folder)(output)
     wanted = counts_like(like) if like is not None else label
-    generator = FlowGenerator.from_pretrained(model, revision=revision, device=device)
+    # torch and transformers are imported only once all that is known beforehand has been checked.
+    from hf_ntg.generation import FlowGenerator
+
+    generator = FlowGenerator.from_pretrained(folder, device=device)
     options = {"temperature": temperature, "num_inference_steps": steps, "scheduler": scheduler}
     options = {name: value for name, value in options.items() if value is not None}
     if num_shards is not None:
-        from tqdm import tqdm
-
-        from hf_ntg.generation.shards import write_shards
-        from hf_ntg.launch import launched_share, parse_share
-
-        part = launched_share() if shard is None else parse_share(shard)
-        with tqdm(unit=" flows", desc="generating", disable=None) as bar:
-            options |= {"share": part, "on_progress": bar.update, "command": told_command()}
-            files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
-        print(f"{output}: {len(files)} files of process {part[0]} of {part[1]}")
+        _write_shards(generator, output, num_shards, shard, num_flows, wanted, seed, options)
         return
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
-    if output.suffix in TABLE_SUFFIXES:
-        total = sum(wanted.values()) if like is not None else num_flows
-        save_flows(counted((with_command(part, told_command()) for part in flows), total), output)
-        print(f"{output}: {total} flows")
-    else:
-        print(f"{output}: {write_pcap(flows, output, seed)}")
+    total = sum(wanted.values()) if isinstance(wanted, dict) else num_flows
+    with stopping_says("nothing was written; the same command starts again"):
+        if output.suffix in TABLE_SUFFIXES:
+            save_flows(counted((with_command(part, told_command()) for part in flows), total), output)
+            show(f"{output}: {total} flows", path=str(output), flows=total)
+        else:
+            report = write_pcap(counted(flows, total), output, seed)
+            show(f"{output}: {report}", path=str(output), flows=total, report=str(report))
+
+
+def _write_shards(
+    generator: FlowGenerator,
+    output: Path,
+    num_shards: int,
+    shard: str | None,
+    num_flows: int | None,
+    wanted: str | Mapping[str, int] | None,
+    seed: int,
+    options: dict[str, Any],
+) -> None:
+    from hf_ntg.generation.shards import write_shards
+    from hf_ntg.launch import launched_share, parse_share
+
+    part = launched_share() if shard is None else parse_share(shard)
+    with Progress("generating", None) as bar:
+        options |= {"share": part, "on_progress": bar.update, "command": told_command()}
+        files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
+    line = f"{output}: {len(files)} files of process {part[0]} of {part[1]}"
+    show(line, path=str(output), files=[file.name for file in files], process=part[0], processes=part[1])

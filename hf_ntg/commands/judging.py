@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, say
+from hf_ntg.commands.app import Seed, app, number, say, show, stopping_says
 from hf_ntg.errors import InputError
+from hf_ntg.files import check_output_folder
+from hf_ntg.ranges import COUNTS
+from hf_ntg.training.config import RANGES
 
 
 @app.command()
@@ -17,23 +20,26 @@ def quickstart(
         "quickstart"
     ),
     flows: Annotated[str, typer.Option(help="Flows to start from; 'loopback' is the bundled set.")] = "loopback",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training flows.")] = None,
+    epochs: Annotated[int | None, number(RANGES["epochs"], "Passes over the training flows.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Train on the bundled flows, generate, judge, and write report.html.
 
     Example: ntg quickstart --output quickstart
     """
+    check_output_folder(output)
     from hf_ntg.jobs import Recipe, run_recipe
     from hf_ntg.report import headline
 
     own = None if flows == "loopback" else flows
     recipe = Recipe.quickstart(None if own is None else Path(own).name, epochs, seed)
-    run = run_recipe(recipe, output, own, say=say)
-    say(headline(run.result()))
-    print(f"{run.model}: the model and its card")
-    print(f"{run.synthetic}: new flows, as many of each class as the model was trained on")
-    print(f"{run.report()}: the report that judges them")
+    with stopping_says("what is done is kept; the same command goes on"):
+        run = run_recipe(recipe, output, own, say=say)
+        say(headline(run.result()))
+    show(f"{run.model}: the model and its card", model=str(run.model))
+    line = f"{run.synthetic}: new flows, as many of each class as the model was trained on"
+    show(line, synthetic=str(run.synthetic))
+    show(f"{run.report()}: the report that judges them", report=str(run.report()))
 
 
 @app.command()
@@ -42,7 +48,7 @@ def evaluate(
     test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
     synthetic: Annotated[str, typer.Option(help="Its flows.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
-    max_packets: Annotated[int, typer.Option(help="Judge flows on their first so many packets.")] = 10,
+    max_packets: Annotated[int, number(COUNTS, "Judge flows on their first so many packets.")] = 10,
     model: Annotated[
         str | None, typer.Option(help="The causal model that made them: adds membership inference by likelihood.")
     ] = None,
@@ -56,13 +62,14 @@ def evaluate(
     from hf_ntg.metrics import evaluate_flows
     from hf_ntg.report import headline, write_report
 
+    check_output_folder(output)
     sources = {"train": train, "test": test, "synthetic": synthetic}
     tables = {name: load_flows(source) for name, source in sources.items()}
     told = None if model is None else _likelihood_of(model)
     result = evaluate_flows(**tables, max_packets=max_packets, seed=seed, log_likelihood=told)
     paths = write_report(result | {"inputs": sources}, output)
-    print(headline(result))
-    print(paths["html"])
+    show(headline(result), text=headline(result))
+    show(str(paths["html"]), **{name: str(path) for name, path in paths.items()})
 
 
 def _likelihood_of(model: str):
@@ -103,10 +110,11 @@ def study(
 
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
-    failed = study_command(
-        flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
-    )
-    print(output / "report.html")
+    with stopping_says("finished runs are kept; the same command goes on"):
+        failed = study_command(
+            flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
+        )
+    show(str(output / "report.html"), html=str(output / "report.html"), failed=len(failed))
     if failed:
         say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
         raise typer.Exit(1)

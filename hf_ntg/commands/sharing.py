@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hf_ntg.commands.app import app
+from hf_ntg.commands.app import app, number, show
 from hf_ntg.errors import InputError
+from hf_ntg.launch import require_free_port
+from hf_ntg.ranges import PORTS
 
 
 @app.command()
@@ -44,24 +46,28 @@ def publish(
         target = folder or Path(repo_id.rpartition("/")[2])
         kind = lay_out(source, target, to, **options)
         for name, size in list_files(target).items():
-            print(f"{size:>12,}  {name}")
-        print(f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent")
+            show(f"{size:>12,}  {name}", file=name, bytes=size)
+        line = f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent"
+        show(line, path=str(target), kind=kind, repository=repo_id)
         return
     published = send(source, to, **options)
-    print(f"{published.url}: {len(published.files)} files, {sum(published.files.values()):,} bytes, {published.commit}")
+    line = f"{published.url}: {len(published.files)} files, {sum(published.files.values()):,} bytes, {published.commit}"
+    show(line, url=published.url, files=published.files, commit=published.commit)
 
 
 @app.command()
 def demo(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the page; the first free one from 7860.")] = None,
+    port: Annotated[int | None, number(PORTS, "Port of the page; the first free one from 7860.")] = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """A page on this machine that draws flows, shows them, and hands them out as Parquet or as a capture.
 
     Example: ntg demo quickstart/model
     """
+    if port is not None:
+        require_free_port(port)
     from hf_ntg.space import launch
 
     launch(model, revision=revision, port=port, open_browser=open_browser)

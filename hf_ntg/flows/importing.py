@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.table_in.cesnet import CesnetReader
 from hf_ntg.flows.table_in.mirage import Background, Labelling, MirageReader
 from hf_ntg.flows.table_in.tabular import TableReader
+from hf_ntg.workers import worker_pool
 
 __all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
 
@@ -228,7 +229,7 @@ def _read_apart(jobs: list[tuple], num_proc: int, progress: Tell | None) -> list
     """Read the files in other processes; they are started afresh, since a copy of a process with threads may hang."""
     context = multiprocessing.get_context("spawn")
     done, shown = context.Value("q", 0), 0
-    with ProcessPoolExecutor(num_proc, context, initializer=_start_process, initargs=(done,)) as pool:
+    with worker_pool(num_proc, _start_process, (done,)) as pool:
         futures: list[Future[FileReport]] = [pool.submit(_read_for_parent, *job) for job in jobs]
         while progress is not None and not all(future.done() for future in futures):
             time.sleep(_POLL)

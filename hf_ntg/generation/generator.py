@@ -16,9 +16,11 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.provenance import Provenance, mark_flows
-from hf_ntg.generation.loading import load_sampler, model_folder
+from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.parallel import block_count, draw_blocks
-from hf_ntg.generation.sampler import LikelihoodSampler, Sampler
+from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
+from hf_ntg.model_files import model_folder
+from hf_ntg.ranges import PROCESSES, SEEDS
 
 if TYPE_CHECKING:
     import torch
@@ -130,8 +132,8 @@ class FlowGenerator:
     ) -> Iterator[Dataset]:
         """Make the flows of :meth:`generate` block by block, without holding all of them."""
         counts = class_counts(num_flows, label, self.labels, self.label_weights)
-        if num_proc < 1:
-            raise InputError(f"num_proc {num_proc}: give at least 1")
+        SEEDS.check("seed", seed)
+        PROCESSES.check("num_proc", num_proc)
         return self.stream_blocks(counts, seed, range(block_count(counts, self.block_size)), num_proc, options)
 
     def stream_blocks(
@@ -141,10 +143,7 @@ class FlowGenerator:
 
         The flow at place i of the whole request has the id ``synthetic-i``.
         """
-        for name in options:
-            if name not in self.sampler.options:
-                known = ", ".join(self.sampler.options) or "none"
-                raise InputError(f"{name}: this kind of model has no such option; it takes {known}")
+        check_options(self.sampler, options)
         mark = replace(self.model_identity, seed=seed)
         drawn = draw_blocks(self.sampler, self.source, counts, seed, blocks, num_proc, dict(options))
         for number, block in zip(blocks, drawn, strict=True):

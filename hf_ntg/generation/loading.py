@@ -1,19 +1,20 @@
-"""From a folder or a Hub id to the sampler that it holds."""
+"""From a model folder to the sampler that it holds."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_ntg.errors import InputError
 from hf_ntg.generation.sampler import Sampler
+from hf_ntg.model_files import check_model_folder
 from hf_ntg.models.baselines import BASELINE_FILE, load_baseline
-from hf_ntg.remote import hub_in_words
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["load_sampler", "model_folder"]
+__all__ = ["load_sampler"]
 
 
 def load_sampler(folder: Path, device: str | torch.device = "cpu") -> Sampler:
@@ -25,44 +26,16 @@ def load_sampler(folder: Path, device: str | torch.device = "cpu") -> Sampler:
     Raises:
         InputError: the folder holds no model or a damaged one, or there is no such device.
     """
-    from safetensors import SafetensorError
-
-    if (folder / BASELINE_FILE).is_file():
-        return load_baseline(folder / BASELINE_FILE)
-    device = _usable(device)
+    kind, device = check_model_folder(folder), _usable(device)
     try:
-        if (folder / "flow_grammar.json").is_file():
-            return _load_causal(folder, device)
-        if (folder / "model_index.json").is_file():
-            return _load_diffusion(folder, device)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if kind == "baseline":
+            return load_baseline(folder / BASELINE_FILE)
+        return _load_causal(folder, device) if kind == "causal" else _load_diffusion(folder, device)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{folder}: the model is damaged or incomplete ({reason}); fetch or train it again") from error
-    raise InputError(
-        f"{folder}: no model of hf_ntg (holds neither flow_grammar.json nor model_index.json); train one by 'ntg train'"
-    )
-
-
-def model_folder(source: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
-    """The local folder of a model: `source` itself, or the snapshot of it that is fetched from the Hub.
-
-    Raises:
-        InputError: there is no such folder, and the Hub has no such model or cannot be reached.
-    """
-    path = Path(source)
-    if path.is_dir():
-        return path
-    name = str(source)
-    if name.count("/") != 1 or name.startswith((".", "/")):
-        raise InputError(f"{source}: no such folder, and not the id of a model on the Hub ('org/name')")
-    from huggingface_hub import snapshot_download
-
-    with hub_in_words(name, "model", "no such folder, and not to be had from the Hub: "):
-        # Weights and settings alone: no other file of a repository is read, least of all a pickle.
-        files = ["*.json", "*.safetensors"]
-        return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=files))
 
 
 def _usable(device: str | torch.device) -> torch.device:
@@ -77,11 +50,14 @@ def _usable(device: str | torch.device) -> torch.device:
 
 
 def _load_causal(folder: Path, device: torch.device) -> Sampler:
+    from hf_ntg.codecs.flow_grammar import FlowGrammar
     from hf_ntg.codecs.tokenization_flow import FlowTokenizer
     from hf_ntg.generation.causal import CausalSampler
     from hf_ntg.models.causal_lm import load_causal_lm
 
-    return CausalSampler(load_causal_lm(folder).to(device), FlowTokenizer.from_pretrained(folder))
+    grammar = json.loads((folder / "flow_grammar.json").read_text(encoding="utf-8"))
+    tokenizer = FlowTokenizer.from_format(FlowGrammar.from_dict(grammar))
+    return CausalSampler(load_causal_lm(folder).to(device), tokenizer)
 
 
 def _load_diffusion(folder: Path, device: torch.device) -> Sampler:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.sampler import Sampler
+from hf_ntg.workers import worker_pool
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +52,7 @@ def draw_blocks(
         raise InputError(f"num_proc {num_proc}: only a saved model can draw in several processes; save and load it")
     workers = min(num_proc, len(blocks))
     threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _open_worker, (folder, threads, sampler.device))
-    with pool:
+    with worker_pool(workers, _open_worker, (folder, threads, sampler.device)) as pool:
         waiting: deque[Future[FlowArrays]] = deque()
         for block in blocks:
             classes = _classes(counts, sampler.block_size, block)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
+from hf_ntg.ranges import DRAWING
 
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
 
-__all__ = ["LikelihoodSampler", "Sampler"]
+__all__ = ["LikelihoodSampler", "Sampler", "check_options"]
 
 
 class Sampler(Protocol):
@@ -56,3 +60,19 @@ class LikelihoodSampler(Protocol):
     def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Natural logarithm of the probability of each of N flows given its label: (N,) nats."""
         ...
+
+
+def check_options(sampler: Sampler, options: Mapping[str, Any]) -> None:
+    """Check the options of a request before anything is drawn or written.
+
+    Raises:
+        InputError: the model takes no such option, or a number is out of its range.
+    """
+    for name, value in options.items():
+        if name not in sampler.options:
+            known = ", ".join(sampler.options) or "none"
+            raise InputError(f"{name}: this kind of model has no such option; it takes {known}")
+        if name in DRAWING:
+            DRAWING[name].check(name, value)
+        if name == "scheduler" and value not in SCHEDULER_NAMES:
+            raise InputError(f"scheduler {value!r}: choose one of {', '.join(SCHEDULER_NAMES)}")

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from hf_ntg.errors import InputError
+from hf_ntg.errors import InputError, Interrupted
 from hf_ntg.files import write_text
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.provenance import with_command
 from hf_ntg.flows.save import save_flows
 from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.generation.parallel import block_count
+from hf_ntg.generation.sampler import check_options
 
 __all__ = ["write_shards"]
 
@@ -53,6 +54,7 @@ def write_shards(
         InputError: the request cannot be met, or the folder holds the files of another one.
     """
     folder = Path(folder)
+    check_options(generator.sampler, options)
     counts = class_counts(num_flows, label, generator.labels, generator.label_weights)
     if num_shards < 1:
         raise InputError(f"num_shards {num_shards}: give at least 1")
@@ -76,7 +78,11 @@ def write_shards(
         own = range(shard * blocks // shards, (shard + 1) * blocks // shards)
         if not path.exists():
             blocks_of_it = generator.stream_blocks(counts, seed, own, options=options)
-            save_flows((with_command(block, command) for block in blocks_of_it), path)
+            try:
+                save_flows((with_command(block, command) for block in blocks_of_it), path)
+            except KeyboardInterrupt as error:
+                kept = f"{len(written)} of {len(range(share[0], shards, share[1]))} files are kept"
+                raise Interrupted(f"interrupted; {kept}, the same command makes the others ({folder})") from error
         on_progress(min(own.stop * generator.block_size, int(counts.sum())) - own.start * generator.block_size)
         written.append(path)
     return written
@@ -90,7 +96,12 @@ def _agree(folder: Path, request: dict) -> None:
     if not path.exists():
         write_text(path, json.dumps(request, indent=2) + "\n")
         return
-    found = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: damaged; remove it to make all files again")
     if found != json.loads(json.dumps(request)):
         differs = ", ".join(sorted(name for name in request if found.get(name) != request[name]))
         raise InputError(f"{folder}: holds the files of another request ({differs} differ); choose another folder")

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.errors import InputError
+from hf_ntg.model_files import check_model_folder, model_folder
 
 __all__ = ["CAUSAL_FAMILIES", "build_causal_lm", "load_causal_lm"]
 
@@ -86,8 +87,26 @@ def _add_dropout(model: PreTrainedModel, share: float) -> None:
 
 
 def load_causal_lm(source: str | Path, **hub: Any) -> PreTrainedModel:
-    """Load a saved model from a folder or a Hub id (`hub`: ``revision``, ``token``, …), ready to sample from."""
-    return _with_fast_scan(AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **hub)).eval()
+    """Load a saved model from a folder or a Hub id (`hub`: ``revision``, ``token``), ready to sample from.
+
+    Raises:
+        InputError: there is no such model, or its folder does not pass :func:`hf_ntg.model_files.check_model_folder`.
+    """
+    folder = model_folder(source, **hub)
+    if check_model_folder(folder) != "causal":
+        raise InputError(f"{source}: a diffusion model, where a causal model is needed")
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    attention = "eager" if config.model_type == "mamba" else "sdpa"
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        attn_implementation=attention,
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    return _with_fast_scan(model).eval()
 
 
 def _with_fast_scan(model: PreTrainedModel) -> PreTrainedModel:

@@ -21,6 +21,8 @@ from tqdm.auto import tqdm
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.model_files import check_model_folder
+from hf_ntg.model_files.fetch import MODEL_PATTERNS
 from hf_ntg.models.flow_denoiser import FlowCondition, FlowDenoiser, noise_target
 from hf_ntg.models.schedulers import make_scheduler
 from hf_ntg.models.short_unet import quicken
@@ -79,12 +81,19 @@ class FlowDiffusionPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **options) -> FlowDiffusionPipeline:
-        """Load a saved pipeline from a folder or a Hub id; `options` as diffusers takes them (``revision``, …)."""
+        """Load a saved pipeline from a folder or a Hub id; `options` as diffusers takes them (``revision``, …).
+
+        Raises:
+            InputError: the folder does not pass :func:`hf_ntg.model_files.check_model_folder`.
+        """
         if not Path(source).is_dir():
             # diffusers refuses components of other libraries from the Hub, but not from a folder; none has code.
             hub = {name: options.pop(name) for name in _HUB_OPTIONS if name in options}
-            source = snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors"], **hub)
-        return super().from_pretrained(source, **options)
+            source = snapshot_download(str(source), allow_patterns=list(MODEL_PATTERNS), **hub)
+        if check_model_folder(Path(source)) != "diffusion":
+            raise InputError(f"{source}: a causal model, where a diffusion model is needed")
+        safe = {"trust_remote_code": False, "use_safetensors": True, "local_files_only": True}
+        return super().from_pretrained(source, **safe | options)
 
     @torch.no_grad()
     def __call__(

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.errors import InputError
+from hf_ntg.model_files import model_folder
 from hf_ntg.models.causal_lm import load_causal_lm
 
 __all__ = ["matching_words", "start_from"]
@@ -29,8 +30,8 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
         InputError: `source` is no model of ours, of another family, or of other sizes.
     """
     try:
-        old, old_tokenizer = load_causal_lm(source), FlowTokenizer.from_pretrained(source)
-        old_grammar = old_tokenizer.grammar
+        folder = model_folder(source)
+        old, old_grammar = load_causal_lm(folder), FlowTokenizer.from_pretrained(folder).grammar
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"initial_model {source}: no causal model of hf_ntg to start from ({reason})") from error

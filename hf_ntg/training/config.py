@@ -28,7 +28,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
 _SHARE = Range(0, 1)
 _SHARE_BELOW_ONE = Range(0, 1, below=True)
 RANGES: dict[str, Range] = {
-    "max_packets": Range(1, 10_000, whole=True),
+    "max_packets": Range(1, 1_000, whole=True),
     "max_payload": Range(1, 65_535, whole=True),
     "time_bins": Range(1, 10_000, whole=True),
     "epochs": Range(1, 1_000_000, whole=True),

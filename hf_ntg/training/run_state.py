@@ -78,7 +78,7 @@ class RunState:
         return 6 * sum(parameter.numel() * parameter.element_size() for parameter in self.module.parameters())
 
 
-_OF_SCHEDULE = ("base_lrs", "last_epoch", "_step_count", "_last_lr")
+_OF_SCHEDULE = ("base_lrs", "lr_lambdas", "last_epoch", "_step_count", "_last_lr")
 
 
 def _checked_history(history: Any, epochs: int) -> list[dict[str, float]]:
