@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; file systems allow 255 in all
+_LONGEST_ALLOWED = 255
 _PROBE = bytes(4096)
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
@@ -98,12 +99,10 @@ def check_output_file(path: str | Path) -> None:
     if path.is_dir():
         raise InputError(os_error_in_words(IsADirectoryError(errno.EISDIR, ""), path))
     check_output_folder(path.parent)
-    try:
-        os.lstat(path)  # a name that is too long or not valid
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as error:
-        raise InputError(os_error_in_words(_as_os_error(error), path)) from error
+    if "\0" in path.name:
+        raise InputError(os_error_in_words(OSError(errno.EINVAL, ""), path))
+    if len(os.fsencode(path.name)) > _LONGEST_ALLOWED:
+        raise InputError(os_error_in_words(OSError(errno.ENAMETOOLONG, ""), path))
 
 
 def check_output_folder(path: str | Path) -> None:

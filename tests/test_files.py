@@ -46,6 +46,7 @@ def test_places_that_cannot_be_written_are_named_and_left_as_they_were(tmp_path)
         (check_output_folder, tmp_path / "new" / ("n" * 300), "too long"),
         (check_output_folder, "/proc/new", "choose another|no such"),
         (check_output_folder, tmp_path / "a\0b", "no valid name"),
+        (check_output_file, tmp_path / "new" / "a\0b", "no valid name"),
         (check_output_file, tmp_path, "a folder; give the name of a file"),
         (check_output_file, tmp_path / "new" / ("n" * 300), "too long"),
     ]

@@ -84,21 +84,26 @@ class _Results:
 results = _Results()
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ntg {hf_ntg.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def commands(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no messages but errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Also what the libraries say.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Small generators of labelled network flows: train, generate, judge.
 
     Exit codes: 0 done; 2 the input or the request is at fault, with one line that says how; 3 the input was read in
     part, and what was read is kept; 130 and 143 interrupted; 1 a fault of ntg.
     """
-    if version:
-        print(f"ntg {hf_ntg.__version__}")
-        raise typer.Exit
     if quiet and verbose:
         raise InputError("--quiet and --verbose: give one of them")
     results.as_json, results.found = as_json, []

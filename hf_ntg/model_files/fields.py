@@ -39,7 +39,7 @@ Rule = Range | tuple | Callable[[Any], bool]
 
 def complain(path: Path, what: str) -> InputError:
     """The error for a file of a model that cannot be right."""
-    return InputError(f"{path}: {what}; the model is damaged or not of hf_ntg, fetch or train it again")
+    return InputError(f"{path}: the model is damaged or incomplete ({what}); fetch or train it again")
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def read_object(path: Path) -> dict[str, Any]:
         InputError: it is missing, larger than 64 MiB, not JSON, no object, or has a key twice.
     """
     if not path.is_file():
-        raise InputError(f"{path}: the model is damaged or incomplete (no such file); fetch or train it again")
+        raise complain(path, "no such file")
     if path.stat().st_size > MAX_BYTES:
         raise complain(path, f"larger than {MAX_BYTES // 2**20} MiB")
     try:
