@@ -30,7 +30,8 @@ def import_(
     decapsulate: Annotated[
         bool, typer.Option(help="Captures: look inside tunnels (VXLAN, Geneve, GTP-U, GRE, IP-in-IP).")
     ] = False,
-    split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets at the MSS.")] = False,
+    split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets to what frames hold.")] = False,
+    drop_duplicates: Annotated[bool, typer.Option(help="Captures: leave out packets captured twice.")] = False,
     sni: Annotated[bool, typer.Option(help="Captures: keep TLS server names in a column 'sni'.")] = False,
     labelling: Annotated[
         str, typer.Option(help="MIRAGE: keep flows labelled 'exact', 'most-common' or 'all'.")
@@ -60,6 +61,7 @@ def import_(
         idle_timeout=idle_timeout,
         decapsulate=decapsulate,
         split_offload=split_offload,
+        drop_duplicates=drop_duplicates,
         read_sni=sni,
         labelling=labelling,
         background=background,

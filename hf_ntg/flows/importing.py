@@ -27,7 +27,9 @@ from datasets import Features, Value
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
+from hf_ntg.flows.capture_in.capture_file import is_capture
 from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
+from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
 from hf_ntg.flows.labelling.labels import LabelRules, ndpi_labels
 from hf_ntg.flows.labelling.side_table import SideTable, is_side_table
 from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
@@ -42,6 +44,7 @@ __all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
 _KNOWN_SUFFIXES = (*CAPTURE_SUFFIXES, ".json", ".json.gz", ".zip", ".csv", ".csv.gz", ".parquet")
 _EXTRA_COLUMNS = ("sni", "source_hash", "destination_hash")
 _ROWS_IN_GROUP = 20_000
+_PIECES = "files that one capture was rotated into, read as one capture"
 _POLL = 0.2  # seconds between two looks at the progress of other processes
 
 
@@ -55,7 +58,8 @@ class ReadingOptions:
         max_packets: packets to keep of each flow; all when None. ``packet_count`` counts all in any case.
         idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
         decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
-        split_offload: captures: cut TCP packets longer than the maximum segment size into segments.
+        split_offload: captures: cut offloaded packets, longer than a frame, into TCP segments and UDP datagrams.
+        drop_duplicates: captures: leave out packets that were captured twice.
         read_sni: captures: keep server names in a column ``sni`` (labels by server name look for them anyway).
         labelling: MIRAGE: keep ``all`` flows, or those labelled ``exact`` or ``most-common``.
         background: MIRAGE: ``label`` flows of other apps "background", ``drop`` them, or ``keep`` their label.
@@ -70,6 +74,7 @@ class ReadingOptions:
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT
     decapsulate: bool = False
     split_offload: bool = False
+    drop_duplicates: bool = False
     read_sni: bool = False
     labelling: Labelling = "all"
     background: Background = "label"
@@ -78,8 +83,12 @@ class ReadingOptions:
     keep_addresses: Literal["none", "hashed"] = "none"
     address_key: bytes = field(default=b"", repr=False)
 
-    def reader(self, path: Path, capture: str, tell: Tell) -> FlowReader:
-        """The reader for the file at `path`, by what it begins with and by its name."""
+    def reader(self, path: Path, capture: str, tell: Tell, pieces: tuple[Path, ...] = ()) -> FlowReader:
+        """The reader for the file at `path`, by what it begins with and by its name.
+
+        Args:
+            pieces: further files of the same capture.
+        """
         with open_unpacked(path) as file:
             magic = first_bytes(file, path)
         name = path.name.lower().removesuffix(".gz")
@@ -96,7 +105,15 @@ class ReadingOptions:
             return CesnetReader(path, capture, self.label_column, **cut)
         with_sni = self.read_sni or self.labels.sni is not None
         return CaptureReader(
-            path, capture, self.idle_timeout, self.max_packets, self.decapsulate, self.split_offload, with_sni, tell
+            [path, *pieces],
+            capture,
+            self.idle_timeout,
+            self.max_packets,
+            self.decapsulate,
+            self.split_offload,
+            with_sni,
+            tell,
+            self.drop_duplicates,
         )
 
 
@@ -109,6 +126,7 @@ class FileReport:
     skipped: Counter[str] = field(default_factory=Counter)
     noticed: Counter[str] = field(default_factory=Counter)
     error: str | None = None
+    edges: CaptureEdges = field(default_factory=CaptureEdges, repr=False)
 
 
 @dataclass
@@ -180,10 +198,15 @@ def import_flows(
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
         parts = [Path(folder) / f"{number}.arrow" for number in range(len(files))]
-        jobs = [(path, capture, part, options) for (path, capture), part in zip(files, parts, strict=True)]
+        jobs: list[tuple] = [
+            (path, capture, part, options, ()) for (path, capture), part in zip(files, parts, strict=True)
+        ]
         size = sum(path.stat().st_size for path, _ in files)
         told = partial(progress, size) if progress else None
-        reports = _read_here(jobs, told) if num_proc == 1 else _read_apart(jobs, num_proc, told)
+        here, apart = partial(_read_here, progress=told), partial(_read_apart, num_proc=num_proc, progress=told)
+        read = here if num_proc == 1 else apart
+        reports = read(jobs)
+        _read_pieces_together(jobs, reports, read)
         report = ImportReport(output, reports, left_out)
         if not report.flows:
             why = report.broken[0].error if report.broken else "; ".join(report.remarks()) or "they are empty"
@@ -200,7 +223,7 @@ def _find_files(sources: list[Path]) -> tuple[list[tuple[Path, str]], int]:
         if source.is_dir():
             below = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
             below = [path for path in below if not is_side_table(path)]
-            known = [path for path in below if path.name.lower().endswith(_KNOWN_SUFFIXES)]
+            known = [path for path in below if path.name.lower().endswith(_KNOWN_SUFFIXES) or is_capture(path)]
             left_out += len(below) - len(known)
             if not known:
                 raise InputError(f"{source}: a folder without files of a known format ({', '.join(_KNOWN_SUFFIXES)})")
@@ -219,6 +242,31 @@ def _name(path: Path, folder: Path) -> str:
     for suffix in (".json", ".csv", ".parquet"):
         name = name.removesuffix(suffix)
     return (folder / name).as_posix()
+
+
+def _read_pieces_together(
+    jobs: list[tuple], reports: list[FileReport], read: Callable[[list[tuple]], list[FileReport]]
+) -> None:
+    """Read the files that are pieces of one capture again, as one; the first of each capture gets all flows."""
+    paths = [job[0] for job in jobs]
+    of_file = jobs[0][3].labels.of_file
+    groups: dict[int, list[int]] = {}
+    files = [(path, report.edges) for path, report in zip(paths, reports, strict=True)]
+    for number, first in enumerate(joined_pieces(files, lambda one, other: of_file(one) == of_file(other))):
+        groups.setdefault(first, []).append(number)
+    groups = {first: numbers for first, numbers in groups.items() if len(numbers) > 1}
+    together = []
+    for first, numbers in groups.items():
+        for number in numbers:
+            jobs[number][2].unlink(missing_ok=True)
+            reports[number] = FileReport(paths[number])
+        numbers.sort(key=lambda number: files[number][1].first)
+        earliest = jobs[numbers[0]]
+        together.append((*earliest[:2], jobs[first][2], earliest[3], tuple(paths[number] for number in numbers[1:])))
+    for (first, numbers), report in zip(groups.items(), read(together) if together else [], strict=True):
+        report.path = paths[first]
+        report.noticed[_PIECES] += len(numbers)
+        reports[first] = report
 
 
 def _read_here(jobs: list[tuple], progress: Tell | None) -> list[FileReport]:
@@ -256,11 +304,13 @@ def _tell_parent(count: int) -> None:
         _done.value += count
 
 
-def _read_file(path: Path, capture: str, part: Path, options: ReadingOptions, tell: Tell) -> FileReport:
-    """Read one file into the Arrow file `part`."""
+def _read_file(
+    path: Path, capture: str, part: Path, options: ReadingOptions, pieces: tuple[Path, ...], tell: Tell
+) -> FileReport:
+    """Read one file, or the files `path` and `pieces` of one capture, into the Arrow file `part`."""
     report, writer = FileReport(path), None
     try:
-        reader = options.reader(path, capture, tell)
+        reader = options.reader(path, capture, tell, pieces)
         by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
             by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)
@@ -274,6 +324,7 @@ def _read_file(path: Path, capture: str, part: Path, options: ReadingOptions, te
             writer.write_table(table)
             report.flows += len(batch)
         report.skipped, report.noticed = reader.skipped, reader.noticed
+        report.edges = reader.edges if isinstance(reader, CaptureReader) else CaptureEdges()
         if not ndpi_reads:
             report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
         if beside is not None:

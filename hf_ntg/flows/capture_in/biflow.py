@@ -1,18 +1,20 @@
-"""Packets to biflows: which packet belongs to which flow, where a flow begins and ends, who began it.
+"""Assembles packets into biflows: which packet belongs to which flow, where a flow begins and ends, who began it.
 
 The rules, in order:
 
 1. A flow is the packets between two endpoints (address, port) of one transport protocol, both ways. VLAN tags do not
-   tell flows apart.
-2. A packet that comes more than the idle time-out after the flow's last one begins a new flow. Time is the latest
-   time stamp seen so far in the capture; a step backwards by more than the time-out sets a new reckoning, so that it
-   neither ends flows nor keeps them open.
-3. A TCP segment with SYN and without ACK begins a new flow where the flow has seen a FIN or RST (port reuse), or where
-   its sequence number is not the one that this side began with (a connection whose end was not captured). A SYN sent
-   again stays in its flow, and so does one that was captured after the SYN-ACK.
-4. A SYN-ACK begins a new flow where it fits neither side's first sequence number: captures of one side see no SYN.
-5. Everything else stays in the open flow: data and ACKs behind a FIN or RST belong to the connection that it closes.
-6. The initiator (direction +1) sent the SYN; with no SYN seen it received the SYN-ACK; else it sent the first packet.
+   separate flows.
+2. A packet that comes more than the idle time-out after the flow's last one begins a new flow. Time is the latest time
+   stamp seen so far: the packets of a capture come sorted, as far as :mod:`~hf_ntg.flows.capture_in.time_order` can
+   sort them. A step backwards by more than the time-out resets the clock.
+3. A TCP segment with SYN and without ACK belongs to the open flow if its sequence number is the one that this side
+   began with: it is a retransmission, or was captured late, even after a FIN or RST. With another number it begins a
+   new flow (port reuse, or a connection whose end was not captured), and so it does if this side's first number is not
+   known and the flow has seen a FIN or RST.
+4. A SYN-ACK begins a new flow if it fits neither side's first sequence number: captures of one side see no SYN.
+5. Every other packet stays in the open flow: data and ACKs after a FIN or RST belong to the connection that it closes.
+6. The initiator (direction +1) sent the SYN; if no SYN was seen, it received the SYN-ACK; else it sent the first
+   packet.
 """
 
 from __future__ import annotations
@@ -25,8 +27,18 @@ import numpy as np
 import pyarrow as pa
 
 from hf_ntg.flows.arrays import ragged_positions
-from hf_ntg.flows.capture_in.offload import announced_segment, segment_sizes, split_segments
+from hf_ntg.flows.capture_in.offload import (
+    ETHERNET_DATAGRAM,
+    ETHERNET_SEGMENT,
+    announced_segment,
+    datagram_sizes,
+    learn_datagrams,
+    long_datagrams,
+    segment_sizes,
+    split_segments,
+)
 from hf_ntg.flows.capture_in.packets import ACK, FIN, RST, SYN, Packets
+from hf_ntg.flows.capture_in.pieces import CaptureEdges
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP
 
 __all__ = ["DEFAULT_IDLE_TIMEOUT", "Biflow", "BiflowAssembler", "BiflowBatch"]
@@ -34,11 +46,13 @@ __all__ = ["DEFAULT_IDLE_TIMEOUT", "Biflow", "BiflowAssembler", "BiflowBatch"]
 DEFAULT_IDLE_TIMEOUT = 120.0
 _SEQUENCE_NUMBERS = 1 << 32
 _END_OF_TIME = 1 << 62
-_BATCH_FLOWS, _BATCH_PACKETS = 20_000, 500_000  # how much is collected before finished flows are given out
+_BATCH_FLOWS, _BATCH_PACKETS = 20_000, 500_000  # how much is collected before finished flows are returned
+_LONG_TCP = "TCP packets longer than 1460 bytes (offloaded), kept whole: --split-offload cuts them into segments"
+_LONG_UDP = "UDP packets longer than a frame (offloaded), kept whole: --split-offload cuts them into datagrams"
 
 
 class Biflow:
-    """A flow under way: what must be known of it to place its next packet."""
+    """The state of an open flow that is needed to place its next packet."""
 
     __slots__ = (
         "closed",
@@ -51,26 +65,24 @@ class Biflow:
         "protocol",
         "segment",
         "sni",
-        "start",
         "syn_seen",
     )
 
-    def __init__(self, key: bytes, number: int, start: int, side: int) -> None:
+    def __init__(self, key: bytes, number: int, side: int) -> None:
         self.key = key  # a row of `Packets.key`
-        self.protocol = int(np.frombuffer(key, np.uint64)[4] >> 8) & 0xFF
+        self.protocol = int(np.frombuffer(key, np.uint64)[4] >> np.uint64(8)) & 0xFF
         self.number = number  # of its first packet in the capture
-        self.start = start  # time of its first packet, ns
         self.initiator = side
-        self.last = 0  # reckoning of its latest packet, ns
+        self.last = 0  # time of its latest packet by the capture's clock, ns
         self.count = 0  # packets
         self.closed = False  # a FIN or RST was seen
         self.syn_seen = False
         self.first_sequence: list[int | None] = [None, None]  # initial sequence number of each side
-        self.segment: int | None = None  # smallest MSS announced
-        self.sni: str | None = None  # server name asked for, where somebody looks for it
+        self.segment: int | None = None  # TCP: smallest MSS announced; UDP: longest datagram that fits a frame
+        self.sni: str | None = None  # server name that the client asked for, if it was looked for
 
     def begin_tcp(self, side: int, flags: int, sequence: int, acknowledgement: int) -> None:
-        """Learn from the first segment, whoever sent it."""
+        """Take the first segment into account, whoever sent it."""
         if not flags & SYN:
             sequence -= 1
         self.first_sequence[side] = sequence % _SEQUENCE_NUMBERS
@@ -82,10 +94,10 @@ class Biflow:
         self.closed = bool(flags & (FIN | RST))
 
     def admits_syn(self, side: int, flags: int, sequence: int, acknowledgement: int) -> bool:
-        """Does a segment with SYN belong to this flow (rules 3 and 4)?"""
+        """Whether a segment with SYN belongs to this flow (rules 3 and 4)."""
         known = self.first_sequence[side]
         if not flags & ACK:
-            return not self.closed and known in (None, sequence)
+            return known == sequence or (known is None and not self.closed)
         if self.first_sequence[1 - side] == (acknowledgement - 1) % _SEQUENCE_NUMBERS:
             return True
         return known == sequence or (known is None and not self.closed)
@@ -100,7 +112,7 @@ class Biflow:
 
 @dataclass(frozen=True)
 class BiflowBatch:
-    """Finished flows, in the order of their first packets, their packets laid end to end."""
+    """Finished flows, in the order of their first packets; the packets of each in order of time, end to end."""
 
     flows: list[Biflow]
     offsets: np.ndarray  # (N + 1,)
@@ -114,14 +126,18 @@ Inspect = Callable[[Packets, np.ndarray, list[tuple[Biflow, int]]], None]
 
 
 class BiflowAssembler:
-    """Sorts packets into flows by the rules above.
+    """Assembles packets into flows by the rules above.
 
-    Only open flows are kept, and finished ones until there are enough to give out.
+    Only open flows are kept, and finished ones until there are enough to return.
 
     Args:
         idle_timeout: seconds. max_packets: packets of a flow to keep; all are counted.
-        split_offload: cut TCP packets longer than the maximum segment size into segments (see `offload`).
-        inspect: shown every block's packets, their rows sorted by flow, and the flows with where theirs begin.
+        split_offload: cut packets longer than a frame into segments (see `offload`).
+        inspect: called for every block with its packets, their rows sorted by flow, and the flows with where the
+            packets of each begin.
+
+    Attributes:
+        noticed: remarks, counted in packets. edges: the flows at both ends of the capture.
     """
 
     def __init__(
@@ -141,23 +157,28 @@ class BiflowAssembler:
         self._finished: list[Biflow] = []
         self._packets = _PacketStore()
         self._next_sweep = 0
+        self.edges = CaptureEdges(idle_timeout=self.idle_timeout)
 
     def add(self, packets: Packets) -> None:
-        """Place the next packets of the capture."""
+        """Assign the next packets of the capture to flows."""
         if not len(packets):
             return
-        reckoning = self._clock.read(packets.time)
+        clock = self._clock.read(packets.time)
+        if self.edges.first < 0:
+            self.edges.first = int(packets.time[0])
+        self.edges.last = int(clock[-1])
         codes, keys = _interned(packets.key)
         order = np.argsort(codes, kind="stable")
-        runs = self._cut(packets, order, codes[order], reckoning[order], keys)
+        runs = self._cut(packets, order, codes[order], clock[order], keys)
         self._keep(packets, order, runs)
         if self.inspect is not None:
             self.inspect(packets, order, runs)
-        self._sweep(int(reckoning[-1]))
+        self._sweep(int(clock[-1]))
 
     def take(self, everything: bool = False) -> BiflowBatch | None:
         """Finished flows once there are many; with `everything` all flows, finished or not; None for none."""
         if everything:
+            self.edges.open = {key: flow.last for key, flow in self._open.items()}
             self._finished.extend(self._open.values())
             self._open.clear()
         enough = len(self._finished) >= _BATCH_FLOWS or self._packets.is_full
@@ -167,28 +188,28 @@ class BiflowAssembler:
         return self._packets.take(flows)
 
     def _cut(
-        self, packets: Packets, order: np.ndarray, codes: np.ndarray, reckoning: np.ndarray, keys: list[bytes]
+        self, packets: Packets, order: np.ndarray, codes: np.ndarray, clock: np.ndarray, keys: list[bytes]
     ) -> list[tuple[Biflow, int]]:
-        """Which flow each packet is in, for packets sorted by key: the flows, and where the packets of each begin."""
+        """Assign packets sorted by key to flows: return the flows, and where the packets of each begin."""
         begins = np.flatnonzero(np.diff(codes, prepend=-1))
-        late = np.diff(reckoning, prepend=reckoning[0]) > self.idle_timeout
+        late = np.diff(clock, prepend=clock[0]) > self.idle_timeout
         late[begins] = False
         events = np.flatnonzero(late | (packets.flags[order] & (SYN | FIN | RST) > 0))
         bounds = np.searchsorted(events, [*begins, len(order)]).tolist()
         ends = [*begins[1:].tolist(), len(order)]
-        first_seen, last_seen = reckoning[begins].tolist(), reckoning[np.array(ends) - 1].tolist()
-        events, order = events.tolist(), order.tolist()
+        first_seen, last_seen = clock[begins].tolist(), clock[np.array(ends) - 1].tolist()
+        places, rows = events.tolist(), order.tolist()
         runs: list[tuple[Biflow, int]] = []
         for group, (begin, key) in enumerate(zip(begins.tolist(), keys, strict=True)):
             flow = self._open.get(key)
-            fresh = flow is None or first_seen[group] - flow.last > self.idle_timeout
-            if fresh:
-                flow = self._begin(packets, order[begin], key)
+            is_new = flow is None or first_seen[group] - flow.last > self.idle_timeout
+            if flow is None or is_new:
+                flow = self._begin(packets, rows[begin], key)
             runs.append((flow, begin))
-            for place in events[bounds[group] : bounds[group + 1]]:
-                if fresh and place == begin:
+            for place in places[bounds[group] : bounds[group + 1]]:
+                if is_new and place == begin:
                     continue  # the flow began with it
-                following = self._after_event(packets, order[place], flow, bool(late[place]))
+                following = self._after_event(packets, rows[place], flow, bool(late[place]))
                 if following is not flow:
                     flow = following
                     runs.append((flow, place))
@@ -196,20 +217,24 @@ class BiflowAssembler:
         return runs
 
     def _begin(self, packets: Packets, row: int, key: bytes) -> Biflow:
-        """A new flow from the packet at `row`; the one before it between the same endpoints is finished."""
+        """Begin a new flow with the packet at `row`; the flow before it between the same endpoints is finished."""
         before = self._open.get(key)
         if before is not None:
             self._finished.append(before)
-        flow = Biflow(key, int(packets.number[row]), int(packets.time[row]), int(packets.side[row]))
+        flow = Biflow(key, int(packets.number[row]), int(packets.side[row]))
         if flow.protocol == TCP:
             sequence, acknowledgement = int(packets.sequence[row]), int(packets.acknowledgement[row])
             flow.begin_tcp(int(packets.side[row]), int(packets.flags[row]), sequence, acknowledgement)
             self._learn_segment(packets, row, flow)
+        if not packets.flags[row] & SYN and key not in self._open:
+            time = int(packets.time[row])
+            if time - self.edges.first <= self.idle_timeout:
+                self.edges.cut.setdefault(key, time)
         self._open[key] = flow
         return flow
 
     def _after_event(self, packets: Packets, row: int, flow: Biflow, late: bool) -> Biflow:
-        """The flow of the packet at `row`, which is late or has SYN, FIN or RST: `flow`, or a new one."""
+        """Return the flow of the packet at `row`, which is late or has SYN, FIN or RST: `flow`, or a new one."""
         flags, side = int(packets.flags[row]), int(packets.side[row])
         if late:
             return self._begin(packets, row, flow.key)
@@ -234,18 +259,25 @@ class BiflowAssembler:
         lengths = np.diff([*(begin for _, begin in runs), len(order)])
         rows, payload = order, packets.length[order]
         is_tcp = np.repeat([flow.protocol == TCP for flow in flows], lengths)
+        is_long_datagram = ~is_tcp & (payload > ETHERNET_DATAGRAM[6])
+        if is_long_datagram.any():
+            is_long_datagram = long_datagrams(packets, rows) & ~is_tcp
         if self.split_offload:
+            if is_long_datagram.any():
+                learn_datagrams(packets, rows, flows, lengths)
             announced = np.repeat([flow.segment or 0 for flow in flows], lengths)
             size = np.where(is_tcp, segment_sizes(packets, rows, announced), MAX_PAYLOAD)
+            size[is_long_datagram] = datagram_sizes(packets, rows[is_long_datagram], announced[is_long_datagram])
             pieces, rows, payload = split_segments(rows, payload, size)
             lengths = np.diff(np.concatenate([[0], np.cumsum(pieces)])[np.concatenate([[0], np.cumsum(lengths)])])
-            self._notice("offloaded TCP packets split into segments", pieces > 1)
+            self._notice("offloaded TCP packets split into segments", is_tcp & (pieces > 1))
+            self._notice("offloaded UDP packets split into datagrams", ~is_tcp & (pieces > 1))
         else:
-            self._notice("TCP packets longer than 1460 bytes (offloaded), kept whole", is_tcp & (payload > 1460))
+            self._notice(_LONG_TCP, is_tcp & (payload > ETHERNET_SEGMENT[4]))
+            self._notice(_LONG_UDP, is_long_datagram)
         counted = np.array([flow.count for flow in flows])
-        if self.max_packets is None:
-            within = slice(None)
-        else:
+        within: slice | np.ndarray = slice(None)
+        if self.max_packets is not None:
             within = np.repeat(counted, lengths) + ragged_positions(lengths) < self.max_packets
         number = np.repeat([flow.number for flow in flows], lengths)
         rows = rows[within]
@@ -267,7 +299,7 @@ class BiflowAssembler:
 
 
 class _Clock:
-    """Time that never goes back: rule 2."""
+    """A clock that never goes back (rule 2)."""
 
     def __init__(self, tolerance: int) -> None:
         self.tolerance = tolerance
@@ -275,25 +307,23 @@ class _Clock:
         self.shift = 0
 
     def read(self, times: np.ndarray) -> np.ndarray:
-        """The reckoning at each of `times`: (n,) int64 ns, ascending."""
-        if self.latest is None:
-            self.latest = int(times[0])
+        """The clock at each of `times`: (n,) int64 ns, ascending."""
+        latest = int(times[0]) if self.latest is None else self.latest
         shifted = times + self.shift
-        reckoning = np.maximum(np.maximum.accumulate(shifted), self.latest)
-        if (reckoning - shifted > self.tolerance).any():
-            reckoning = np.array([self._next(time) for time in times.tolist()])
-        self.latest = int(reckoning[-1])
-        return reckoning
+        clock = np.maximum(np.maximum.accumulate(shifted), latest)
+        if (clock - shifted > self.tolerance).any():
+            clock = np.array([latest := self._next(time, latest) for time in times.tolist()])
+        self.latest = int(clock[-1])
+        return clock
 
-    def _next(self, time: int) -> int:
-        if time + self.shift < self.latest - self.tolerance:
-            self.shift = self.latest - time
-        self.latest = min(max(self.latest, time + self.shift), _END_OF_TIME)
-        return self.latest
+    def _next(self, time: int, latest: int) -> int:
+        if time + self.shift < latest - self.tolerance:
+            self.shift = latest - time
+        return min(max(latest, time + self.shift), _END_OF_TIME)
 
 
 class _PacketStore:
-    """Packets in order of capture, to be given out flow by flow."""
+    """Holds packets as they come, and returns them flow by flow."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, ...]] = []
@@ -310,13 +340,15 @@ class _PacketStore:
         self._held += len(number)
 
     def take(self, flows: list[Biflow]) -> BiflowBatch:
-        """Hand out the packets of `flows`, which are in order of their numbers."""
+        """Return the packets of `flows`, which are in order of their numbers, and forget them."""
         number, *columns = (np.concatenate(column) for column in zip(*self._parts, strict=True))
         wanted = np.array([flow.number for flow in flows])
         slot = np.searchsorted(wanted, number)
         chosen = wanted[np.minimum(slot, len(wanted) - 1)] == number
         rows = np.flatnonzero(chosen)
         rows = rows[np.argsort(slot[rows], kind="stable")]
+        if (np.diff(columns[0][rows]) < 0)[np.diff(slot[rows]) == 0].any():  # what came too late to be sorted before
+            rows = rows[np.lexsort((columns[0][rows], slot[rows]))]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(slot[rows], minlength=len(flows)))])
         rest = tuple(column[~chosen] for column in (number, *columns))
         self._parts, self._held = [rest], len(rest[0])

@@ -1,11 +1,12 @@
-"""Capture files in: what pcap and pcapng have in common, and the choice between them.
+"""Reads capture files: chooses between pcap and pcapng, and holds what both formats share.
 
-A capture is read in blocks of some megabytes. Of every packet a block tells where its bytes lie in the block's buffer;
-nothing is decoded packet by packet in Python.
+A capture is read in blocks of some megabytes. A block says where each packet's bytes are in its buffer. Nothing is
+decoded packet by packet in Python.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,34 @@ from typing import BinaryIO
 import numpy as np
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.reading import STREAM_ERRORS, BrokenFileError, Tell, open_unpacked
+from hf_ntg.flows.reading import STREAM_ERRORS, BrokenFileError, Tell, first_bytes, open_unpacked
 
-__all__ = ["MAX_CAPTURED", "PacketBlock", "Window", "numbers_at", "read_packets"]
+__all__ = [
+    "MAX_CAPTURED",
+    "PCAPNG_MAGIC",
+    "PCAP_MAGICS",
+    "UNKNOWN_TIME",
+    "PacketBlock",
+    "Window",
+    "is_capture",
+    "numbers_at",
+    "padded",
+    "read_packets",
+]
 
 MAX_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN; a record that claims more is damage, not a packet
+PCAP_MAGICS = {
+    b"\xa1\xb2\xc3\xd4": (">", 1_000, 16),
+    b"\xd4\xc3\xb2\xa1": ("<", 1_000, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1_000, 24),  # A. Kuznetzov's patched libpcap: interface, protocol and packet type
+    b"\x34\xcd\xb2\xa1": ("<", 1_000, 24),
+}
+"""First bytes of pcap files: to byte order, nanoseconds in a unit of the fractions, bytes of a record's header."""
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
+UNKNOWN_TIME = -1
+"""Time of a packet whose time stamp cannot be right."""
 _CHUNK = 4 << 20
 _PADDING = 64  # zeros after the data, so that a header gathered at the very end stays inside the buffer
 
@@ -30,8 +54,9 @@ class PacketBlock:
     Attributes:
         data: uint8 buffer that holds them, with zeros after the last.
         start: (n,) int64 where each packet's bytes begin in `data`. captured: (n,) int64 how many were kept.
-        wire: (n,) int64 how long each was on the wire. time: (n,) int64 nanoseconds since 1970.
+        wire: (n,) int64 how long each was on the wire. time: (n,) int64 nanoseconds since 1970, or UNKNOWN_TIME.
         link: (n,) int64 link types (https://www.tcpdump.org/linktypes.html). first: number of the first, from 0.
+        comments: comments that our capture writer left, by number of the packet.
     """
 
     data: np.ndarray
@@ -41,6 +66,7 @@ class PacketBlock:
     time: np.ndarray
     link: np.ndarray
     first: int
+    comments: dict[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -53,19 +79,30 @@ def numbers_at(data: np.ndarray, places: np.ndarray, kind: str) -> np.ndarray:
     return overlapping[places].astype(np.int64)
 
 
+def padded(data: bytes) -> np.ndarray:
+    """`data` as a uint8 array with zeros after it."""
+    return np.frombuffer(data + bytes(_PADDING), dtype=np.uint8)
+
+
 @dataclass
 class Window:
-    """The part of a capture file that is in memory: it slides on, and grows where a record needs it to."""
+    """The part of a capture file that is in memory: it slides on, and grows if a record needs it.
+
+    Attributes:
+        offset: place of ``data[0]`` in the (unpacked) file. packets: records returned so far.
+        noticed: remarks about the file's records, counted in packets.
+    """
 
     file: BinaryIO
     path: Path
     data: bytes = b""
-    offset: int = 0  # of data[0] in the (unpacked) file
+    offset: int = 0
     ended: bool = False
-    packets: int = field(default=0)  # records handed out so far
+    packets: int = 0
+    noticed: Counter[str] = field(default_factory=Counter)
 
     def slide(self, used: int) -> None:
-        """Drop the first `used` bytes and read on."""
+        """Drop the first `used` bytes and read more."""
         try:
             fresh = self.file.read(_CHUNK)
         except STREAM_ERRORS as error:
@@ -76,7 +113,7 @@ class Window:
 
     def padded(self) -> np.ndarray:
         """The bytes in memory as an array, zeros after them."""
-        return np.frombuffer(self.data + bytes(_PADDING), dtype=np.uint8)
+        return padded(self.data)
 
     def broken(self, place: int, problem: str) -> BrokenFileError:
         """The error for damage at byte `place` of the window."""
@@ -85,24 +122,28 @@ class Window:
         )
 
 
-def read_packets(path: str | Path, tell: Tell | None = None) -> Iterator[PacketBlock]:
-    """The packets of a pcap or pcapng file, plain or gzip, block by block; memory does not grow with the file.
+def read_packets(
+    path: str | Path, tell: Tell | None = None, noticed: Counter[str] | None = None
+) -> Iterator[PacketBlock]:
+    """Yield the packets of a pcap or pcapng file, plain or packed, block by block; memory does not grow with the file.
 
-    The format is told from the first bytes, not from the name.
+    The first bytes decide the format, not the name.
 
     Args:
-        path: the capture. tell: told the bytes read from the disk.
+        path: the capture.
+        tell: called with the number of bytes read from the disk since the last call.
+        noticed: remarks about the file's records are counted here.
 
     Raises:
-        BrokenFileError: the file breaks off inside a record or is damaged; the packets before have been given.
+        BrokenFileError: the file breaks off inside a record or is damaged; the packets before it were yielded.
         InputError: the file cannot be opened, is empty, or is no capture.
     """
-    from hf_ntg.flows.capture_in.pcap_records import PCAP_MAGICS, pcap_blocks
-    from hf_ntg.flows.capture_in.pcapng_records import PCAPNG_MAGIC, pcapng_blocks
+    from hf_ntg.flows.capture_in.pcap_records import pcap_blocks
+    from hf_ntg.flows.capture_in.pcapng_records import pcapng_blocks
 
     path = Path(path)
     with open_unpacked(path, tell) as file:
-        window = Window(file, path)
+        window = Window(file, path, noticed=Counter() if noticed is None else noticed)
         window.slide(0)
         magic = window.data[:4]
         if magic in PCAP_MAGICS:
@@ -113,3 +154,13 @@ def read_packets(path: str | Path, tell: Tell | None = None) -> Iterator[PacketB
             raise InputError(f"{path}: an empty file, not a capture")
         else:
             raise InputError(f"{path}: neither pcap nor pcapng (it begins with {magic.hex(' ')})")
+
+
+def is_capture(path: Path) -> bool:
+    """Whether the file at `path`, plain or packed, begins like a pcap or pcapng file, whatever its name."""
+    try:
+        with open_unpacked(path) as file:
+            magic = first_bytes(file, path)
+    except InputError:
+        return False
+    return magic in PCAP_MAGICS or magic == PCAPNG_MAGIC

@@ -1,20 +1,26 @@
-"""Which flow an IP fragment belongs to: only the first fragment of a packet has the ports."""
+"""Finds the flow that an IP fragment belongs to: only the first fragment of a packet has the ports."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-__all__ = ["FragmentTable"]
+import numpy as np
 
-_LIFETIME = 30_000_000_000  # nanoseconds; what RFC 791 and Linux give a packet to arrive whole
+from hf_ntg.flows.capture_in.capture_file import PacketBlock, padded
+from hf_ntg.flows.capture_in.link_layer import Layers
+from hf_ntg.flows.capture_in.network_layer import Datagrams
+
+__all__ = ["FragmentTable", "PendingFragments"]
+
+_LIFETIME = 30_000_000_000  # nanoseconds: how long RFC 791 and Linux wait for the rest of a packet
 _MOST_KNOWN = 4096
 
 
 class FragmentTable:
-    """The ports of fragmented packets under way, by addresses, protocol and identification.
+    """The ports of packets of which a first fragment was seen, by addresses, protocol and identification.
 
-    Every fragment counts as a packet of the flow of its first fragment, with the transport bytes it carries itself:
-    that is what a classifier on the path sees. Fragments seen before their first one, or 30 s after it, are not placed.
+    Every fragment counts as a packet of the flow of its first fragment, with the transport bytes that it carries
+    itself: a classifier on the path sees the same. Fragments more than 30 s away from their first one are not placed.
     """
 
     def __init__(self) -> None:
@@ -28,8 +34,51 @@ class FragmentTable:
             self._known.popitem(last=False)
 
     def ports(self, packet: tuple, time: int) -> tuple[int, int] | None:
-        """The ports of `packet`, or None where its first fragment is not known."""
+        """The ports of `packet`, or None if its first fragment is not known."""
         found = self._known.get(packet)
         if found is None or abs(time - found[2]) > _LIFETIME:
             return None
         return found[:2]
+
+
+class PendingFragments:
+    """Later fragments that wait for their first one, each cut out of its block."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[tuple, list[tuple[PacketBlock, Datagrams]]] = OrderedDict()
+
+    def add(self, packet: tuple, block: PacketBlock, piece: Datagrams) -> int:
+        """Keep the fragment `piece`, one row of `block`; return how many older ones were given up for it."""
+        layers, row = piece.layers, int(piece.layers.rows[0])
+        begin, kept = int(layers.at[0]), max(int(layers.kept[0] - layers.at[0]), 0)
+        own = PacketBlock(
+            data=padded(block.data[begin : begin + kept].tobytes()),
+            start=np.zeros(1, np.int64),
+            captured=np.array([kept]),
+            wire=layers.end - layers.at,
+            time=block.time[row : row + 1],
+            link=block.link[row : row + 1],
+            first=block.first + row,
+        )
+        zero = np.zeros(1, np.int64)
+        piece.layers = Layers(zero, zero, layers.kind, np.array([kept]), layers.end - layers.at)
+        self._waiting.setdefault(packet, []).append((own, piece))
+        if len(self._waiting) > _MOST_KNOWN:
+            return len(self._waiting.popitem(last=False)[1])
+        return 0
+
+    def take(self, packet: tuple, time: int) -> list[tuple[PacketBlock, Datagrams]]:
+        """The waiting fragments of `packet`, whose first one came at `time` (ns); they wait no longer."""
+        waiting = self._waiting.get(packet, [])
+        found = [one for one in waiting if abs(time - int(one[0].time[0])) <= _LIFETIME]
+        if len(found) == len(waiting):
+            self._waiting.pop(packet, None)
+        else:
+            self._waiting[packet] = [one for one in waiting if abs(time - int(one[0].time[0])) > _LIFETIME]
+        return found
+
+    def drop_all(self) -> int:
+        """Give up all waiting fragments; return how many there were."""
+        count = sum(map(len, self._waiting.values()))
+        self._waiting.clear()
+        return count

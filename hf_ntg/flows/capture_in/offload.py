@@ -1,16 +1,40 @@
-"""TCP super-frames: what a card that does the segmentation shows to a capture, and what went over the wire."""
+"""Splits offloaded packets: network cards that segment show captures long packets that never were on the wire.
+
+TCP segments follow the maximum segment size that the connection agreed on. UDP datagrams (UDP_SEGMENT in Linux, as QUIC
+uses it) are all as long as the longest datagram of the flow that fits a frame; the last one takes the rest.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_ntg.flows.capture_in.packets import Packets
+from hf_ntg.flows.schema import UDP
 
-__all__ = ["ETHERNET_SEGMENT", "announced_segment", "segment_sizes", "split_segments"]
+if TYPE_CHECKING:
+    from hf_ntg.flows.capture_in.biflow import Biflow
 
-ETHERNET_SEGMENT = {4: 1460, 6: 1440}  # by IP version: what fits 1,500 bytes without TCP options
+__all__ = [
+    "ETHERNET_DATAGRAM",
+    "ETHERNET_SEGMENT",
+    "announced_segment",
+    "datagram_sizes",
+    "learn_datagrams",
+    "long_datagrams",
+    "segment_sizes",
+    "split_segments",
+]
+
+ETHERNET_SEGMENT = {4: 1460, 6: 1440}
+"""By IP version: the longest TCP payload that fits an Ethernet frame of 1,500 bytes, without TCP options."""
+ETHERNET_DATAGRAM = {4: 1472, 6: 1452}
+"""By IP version: the longest UDP payload that fits one."""
+_SHORTEST_SPLIT = 1_000  # bytes: a flow whose datagrams are all shorter says little about how its long ones are cut
+_UDP_HEADER = 8
 _END, _NO_OPERATION, _MAXIMUM_SEGMENT_SIZE = 0, 1, 2
-_SMALLEST_SEGMENT = 48  # what Linux takes for the least believable MSS
+_SMALLEST_SEGMENT = 48  # the smallest MSS that Linux believes
 _BASIC_HEADER = 20
 
 
@@ -31,23 +55,56 @@ def announced_segment(packets: Packets, row: int) -> int | None:
 
 
 def segment_sizes(packets: Packets, rows: np.ndarray, announced: np.ndarray) -> np.ndarray:
-    """(n,) most payload that each of the packets at `rows` can have carried in one segment.
+    """(n,) the largest payload of one segment, for each of the packets at `rows`.
 
     Args:
-        announced: (n,) smallest MSS that the flow's SYNs announced, 0 where none was seen: then what fits Ethernet. The
-            options in the packet's own header (time stamps: 12 bytes) go off it.
+        announced: (n,) smallest MSS that the flow's SYNs announced; 0 if none was seen, which means what fits Ethernet.
+            The options in the packet's own header (time stamps: 12 bytes) reduce it.
     """
-    version = (packets.key[rows, 4] & np.uint64(0xFF)).astype(np.int64)
-    usual = np.where(version == 6, ETHERNET_SEGMENT[6], ETHERNET_SEGMENT[4])
+    usual = _by_version(packets, rows, ETHERNET_SEGMENT)
     options = np.maximum(packets.header[rows] - _BASIC_HEADER, 0)
     return np.maximum(np.where(announced > 0, announced, usual) - options, 1)
 
 
+def long_datagrams(packets: Packets, rows: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of the packets at `rows` are whole UDP datagrams too long for an Ethernet frame."""
+    whole = (packets.header[rows] == _UDP_HEADER) & ~packets.fragment[rows]
+    return whole & (packets.length[rows] > _by_version(packets, rows, ETHERNET_DATAGRAM))
+
+
+def learn_datagrams(packets: Packets, rows: np.ndarray, flows: list[Biflow], lengths: np.ndarray) -> None:
+    """Set ``segment`` of each UDP flow to its longest datagram that fits a frame.
+
+    Args:
+        rows: of the packets, flow by flow. lengths: how many are of each of `flows`.
+    """
+    size = packets.length[rows]
+    fitting = np.where(size <= _by_version(packets, rows, ETHERNET_DATAGRAM), size, 0)
+    begins = np.cumsum(lengths) - lengths
+    for flow, longest in zip(flows, np.maximum.reduceat(fitting, begins).tolist(), strict=True):
+        if flow.protocol == UDP:
+            flow.segment = max(flow.segment or 0, longest)
+
+
+def datagram_sizes(packets: Packets, rows: np.ndarray, longest: np.ndarray) -> np.ndarray:
+    """(n,) payload of one datagram, for each of the long UDP packets at `rows`.
+
+    Args:
+        longest: (n,) the longest datagram of the flow that fits a frame.
+    """
+    return np.where(longest >= _SHORTEST_SPLIT, longest, _by_version(packets, rows, ETHERNET_DATAGRAM))
+
+
+def _by_version(packets: Packets, rows: np.ndarray, sizes: dict[int, int]) -> np.ndarray:
+    version = (packets.key[rows, 4] & np.uint64(0xFF)).astype(np.int64)
+    return np.where(version == 6, sizes[6], sizes[4])
+
+
 def split_segments(rows: np.ndarray, payload: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Cut every packet into pieces of at most `size` bytes; the last takes the rest.
+    """Cut every packet into pieces of `size` bytes; the last takes the rest.
 
     Returns:
-        For every packet the number of its pieces (n,), and for every piece (m,) its row and its payload length.
+        For every packet the number of its pieces, (n,); for every piece its row and its payload length, (m,) each.
     """
     pieces = np.maximum(-(-payload // size), 1)
     last = np.cumsum(pieces) - 1

@@ -1,47 +1,50 @@
-"""What a packet's headers tell of its flow, from the frame to TCP and UDP, whole blocks of packets at a time.
+"""Decodes frames down to TCP and UDP, a block of packets at a time.
 
-Every layer is peeled off by NumPy gathers from those packets of the block that have it, so a rare header costs no more
-than its own packets. A packet that cannot be read is left out and counted by reason; nothing is guessed.
+NumPy gathers remove each layer from those packets of the block that have it, so a rare header costs no more than its
+own packets. A packet that cannot be read is left out and counted by reason. Nothing is guessed.
 
-Payload lengths come from the IP header, never from what was captured: neither a snap length nor Ethernet padding does
-harm. An IP length of 0, which cards leave that do the segmentation, means "as long as the frame".
+Payload lengths come from the IP header, not from the captured bytes, so snap lengths and Ethernet padding do no harm.
+An IP length of 0, which network cards with segmentation offload leave, means "as long as the frame".
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at
-from hf_ntg.flows.capture_in.fragments import FragmentTable
+from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at, padded
+from hf_ntg.flows.capture_in.fragments import FragmentTable, PendingFragments
 from hf_ntg.flows.capture_in.link_layer import IPV4, IPV6, TOO_DEEP, Layers, joined, peel_to_ip
 from hf_ntg.flows.capture_in.link_types import first_layers
 from hf_ntg.flows.capture_in.network_layer import Datagrams, read_ipv4, read_ipv6
 from hf_ntg.flows.capture_in.tunnels import inside_gre, inside_udp
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP, UDP
 
-__all__ = ["ACK", "FIN", "RST", "SYN", "PacketDecoder", "Packets"]
+__all__ = ["ACK", "FIN", "RST", "SYN", "PacketDecoder", "Packets", "joined_packets"]
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 _IP_IN_IP, _IPV6_IN_IP, _GRE = 4, 41, 47
 _MAX_NESTING = 8
+_NO_FIRST = "IP fragment whose first fragment was not seen"
 
 
 @dataclass(frozen=True)
 class Packets:
-    """n TCP and UDP packets, in order of capture.
+    """n TCP and UDP packets.
 
     Attributes:
         number: (n,) int64 number of the packet in its capture, from 0. time: (n,) int64 nanoseconds since 1970.
         key: (n, 5) uint64 both endpoints, the lower first: two words of address each; then ports, protocol, IP version.
-        side: (n,) int8 0 where the lower endpoint sent the packet, 1 where the higher did.
+        side: (n,) int8 0 if the lower endpoint sent the packet, 1 if the higher did.
         length: (n,) int32 transport payload in bytes. window: (n,) int32 raw TCP field, 0 for UDP.
         flags: (n,) uint8 TCP flags, 0 for UDP. sequence, acknowledgement: (n,) int64, 0 for UDP.
-        header: (n,) int32 bytes of the transport header; 0 for a fragment behind the first.
-        payload: (n,) int64 byte of the block's data where the payload begins. kept: (n,) int64 captured bytes of it.
-        data: the block's data.
+        identification: (n,) int64 of IPv4, and of IPv6 fragments; 0 for other IPv6 packets.
+        fragment: (n,) bool. offset: (n,) int64 of a fragment in its packet, in units of 8 bytes.
+        header: (n,) int32 bytes of the transport header; 0 for a fragment after the first.
+        payload: (n,) int64 byte of `data` where the payload begins. kept: (n,) int64 captured bytes of it.
+        data: uint8 buffer that holds the packets' bytes.
     """
 
     number: np.ndarray
@@ -53,6 +56,9 @@ class Packets:
     flags: np.ndarray
     sequence: np.ndarray
     acknowledgement: np.ndarray
+    identification: np.ndarray
+    fragment: np.ndarray
+    offset: np.ndarray
     header: np.ndarray
     payload: np.ndarray
     kept: np.ndarray
@@ -61,27 +67,70 @@ class Packets:
     def __len__(self) -> int:
         return len(self.number)
 
+    def take(self, rows: np.ndarray) -> Packets:
+        """The packets at `rows` (indices or a boolean mask), in that order; they share the data."""
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return Packets(**columns, data=self.data)
+
+    def compact(self) -> Packets:
+        """The same packets with a buffer that holds the bytes of their transport headers and payloads alone."""
+        size = self.header + self.kept
+        begin = self.payload - self.header
+        bounds = zip(begin.tolist(), (begin + size).tolist(), strict=True)
+        view = memoryview(np.ascontiguousarray(self.data))
+        data = padded(b"".join(view[low:high] for low, high in bounds))
+        return replace(self, payload=np.cumsum(size) - self.kept, data=data)
+
+
+_COLUMNS = tuple(field.name for field in fields(Packets) if field.name != "data")
+
+
+def joined_packets(parts: list[Packets]) -> Packets:
+    """The packets of all `parts`, one part after another."""
+    if len(parts) == 1:
+        return parts[0]
+    shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
+    columns["payload"] += np.repeat(shifts, [len(part) for part in parts])
+    return Packets(**columns, data=np.concatenate([part.data for part in parts]))
+
 
 class _Transport:
-    """The transport facts of a block's packets, filled in as they are found."""
+    """The transport fields of a block's packets, filled in as they are found."""
+
+    source_port: np.ndarray
+    destination_port: np.ndarray
+    protocol: np.ndarray
+    length: np.ndarray
+    window: np.ndarray
+    sequence: np.ndarray
+    acknowledgement: np.ndarray
+    flags: np.ndarray
+    identification: np.ndarray
+    offset: np.ndarray
+    header: np.ndarray
+    payload: np.ndarray
+    kept: np.ndarray
 
     def __init__(self, count: int) -> None:
-        self.found = np.zeros(count, bool)
+        self.found, self.fragment = np.zeros((2, count), bool)
         self.source = np.zeros((count, 2), np.uint64)
         self.destination = np.zeros((count, 2), np.uint64)
         self.version = np.zeros(count, np.int64)
         self.fragments: list[Datagrams] = []
         for name in ("source_port", "destination_port", "protocol", "length", "window", "sequence"):
             setattr(self, name, np.zeros(count, np.int64))
-        for name in ("acknowledgement", "flags", "header", "payload", "kept"):
+        for name in ("acknowledgement", "flags", "identification", "offset", "header", "payload", "kept"):
             setattr(self, name, np.zeros(count, np.int64))
 
     def fill(self, datagrams: Datagrams, header: int | np.ndarray, **facts: int | np.ndarray) -> None:
-        """Write down the packets of `datagrams`, whose transport header takes `header` bytes."""
+        """Fill in the packets of `datagrams`, whose transport header has `header` bytes."""
         layers, rows = datagrams.layers, datagrams.layers.rows
         self.found[rows] = True
         self.source[rows], self.destination[rows] = datagrams.source, datagrams.destination
         self.version[rows], self.protocol[rows] = datagrams.version, layers.kind
+        self.identification[rows], self.offset[rows] = datagrams.identification, datagrams.offset
+        self.fragment[rows] = datagrams.fragment
         self.length[rows] = layers.end - layers.at - header
         self.header[rows] = header
         self.payload[rows] = layers.at + header
@@ -90,7 +139,7 @@ class _Transport:
             getattr(self, name)[rows] = values
 
     def packets(self, block: PacketBlock, noticed: Counter) -> Packets:
-        """The packets found, with their endpoints in order."""
+        """The packets found, with the endpoints of each in order."""
         rows = slice(None) if self.found.all() else np.flatnonzero(self.found)
         source, destination = self.source[rows], self.destination[rows]
         source_port, destination_port = self.source_port[rows], self.destination_port[rows]
@@ -114,6 +163,9 @@ class _Transport:
             flags=self.flags[rows].astype(np.uint8),
             sequence=self.sequence[rows],
             acknowledgement=self.acknowledgement[rows],
+            identification=self.identification[rows],
+            fragment=self.fragment[rows],
+            offset=self.offset[rows],
             header=self.header[rows].astype(np.int32),
             payload=self.payload[rows],
             kept=self.kept[rows],
@@ -125,11 +177,11 @@ class PacketDecoder:
     """Decodes the blocks of one capture, in order.
 
     Args:
-        decapsulate: look inside tunnels (see `tunnels`); without it, those over UDP are UDP and the others are neither
-            TCP nor UDP.
+        decapsulate: look inside tunnels (see `tunnels`); without it, tunnels over UDP are UDP packets, and the others
+            are neither TCP nor UDP.
 
     Attributes:
-        skipped: how many packets were left out, by reason. noticed: what else is worth saying, counted.
+        skipped: packets that were left out, counted by reason. noticed: other remarks, counted in packets.
     """
 
     def __init__(self, decapsulate: bool = False) -> None:
@@ -137,6 +189,7 @@ class PacketDecoder:
         self.skipped: Counter[str] = Counter()
         self.noticed: Counter[str] = Counter()
         self._fragments = FragmentTable()
+        self._pending = PendingFragments()
 
     def decode(self, block: PacketBlock) -> Packets:
         """The TCP and UDP packets of `block`."""
@@ -152,11 +205,17 @@ class PacketDecoder:
                 break
         else:
             self.skipped[TOO_DEEP] += len(frames.rows)
-        self._place_fragments(block, found)
-        return found.packets(block, self.noticed)
+        late = self._place_fragments(block, found)
+        return joined_packets([*late, found.packets(block, self.noticed)])
+
+    def finish(self) -> None:
+        """Count the fragments whose first fragment never came; call it at the end of the capture."""
+        missing = self._pending.drop_all()
+        if missing:
+            self.skipped[_NO_FIRST] += missing
 
     def _read_transport(self, block: PacketBlock, datagrams: Datagrams, found: _Transport) -> list[Layers]:
-        """Write the TCP and UDP packets among `datagrams` to `found`; give back what is inside tunnels."""
+        """Fill the TCP and UDP packets among `datagrams` into `found`; return what is inside tunnels."""
         protocol = datagrams.layers.kind
         later = datagrams.offset > 0
         transport = (protocol == TCP) | (protocol == UDP)
@@ -206,7 +265,7 @@ class PacketDecoder:
         found.fill(udp, 8, **ports)
 
     def _open_tunnels(self, data: np.ndarray, datagrams: Datagrams, udp: Datagrams) -> tuple[list[Layers], Datagrams]:
-        """What IP-in-IP, GRE and tunnels over UDP carry, and the UDP packets that are none."""
+        """Return what IP-in-IP, GRE and tunnels over UDP carry, and the UDP packets that are no tunnel."""
         layers = datagrams.layers.take(datagrams.offset == 0)
         inner = []
         for protocol, kind in ((_IP_IN_IP, IPV4), (_IPV6_IN_IP, IPV6)):
@@ -216,30 +275,50 @@ class PacketDecoder:
         carried, is_tunnel = inside_udp(data, udp.layers)
         return [*inner, carried], udp.take(~is_tunnel)
 
-    def _place_fragments(self, block: PacketBlock, found: _Transport) -> None:
-        """Give the later fragments the ports of the first, in order of capture."""
+    def _place_fragments(self, block: PacketBlock, found: _Transport) -> list[Packets]:
+        """Give later fragments the ports of the first; return those of earlier blocks whose first is in this block."""
         pieces = [
             (int(row), part, place) for part in found.fragments for place, row in enumerate(part.layers.rows.tolist())
         ]
-        for row, part, place in sorted(pieces, key=lambda piece: piece[0]):
-            time, protocol = int(block.time[row]), part.layers.kind[place]
-            identity = (part.version[place], protocol, part.identification[place])
-            packet = (*part.source[place].tolist(), *part.destination[place].tolist(), *map(int, identity))
+        pieces.sort(key=lambda piece: piece[0])
+        late: list[Packets] = []
+        for row, part, place in pieces:
+            if part.offset[place] == 0 and found.found[row]:
+                packet, time = _identity(part, place), int(block.time[row])
+                ports = int(found.source_port[row]), int(found.destination_port[row])
+                self._fragments.remember(packet, ports, time)
+                late += [_alone(*one, ports, self.noticed) for one in self._pending.take(packet, time)]
+        for row, part, place in pieces:
             if part.offset[place] == 0:
-                if found.found[row]:
-                    ports = int(found.source_port[row]), int(found.destination_port[row])
-                    self._fragments.remember(packet, ports, time)
                 continue
-            ports = self._fragments.ports(packet, time)
-            if ports is None:
-                self.skipped["IP fragment whose first fragment was not seen"] += 1
-            else:
-                piece = part.take(np.array([place]))
-                found.fill(piece, 0, source_port=ports[0], destination_port=ports[1])
+            packet, piece = _identity(part, place), part.take(np.array([place]))
+            known = self._fragments.ports(packet, int(block.time[row]))
+            if known is not None:
+                found.fill(piece, 0, source_port=known[0], destination_port=known[1])
+                continue
+            given_up = self._pending.add(packet, block, piece)
+            if given_up:
+                self.skipped[_NO_FIRST] += given_up
+        return late
 
 
-def _is_greater(source: np.ndarray, source_port: np.ndarray, destination: np.ndarray, destination_port: np.ndarray):
-    """(n,) bool: is the source endpoint above the destination endpoint, by address and then by port?"""
+def _alone(block: PacketBlock, piece: Datagrams, ports: tuple[int, int], noticed: Counter[str]) -> Packets:
+    """A fragment of an earlier block, whose `ports` are known now."""
+    found = _Transport(1)
+    found.fill(piece, 0, source_port=ports[0], destination_port=ports[1])
+    return found.packets(block, noticed)
+
+
+def _identity(part: Datagrams, place: int) -> tuple:
+    """What all fragments of one packet share: addresses, version, protocol and identification."""
+    names = part.version[place], part.layers.kind[place], part.identification[place]
+    return (*part.source[place].tolist(), *part.destination[place].tolist(), *map(int, names))
+
+
+def _is_greater(
+    source: np.ndarray, source_port: np.ndarray, destination: np.ndarray, destination_port: np.ndarray
+) -> np.ndarray:
+    """(n,) bool: whether the source endpoint is above the destination endpoint, by address and then by port."""
     same = source[:, 0] == destination[:, 0]
     same_both = same & (source[:, 1] == destination[:, 1])
     return (

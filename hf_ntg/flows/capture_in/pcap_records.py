@@ -1,4 +1,4 @@
-"""Records of the classic pcap format (draft-ietf-opsawg-pcap), and of the variants that others made of it."""
+"""Reads the records of classic pcap files (draft-ietf-opsawg-pcap) and of its variants."""
 
 from __future__ import annotations
 
@@ -8,44 +8,54 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import MAX_CAPTURED, PacketBlock, Window, numbers_at
+from hf_ntg.flows.capture_in.capture_file import (
+    MAX_CAPTURED,
+    PCAP_MAGICS,
+    UNKNOWN_TIME,
+    PacketBlock,
+    Window,
+    numbers_at,
+)
 
-__all__ = ["PCAP_MAGICS", "pcap_blocks"]
+__all__ = ["pcap_blocks"]
 
 _FILE_HEADER = 24
 _RECORD_HEADER = 16
-_MODIFIED_HEADER = 24  # A. Kuznetzov's patched libpcap adds interface index, protocol and packet type
-# first four bytes -> byte order, nanoseconds in a tick, size of a record's header
-PCAP_MAGICS = {
-    b"\xa1\xb2\xc3\xd4": (">", 1_000, _RECORD_HEADER),
-    b"\xd4\xc3\xb2\xa1": ("<", 1_000, _RECORD_HEADER),
-    b"\xa1\xb2\x3c\x4d": (">", 1, _RECORD_HEADER),
-    b"\x4d\x3c\xb2\xa1": ("<", 1, _RECORD_HEADER),
-    b"\xa1\xb2\xcd\x34": (">", 1_000, _MODIFIED_HEADER),
-    b"\x34\xcd\xb2\xa1": ("<", 1_000, _MODIFIED_HEADER),
-}
+_MODIFIED_HEADER = 24
 _TRIED_RECORDS = 32
+_SECOND, _MICROSECONDS = 1_000_000_000, 1_000_000
+_FEWEST_FRACTIONS = 3  # different ones below a millisecond that contradict a clock of nanoseconds
+_AS_NANOSECONDS = "packets whose fractions of a second are nanoseconds, though the magic number says microseconds"
+_AS_MICROSECONDS = (
+    "packets whose fractions of a second were read as microseconds, though the magic number says nanoseconds: "
+    "every one of them is below 1,000,000"
+)
 
 
 def pcap_blocks(window: Window) -> Iterator[PacketBlock]:
-    """The packets of a pcap file whose first bytes are in `window`.
+    """Yield the packets of a pcap file whose first bytes are in `window`.
 
-    Some phones write the 24-byte record headers of the "modified" format under the standard magic number: the size is
-    the one with which the first records follow one another sensibly.
+    Some phones write the 24-byte record headers of the "modified" format under the standard magic number. The reader
+    takes the header size with which the first records make sense. Some programs write nanoseconds under the magic
+    number for microseconds, or the reverse. The fractions of the first block decide which unit the file uses.
     """
     if len(window.data) < _FILE_HEADER:
         raise window.broken(len(window.data), "the file breaks off inside the pcap file header")
     order, tick, header = PCAP_MAGICS[window.data[:4]]
-    link = struct.unpack_from(order + "I", window.data, 20)[0] & 0xFFFF  # the rest tells of frame check sequences
+    link = struct.unpack_from(order + "I", window.data, 20)[0] & 0xFFFF  # the other bits describe frame check sequences
     if header == _RECORD_HEADER:
-        usual, modified = (_sensible_records(window.data, order, size, tick) for size in (header, _MODIFIED_HEADER))
+        usual, modified = (_sensible_records(window.data, order, size) for size in (header, _MODIFIED_HEADER))
         if not usual.all_sensible and modified > usual:
             header = _MODIFIED_HEADER
-    used = _FILE_HEADER
+    used, unit = _FILE_HEADER, 0
     while True:
         starts, used = _walk(window.data, used, struct.Struct(order + "I").unpack_from, header)
         if starts:
-            block = _block(window, np.array(starts), order, tick, header, link)
+            places = np.array(starts)
+            unit = unit or _unit(numbers_at(window.padded(), places + 4, order + "u4"), tick)
+            block = _block(window, places, order, unit, header, link)
+            if unit != tick:
+                window.noticed[_AS_NANOSECONDS if unit < tick else _AS_MICROSECONDS] += len(block)
             window.packets += len(block)
             yield block
         _check_rest(window, used, order, header)
@@ -56,7 +66,7 @@ def pcap_blocks(window: Window) -> Iterator[PacketBlock]:
 
 
 def _walk(data: bytes, place: int, unpack, header: int) -> tuple[list[int], int]:
-    """Starts of the whole records in `data` from `place` on, and where the first one begins that is not whole."""
+    """Return where each whole record in `data` begins, from `place` on, and where the first incomplete one begins."""
     starts, end = [], len(data)
     while place + header <= end:
         (captured,) = unpack(data, place + 8)
@@ -69,7 +79,7 @@ def _walk(data: bytes, place: int, unpack, header: int) -> tuple[list[int], int]
 
 
 def _check_rest(window: Window, place: int, order: str, header: int) -> None:
-    """Damage at `place`, where the next whole record should begin, or nothing but the end of what is in memory?"""
+    """Raise BrokenFileError if the record at `place` is damaged, or cut off by the end of the file."""
     left = len(window.data) - place
     if left >= header:
         (captured,) = struct.unpack_from(order + "I", window.data, place + 8)
@@ -79,25 +89,39 @@ def _check_rest(window: Window, place: int, order: str, header: int) -> None:
         raise window.broken(place, f"the file breaks off inside a record ({left} bytes of it are there)")
 
 
+def _unit(fraction: np.ndarray, tick: int) -> int:
+    """Nanoseconds in one unit of the fractions (n,) of the first packets: `tick`, unless they contradict it.
+
+    A clock of nanoseconds shows fractions of a million and more in 999 of 1,000 packets; one of microseconds never
+    does. One damaged fraction among many is no reason to doubt the magic number.
+    """
+    nonzero = fraction[fraction > 0]
+    impossible = int((nonzero >= _MICROSECONDS).sum())
+    if tick > 1:
+        return 1 if impossible and 2 * impossible >= len(nonzero) and nonzero.max() < _SECOND else tick
+    return 1_000 if not impossible and len(np.unique(nonzero)) >= _FEWEST_FRACTIONS else tick
+
+
 def _block(window: Window, starts: np.ndarray, order: str, tick: int, header: int, link: int) -> PacketBlock:
     data = window.padded()
     seconds, fraction, captured, wire = (numbers_at(data, starts + at, order + "u4") for at in (0, 4, 8, 12))
-    time = seconds * 1_000_000_000 + fraction * tick
+    fraction *= tick
+    time = np.where(fraction < _SECOND, seconds * _SECOND + fraction, UNKNOWN_TIME)
     return PacketBlock(data, starts + header, captured, wire, time, np.full(len(starts), link), window.packets)
 
 
 class _Trial(NamedTuple):
     count: int
-    all_sensible: bool  # nothing but sensible records, as far as was tried
+    all_sensible: bool  # every record that was tried makes sense
 
 
-def _sensible_records(data: bytes, order: str, header: int, tick: int) -> _Trial:
-    """How many of the first records look like records if headers take `header` bytes?"""
+def _sensible_records(data: bytes, order: str, header: int) -> _Trial:
+    """Count the first records that make sense if a record header has `header` bytes."""
     fields, place, sensible, before = struct.Struct(order + "IIII"), _FILE_HEADER, 0, None
     while sensible < _TRIED_RECORDS and place + header <= len(data):
         seconds, fraction, captured, wire = fields.unpack_from(data, place)
         before = seconds if before is None else before
-        if captured > MAX_CAPTURED or captured > wire or fraction * tick >= 1_000_000_000:
+        if captured > MAX_CAPTURED or captured > wire or fraction >= _SECOND:
             return _Trial(sensible, False)
         if abs(seconds - before) > 366 * 86_400:
             return _Trial(sensible, False)

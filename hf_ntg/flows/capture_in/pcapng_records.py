@@ -1,25 +1,29 @@
-"""Records of the pcapng format (draft-ietf-opsawg-pcapng): sections, interfaces, and three kinds of packet block."""
+"""Reads pcapng files (draft-ietf-opsawg-pcapng): sections, interfaces, and three kinds of packet block."""
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, Window, numbers_at
+from hf_ntg.flows.capture_in.capture_file import PCAPNG_MAGIC, UNKNOWN_TIME, PacketBlock, Window, numbers_at
+from hf_ntg.flows.capture_out.capture_record import COMMENT_PREFIX
 
-__all__ = ["PCAPNG_MAGIC", "pcapng_blocks"]
+__all__ = ["pcapng_blocks"]
 
-PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 _SMALLEST = {_SECTION: 28, _INTERFACE: 20, _OLD_PACKET: 32, _SIMPLE: 16, _ENHANCED: 32}
 _LARGEST = 16 << 20
-_IF_TSRESOL, _IF_TSOFFSET = 9, 14
+_OPT_COMMENT, _IF_TSRESOL, _IF_TSOFFSET = 1, 9, 14
+_COMMENT_START = np.int64(int.from_bytes(COMMENT_PREFIX[:8]))
 _NANOSECONDS = 1_000_000_000
-_LAST_SECOND = 2**32 - 1  # the year 2106, the last that pcap can write; later time stamps are damage
+_LAST_SECOND = 2**32 - 1  # in the year 2106, the last that pcap can write; later time stamps are damage
+_MICROSECONDS = 1_000_000
+_AS_NANOSECONDS = "packets whose time stamps are nanoseconds, though their interface's clock says microseconds"
 
 
 class _Interface(NamedTuple):
@@ -29,13 +33,14 @@ class _Interface(NamedTuple):
     offset: int  # seconds
 
 
-_NO_INTERFACE = _Interface(-1, 0, 1_000_000, 0)  # what a packet refers to that names an interface never described
+_NO_INTERFACE = _Interface(-1, 0, _MICROSECONDS, 0)  # for packets that name an interface never described
 
 
 def pcapng_blocks(window: Window) -> Iterator[PacketBlock]:
-    """The packets of a pcapng file whose first bytes are in `window`.
+    """Yield the packets of a pcapng file whose first bytes are in `window`.
 
-    Simple packet blocks carry no time: they take that of the packet before them (0 at the start of the file).
+    Simple packet blocks carry no time: they take that of the packet before them (0 at the start of the file). Times
+    beyond the year 2106 are unknown, unless the interface's clock counts nanoseconds but claims microseconds.
     """
     walker, used = _Walker(), 0
     while True:
@@ -58,19 +63,19 @@ def pcapng_blocks(window: Window) -> Iterator[PacketBlock]:
 
 
 class _Walker:
-    """Goes from block to block, remembers the section's interfaces, and collects where packets are."""
+    """Walks from block to block, keeps the section's interfaces, and collects where packets begin."""
 
     def __init__(self) -> None:
         self.order = "<"
         self.interfaces: list[_Interface] = []
-        self.places: list[int] = []  # of packet blocks not yet handed out
+        self.places: list[int] = []  # of packet blocks not yet returned
         self.kinds: list[int] = []
         self.owners: list[int] = []  # interface of each
-        self.section_waits = False  # a new section begins, and packets of the old one are to be handed out first
+        self.section_waits = False  # a new section begins; the packets of the old one come first
         self.last_time = 0
 
     def walk(self, data: bytes, place: int) -> tuple[int, str | None]:
-        """Go on from `place` until whole blocks run out; return where, and what is wrong there, if anything is."""
+        """Walk from `place` over whole blocks; return where they end, and what is wrong there (None: nothing)."""
         self.section_waits = False
         pair = struct.Struct(self.order + "II").unpack_from
         end = len(data)
@@ -94,7 +99,7 @@ class _Walker:
             if kind == _INTERFACE:
                 self._describe(data, place, length)
                 if self.interfaces[-1].ticks_per_second > 1 << 62:
-                    return place, "an interface with a clock finer than 64 bits can tell"
+                    return place, "an interface with a clock finer than 64 bits can hold"
             elif kind in (_ENHANCED, _SIMPLE, _OLD_PACKET):
                 self.places.append(place)
                 self.kinds.append(kind)
@@ -109,7 +114,7 @@ class _Walker:
 
     def _describe(self, data: bytes, place: int, length: int) -> None:
         link, _, snap_length = struct.unpack_from(self.order + "HHI", data, place + 8)
-        ticks_per_second, offset = 1_000_000, 0
+        ticks_per_second, offset = _MICROSECONDS, 0
         option, end = place + 16, place + length - 4
         while option + 4 <= end:
             code, size = struct.unpack_from(self.order + "HH", data, option)
@@ -125,44 +130,78 @@ class _Walker:
         self.interfaces.append(_Interface(link, snap_length, ticks_per_second, offset))
 
     def block(self, window: Window) -> PacketBlock:
-        """Hand out the packets collected so far."""
+        """Return the packets collected so far."""
         data, places, kinds = window.padded(), np.array(self.places), np.array(self.kinds)
         owners = np.array(self.owners)
         known = [*self.interfaces, _NO_INTERFACE]
         owners = np.where(owners < len(self.interfaces), owners, len(self.interfaces))
         u4 = self.order + "u4"
-        room = numbers_at(data, places + 4, u4)  # what the block's length leaves for the packet
+        room = numbers_at(data, places + 4, u4)  # bytes that the block has for the packet
         simple = kinds == _SIMPLE
         room -= np.where(simple, 16, 32)
         wire = numbers_at(data, np.where(simple, places + 8, places + 24), u4)
         snap_length = np.array([interface.snap_length or 0xFFFFFFFF for interface in known])[owners]
         captured = np.where(simple, np.minimum(wire, snap_length), numbers_at(data, places + 20, u4))
-        time = self._times(data, places, simple, owners, known)
+        time = self._times(data, places, simple, owners, known, window.noticed)
         link = np.array([interface.link for interface in known])[owners]
         start = places + np.where(simple, 12, 28)
+        captured = np.minimum(captured, room)
+        comments = self._comments(data, start + -(-captured // 4) * 4, np.where(kinds == _ENHANCED, start + room, 0))
+        comments = {window.packets + row: comment for row, comment in comments.items()}
         self.places, self.kinds, self.owners = [], [], []
-        return PacketBlock(data, start, np.minimum(captured, room), wire, time, link, window.packets)
+        return PacketBlock(data, start, captured, wire, time, link, window.packets, comments)
+
+    def _comments(self, data: np.ndarray, at: np.ndarray, end: np.ndarray) -> dict[int, bytes]:
+        """The comments of our capture writer, by row, if they are the first of the options from `at` to `end`."""
+        found: dict[int, bytes] = {}
+        rows = np.flatnonzero(at + 4 + _COMMENT_START.itemsize <= end)
+        if len(rows):
+            is_own = numbers_at(data, at[rows], self.order + "u2") == _OPT_COMMENT
+            is_own &= numbers_at(data, at[rows] + 4, ">u8") == _COMMENT_START
+            rows = rows[is_own]
+        for row in rows.tolist():
+            begin = int(at[row]) + 4
+            size = struct.unpack_from(self.order + "H", data, begin - 2)[0]
+            found[row] = data[begin : min(begin + size, int(end[row]))].tobytes()
+        return found
 
     def _times(
-        self, data: np.ndarray, places: np.ndarray, simple: np.ndarray, owners: np.ndarray, known: list[_Interface]
+        self,
+        data: np.ndarray,
+        places: np.ndarray,
+        simple: np.ndarray,
+        owners: np.ndarray,
+        known: list[_Interface],
+        noticed: Counter[str],
     ) -> np.ndarray:
-        """Nanoseconds since 1970 of every packet, each by the clock of its interface: (n,) int64."""
+        """Nanoseconds since 1970 of every packet, by the clock of its interface: (n,) int64."""
         high, low = (numbers_at(data, places + at, self.order + "u4").astype(np.uint64) for at in (12, 16))
         ticks = (high << np.uint64(32)) | low
         time = np.zeros(len(places), np.int64)
         for owner in np.unique(owners):
-            rows, interface = owners == owner, known[owner]
-            rate = np.uint64(interface.ticks_per_second)
-            seconds = np.minimum(ticks[rows] // rate, np.uint64(_LAST_SECOND)).astype(np.int64)
-            seconds = np.clip(seconds + max(-_LAST_SECOND, min(_LAST_SECOND, interface.offset)), 0, _LAST_SECOND)
-            rest = ticks[rows] % rate
-            if interface.ticks_per_second <= _NANOSECONDS:
-                fraction = (rest * np.uint64(_NANOSECONDS) // rate).astype(np.int64)
-            else:
-                fraction = (rest / interface.ticks_per_second * _NANOSECONDS).astype(np.int64)
-            time[rows] = seconds * _NANOSECONDS + fraction
+            rows = (owners == owner) & ~simple
+            time[rows] = _interface_times(ticks[rows], known[owner], noticed)
         timed = np.where(simple, -1, np.arange(len(places)))
         source = np.maximum.accumulate(timed)
         time = np.where(source < 0, self.last_time, time[source])
         self.last_time = int(time[-1])
         return time
+
+
+def _interface_times(ticks: np.ndarray, interface: _Interface, noticed: Counter[str]) -> np.ndarray:
+    """Nanoseconds since 1970 of `ticks`, (n,) uint64, of one interface; UNKNOWN_TIME where they cannot be right."""
+    rate = interface.ticks_per_second
+    seconds = ticks // np.uint64(rate)
+    is_beyond = 2 * int((seconds > _LAST_SECOND).sum()) > len(ticks)
+    if is_beyond and rate == _MICROSECONDS and (ticks // np.uint64(_NANOSECONDS) <= _LAST_SECOND).all():
+        rate = _NANOSECONDS
+        seconds = ticks // np.uint64(rate)
+        noticed[_AS_NANOSECONDS] += len(ticks)
+    rest = ticks % np.uint64(rate)
+    if rate <= _NANOSECONDS:
+        fraction = (rest * np.uint64(_NANOSECONDS) // np.uint64(rate)).astype(np.int64)
+    else:
+        fraction = (rest / rate * _NANOSECONDS).astype(np.int64)
+    offset = max(-_LAST_SECOND, min(_LAST_SECOND, interface.offset))
+    whole = np.minimum(seconds, np.uint64(2 * _LAST_SECOND)).astype(np.int64) + offset
+    return np.where((whole >= 0) & (whole <= _LAST_SECOND), whole * _NANOSECONDS + fraction, UNKNOWN_TIME)

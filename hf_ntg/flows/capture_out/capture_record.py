@@ -18,12 +18,15 @@ from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations
 from hf_ntg.flows.capture_out.tcp_roles import Closing, Opening
 from hf_ntg.flows.schema import TCP
 
-__all__ = ["TRUTH_COLUMNS", "CaptureReport", "CaptureTruth"]
+__all__ = ["COMMENT_PREFIX", "TRUTH_COLUMNS", "CaptureReport", "CaptureTruth"]
 
 TRUTH_COLUMNS = (
     "capture", "flow_id", "label", "protocol", "source", "source_port", "destination",
     "destination_port", "start_time", "packets", "added_before", "added_after",
 )  # fmt: skip
+
+COMMENT_PREFIX = b"hf_ntg flow: "
+"""What the comment on the first packet of a flow begins with in pcapng files; JSON with its label follows."""
 
 
 @dataclass

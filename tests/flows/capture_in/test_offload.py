@@ -23,7 +23,9 @@ def segment(flags, size=0, back=False, options=b""):
 def test_super_frames_are_kept_whole_and_said(tmp_path):
     flows, noticed = read(tmp_path, [segment(ACK, 4000)])
     assert flows.payload_length.tolist() == [4000]
-    assert noticed == {"TCP packets longer than 1460 bytes (offloaded), kept whole": 1}
+    assert noticed == {
+        "TCP packets longer than 1460 bytes (offloaded), kept whole: --split-offload cuts them into segments": 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,33 @@ def test_max_packets_counts_segments(tmp_path):
     assert flows.packet_count.tolist() == [6]
 
 
-def test_udp_is_never_split(tmp_path):
-    flows, _ = read(tmp_path, [make.ipv4(CLIENT, SERVER, 17, make.udp(1, 2, bytes(4000)))], split_offload=True)
-    assert flows.payload_length.tolist() == [4000]
+def datagram(size, back=False):
+    ends, ports = ((SERVER, CLIENT), (443, 4000)) if back else ((CLIENT, SERVER), (4000, 443))
+    return make.ipv4(*ends, 17, make.udp(*ports, bytes(size)))
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [([1200, 1200], [1200, 1200, 1200, 400]), ([100], [1472, 1472, 1056]), ([], [1472, 1472, 1056])],
+)
+def test_long_datagrams_are_split_like_the_others_of_the_flow(tmp_path, before, expected):
+    """UDP_SEGMENT cuts into datagrams of one size, which QUIC keeps for a connection."""
+    packets = [*(datagram(size, back=True) for size in before), datagram(4000)]
+    flows, noticed = read(tmp_path, packets, split_offload=True)
+    assert flows.payload_length.tolist() == before + expected
+    assert noticed == {"offloaded UDP packets split into datagrams": 1}
+    flows, noticed = read(tmp_path, packets)
+    assert flows.payload_length.tolist() == [*before, 4000]
+    assert noticed == {
+        "UDP packets longer than a frame (offloaded), kept whole: --split-offload cuts them into datagrams": 1
+    }
+
+
+def test_fragments_are_never_split(tmp_path):
+    """A later fragment carries 1,480 bytes, more than a datagram can."""
+    whole = make.udp(53, 4000, bytes(3000))
+    pieces = [(whole[:1480], 0x2000), (whole[1480:2960], 0x2000 | 185), (whole[2960:], 370)]
+    packets = [make.ipv4(SERVER, CLIENT, 17, piece, identification=7, fragment=place) for piece, place in pieces]
+    flows, noticed = read(tmp_path, packets, split_offload=True)
+    assert flows.payload_length.tolist() == [1472, 1480, 48]
+    assert not noticed

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hf_ntg.flows.capture_in import capture_file
 from hf_ntg.flows.capture_in.capture_file import PacketBlock
 from hf_ntg.flows.capture_in.packets import PacketDecoder
+from hf_ntg.flows.capture_in.pcap import read_pcap
 
 SEGMENT = make.tcp(4000, 443, make.ACK, b"x" * 33, seq=7, ack=9, window=512, options=b"\1" * 12)
 PACKET = make.ipv4(make.CLIENT, make.SERVER, 6, SEGMENT)
@@ -116,16 +118,34 @@ def test_udp():
     assert facts(packets) == [(53, 4000, 3, 0, 0, 0, 0)]
 
 
-def test_a_fragment_belongs_to_the_flow_of_the_first():
-    datagram = make.udp(53, 4000, bytes(40))
-    pieces = [(datagram[:24], 0x2000, 9), (datagram[24:32], 0x2003, 9), (datagram[32:], 4, 9), (datagram[24:], 3, 8)]
-    frames = [
+DATAGRAM = make.udp(53, 4000, bytes(40))
+FRAGMENTS = [(DATAGRAM[:24], 0x2000, 9), (DATAGRAM[24:32], 0x2003, 9), (DATAGRAM[32:], 4, 9)]
+FRAGMENT_FACTS = [(53, 4000, 16, 0, 0, 0, 0), (53, 4000, 8, 0, 0, 0, 0), (53, 4000, 16, 0, 0, 0, 0)]
+
+
+def fragments(pieces):
+    return [
         make.ethernet(make.ipv4(make.CLIENT, make.SERVER, 17, piece, identification=number, fragment=place))
         for piece, place, number in pieces
     ]
-    packets, decoder = decode(frames)
-    assert facts(packets) == [(53, 4000, 16, 0, 0, 0, 0), (53, 4000, 8, 0, 0, 0, 0), (53, 4000, 16, 0, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])
+def test_a_fragment_belongs_to_the_flow_of_the_first_wherever_that_is(order):
+    packets, decoder = decode(fragments([FRAGMENTS[place] for place in order] + [(DATAGRAM[24:], 3, 8)]))
+    assert facts(packets) == [FRAGMENT_FACTS[place] for place in order]
+    decoder.finish()
     assert decoder.skipped == {"IP fragment whose first fragment was not seen": 1}
+
+
+def test_fragments_wait_for_a_first_one_in_a_later_block(tmp_path, monkeypatch):
+    path = tmp_path / "late.pcap"
+    path.write_bytes(make.pcap(list(enumerate(fragments([FRAGMENTS[place] for place in (2, 1, 0)])))))
+    for chunk in (50, 1 << 20):
+        monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+        flows = read_pcap(path)
+        assert flows["payload_length"] == [[16, 8, 16]]
+        assert flows["inter_arrival_time"] == [[0, 1, 1]]
 
 
 def test_ipv6_fragments():

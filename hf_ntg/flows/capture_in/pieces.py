@@ -1,0 +1,135 @@
+"""Finds out which capture files are pieces of one capture: connections run on from one file into the next.
+
+Capture programs rotate their files (``tcpdump -C`` and ``-G``, dumpcap's ring buffer, ``editcap -c``). Read apart, the
+pieces cut connections in two, and a split by capture puts one connection on both sides.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_ntg.flows.capture_in.capture_file import PacketBlock, read_packets
+from hf_ntg.flows.capture_in.clock import plausible_times
+from hf_ntg.flows.reading import BrokenFileError
+from hf_ntg.flows.schema import TCP
+
+__all__ = ["CaptureEdges", "first_time", "joined_pieces"]
+
+_AT_ONCE = 1_000_000_000  # ns between two pieces whose names have nothing in common
+_PACKED = re.compile(r"\.(gz|zst|xz|bz2)$")
+
+
+@dataclass
+class CaptureEdges:
+    """The flows at both ends of a capture file.
+
+    Attributes:
+        first, last: times of its first and last packet, ns; -1 if it has none.
+        cut: flows that may have begun before the file, TCP without a SYN: ``Packets.key`` to time of the first packet.
+        open: flows that may run on behind the file: ``Packets.key`` to time of the last packet.
+        idle_timeout: ns of silence that end a flow.
+    """
+
+    first: int = -1
+    last: int = -1
+    cut: dict[bytes, int] = field(default_factory=dict)
+    open: dict[bytes, int] = field(default_factory=dict)
+    idle_timeout: int = 0
+
+
+def first_time(path: Path) -> int:
+    """Time of the first packet in the capture at `path`, ns; 0 if it cannot be read.
+
+    Raises:
+        InputError: the file cannot be opened, or is no capture.
+    """
+    try:
+        return next((int(block.time[0]) for block in plausible_times(_first_block(path), Counter())), 0)
+    except BrokenFileError:
+        return 0
+
+
+def joined_pieces(files: list[tuple[Path, CaptureEdges]], same_label: Callable[[Path, Path], bool]) -> list[int]:
+    """Find the files that are pieces of one capture.
+
+    Two files of one folder are pieces of one capture if a flow runs on from one into the other within the idle
+    time-out, and their names differ in nothing but digits. With other names, it must be a TCP connection, and the
+    second file must begin within a second of the end of the first. A file with such a name that lies between two
+    pieces in time is a piece as well.
+
+    Args:
+        files: paths, with the flows at both ends (none for a file that is no capture).
+        same_label: whether the user's rules give two files the same label; if not, they are never joined.
+
+    Returns:
+        For every file the index of the first file (in the order of `files`) of its capture: its own if it is alone.
+    """
+    group = list(range(len(files)))
+
+    def join(one: int, other: int) -> None:
+        low, high = sorted((group[one], group[other]))
+        group[:] = [low if of == high else of for of in group]
+
+    folders: dict[Path, list[int]] = {}
+    for number, (path, edges) in enumerate(files):
+        if edges.first >= 0:
+            folders.setdefault(path.parent, []).append(number)
+    for numbers in folders.values():
+        numbers.sort(key=lambda number: (files[number][1].first, number))
+        _join_by_flows(files, numbers, same_label, join)
+        _join_between(files, numbers, same_label, group, join)
+    return group
+
+
+def _join_by_flows(
+    files: list[tuple[Path, CaptureEdges]],
+    numbers: list[int],
+    same_label: Callable[[Path, Path], bool],
+    join: Callable[[int, int], None],
+) -> None:
+    """Join the files at `numbers`, in order of time, of which one has the rest of a flow of the other."""
+    open_flows: dict[bytes, tuple[int, int]] = {}  # key -> file, time of its last packet there
+    for number in numbers:
+        path, edges = files[number]
+        matches: dict[int, bool] = {}  # file -> whether a TCP connection runs on
+        for key, time in edges.cut.items():
+            before = open_flows.get(key)
+            if before is not None and 0 <= time - before[1] <= edges.idle_timeout:
+                matches[before[0]] = matches.get(before[0], False) or key[33] == TCP
+        for other, is_tcp in matches.items():
+            at_once = is_tcp and 0 <= edges.first - files[other][1].last <= _AT_ONCE
+            if (at_once or _skeleton(path) == _skeleton(files[other][0])) and same_label(path, files[other][0]):
+                join(number, other)
+        for key, time in edges.open.items():
+            open_flows[key] = (number, time)
+
+
+def _join_between(
+    files: list[tuple[Path, CaptureEdges]],
+    numbers: list[int],
+    same_label: Callable[[Path, Path], bool],
+    group: list[int],
+    join: Callable[[int, int], None],
+) -> None:
+    """Join the files at `numbers` that lie between two pieces of one capture, if their names fit."""
+    for place, number in enumerate(numbers):
+        before = {group[other]: other for other in numbers[:place]}
+        after = {group[other] for other in numbers[place + 1 :]}
+        for of, other in before.items():
+            fits = _skeleton(files[number][0]) == _skeleton(files[other][0])
+            if of in after and fits and same_label(files[number][0], files[other][0]):
+                join(number, other)
+
+
+def _skeleton(path: Path) -> str:
+    """The name of a file without what differs between the pieces of one capture."""
+    return re.sub(r"\d+", "", _PACKED.sub("", path.name.lower()))
+
+
+def _first_block(path: Path) -> Iterator[PacketBlock]:
+    yield from itertools.islice(read_packets(path), 1)
