@@ -14,9 +14,8 @@ from hf_ntg.hub.training_data import TrainingData
 __all__ = ["EVALUATION_FILE", "eval_results", "figure_rows", "keep_evaluation", "read_evaluation"]
 
 EVALUATION_FILE = "evaluation.json"
-# The figures that the Hub's own widget lists; the card's table has all of them.
-HEADLINE = ("flow_jsd", "timing_distance", "tstr", "copy_rate", "membership_inference", "validity")
-_COLUMNS = {"real": "real held-out flows", "synthetic": "this model"}
+# The scores that the Hub's own widget lists; the card's table has all of them.
+HEADLINE = ("flow_jsd", "timing_distance", "tstr", "once_seen_copies", "membership_inference", "validity")
 _BETTER = {"lower": "↓", "higher": "↑", "real": "= real"}
 
 
@@ -74,27 +73,26 @@ def figure_rows(evaluation: dict) -> list[dict]:
 
 
 def eval_results(evaluation: dict, data: TrainingData) -> list[EvalResult]:
-    """The headline figures as the Hub's ``model-index`` has them: this model's, real flows' and the baselines'."""
+    """The headline scores of this model as the Hub's ``model-index`` has them.
+
+    Scores of real flows and of baselines are in the card's table only: a leaderboard would take them for the model's.
+    """
     results = []
     for name in HEADLINE:
         metric = evaluation["metrics"].get(name)
-        if metric is None:
+        value = None if metric is None else metric["values"].get("synthetic")
+        if value is None:
             continue
-        for column, value in metric["values"].items():
-            if value is None:
-                continue
-            results.append(
-                EvalResult(
-                    task_type="other",
-                    task_name="Generation of network flows",
-                    dataset_type=data.hub_id or data.name,
-                    dataset_name=f"{data.name}, test flows",
-                    dataset_split="test",
-                    metric_type=name,
-                    metric_name=f"{metric['title']} ({metric['unit']}), {_COLUMNS.get(column, f'baseline {column}')}",
-                    metric_value=round(value, 4),
-                    # The Hub takes results of one type for the same unless their arguments differ.
-                    metric_args={"flows": column},
-                )
+        results.append(
+            EvalResult(
+                task_type="other",
+                task_name="Generation of network flows",
+                dataset_type=data.hub_id or data.name,
+                dataset_name=f"{data.name}, test flows",
+                dataset_split="test",
+                metric_type=name,
+                metric_name=f"{metric['title']} ({metric['unit']})",
+                metric_value=round(value, 4),
             )
+        )
     return results

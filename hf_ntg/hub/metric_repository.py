@@ -1,8 +1,7 @@
-"""A metric to a Space on the Hub, where ``evaluate.load`` finds it and people try it on a page."""
+"""Publishing a metric as a Space on the Hub, which ``evaluate.load`` loads and which has a page to try it."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.templates import render
 from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
 from hf_ntg.metrics.info import MetricInfo
+from hf_ntg.metrics.registry import find_metric
 
 __all__ = ["lay_out_metric", "publish_metric"]
 
@@ -35,11 +35,16 @@ def publish_metric(name: str, to: Destination) -> Published:
 def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
     """Write what :func:`publish_metric` would send into the new `folder`; returns the folder.
 
-    It holds the metric's module, named as evaluate wants it, with all code of ours that it needs; ``README.md`` with
-    the Space's settings and the metric's card; ``requirements.txt``; and ``app.py``, the page.
+    The folder holds the metric's module, named as evaluate wants it, with all code that it needs; ``README.md`` with
+    the Space's settings and the metric's card; ``requirements.txt``; and ``app.py``, the page. If the folder has the
+    name of the repository, ``evaluate.load`` takes its path.
+
+    Raises:
+        InputError: there is no such metric, or it needs more than flows.
     """
     main_file = f"{repo_id.rpartition('/')[2]}.py"
-    files, metric = bundle_metric(name, main_file), _metric(name)
+    metric = _metric_of_flows(name)
+    files = bundle_metric(name, main_file)
     folder = fresh_folder(folder)
     settings = {
         "title": metric.title,
@@ -65,10 +70,8 @@ def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
     return folder
 
 
-def _metric(name: str) -> MetricInfo:
-    module = importlib.import_module(f"hf_ntg.metrics.{name}.{name}")
-    found = (value.metric for value in vars(module).values() if isinstance(getattr(value, "metric", None), MetricInfo))
-    metric = next(found)
+def _metric_of_flows(name: str) -> MetricInfo:
+    metric = find_metric(name)
     inputs = list(inspect.signature(metric.compute).parameters.values())[2:]
     more = [one.name for one in inputs if one.default is one.empty and one.name != "train"]
     if more:

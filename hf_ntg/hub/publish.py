@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.hub.scan import RepoType
 from hf_ntg.hub.training_data import TrainingData
 from hf_ntg.hub.upload import Destination, Published, send_folder
+from hf_ntg.metrics.registry import ALL_METRICS
 
 __all__ = ["kind_of", "lay_out", "send"]
 
@@ -30,7 +30,7 @@ def kind_of(source: str) -> RepoType:
         if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
             return "dataset"
         raise InputError(f"{source}: holds neither a model of 'ntg train' nor Parquet files of 'ntg generate'")
-    if source.isidentifier() and (resources.files("hf_ntg.metrics") / source / f"{source}.py").is_file():
+    if source in ALL_METRICS:
         return "space"
     raise InputError(f"{source}: no such folder or file, and no metric; give a model's folder or flows in Parquet")
 

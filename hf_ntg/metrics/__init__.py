@@ -1,8 +1,13 @@
-"""How good a set of flows is: each metric a plain function and an `evaluate` module, and all of them at once.
+"""Metrics of synthetic flows: plain functions, the list of all of them, and a report's worth of scores. No torch.
 
-A metric's folder goes to `evaluate.load`; its function lives in the module that the folder names. No torch.
+Each metric is a function ``name(real, synthetic, **options) -> dict`` and a :class:`hf_ntg.metrics.info.MetricInfo` in
+one module; ``registry.py`` lists them. ``load(name)`` gives a metric as a module of Hugging Face `evaluate`. For
+``evaluate.load``, ``ntg publish NAME ORGANISATION/NAME`` sends a metric to a Space on the Hub; with ``--dry-run`` it
+writes the folder NAME, whose path ``evaluate.load`` takes.
 """
 
-from hf_ntg.metrics.fidelity import METRICS, evaluate_flows
+from hf_ntg.metrics.evaluation import evaluate_flows
+from hf_ntg.metrics.loading import load
+from hf_ntg.metrics.registry import ALL_METRICS, METRICS
 
-__all__ = ["METRICS", "evaluate_flows"]
+__all__ = ["ALL_METRICS", "METRICS", "evaluate_flows", "load"]

@@ -1,4 +1,4 @@
-"""How far apart two sets of flows are, packet position by packet position."""
+"""Divergences between two sets of flows: by packet position, and of runs of packets."""
 
 from __future__ import annotations
 
@@ -10,24 +10,35 @@ from numpy.lib.stride_tricks import sliding_window_view
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import ENDED, FlowSet, FlowView, bounded_scores, view_flows
 
-__all__ = ["FLOW_JSD", "FLOW_TV", "NGRAM_JSD", "flow_jsd", "flow_tv", "jensen_shannon", "ngram_jsd", "total_variation"]
+__all__ = [
+    "FLOW_JSD",
+    "FLOW_TV",
+    "NGRAM_JSD",
+    "flow_jsd",
+    "flow_tv",
+    "hellinger",
+    "jensen_shannon",
+    "ngram_jsd",
+    "total_variation",
+]
 
 Pair = Sequence[np.ndarray]
+Divergence = Callable[[Pair, Pair, int], np.ndarray]
 
 _RADIX = 1 << 18  # above every packet symbol: three of them pack into one int64
 
 
 def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """Jensen-Shannon divergence, in bits, of what stands at each packet position of each class.
+    """Jensen-Shannon divergence, in bits, of the packets at each position of each class.
 
     At position t of class c the random variable is (direction, payload length) of the t-th packet, or "ended" for flows
     with fewer packets; ``JSD(P, Q) = H((P + Q) / 2) - (H(P) + H(Q)) / 2`` with base-2 entropies of the two empirical
-    distributions. No binning: a length one byte off is another symbol. Two finite samples of one source do not give 0,
-    so compare with the figure of real held-out flows. Each position is looked at by itself: packets drawn one by one
-    from the right positions do as well as whole real flows, and only :func:`ngram_jsd` and the metrics of whole flows
-    see that they do not belong together.
+    distributions. There is no binning: a length that is one byte off is another symbol. Two finite samples of one
+    source do not give 0, so compare with the score of real held-out flows. Each position is judged alone: a set whose
+    packets are drawn independently from the right positions scores as well as whole real flows. :func:`ngram_jsd` and
+    the metrics of whole flows see the difference.
 
-    NTG-Bench's figure of this name is the root of the divergence in nats: square it and divide by ln 2 for this one.
+    NTG-Bench's score of this name is the root of the divergence in nats. Its square over ln 2 is this one.
 
     Returns:
         As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean over positions and the worst 1
@@ -38,18 +49,20 @@ def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
 
 
 def flow_tv(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """Total variation distance of what stands at each packet position of each class: half the sum of ``|P - Q|``.
+    """Total variation distance of the packets at each position of each class: half the sum of ``|P - Q|``.
 
-    The share of flows that would have to change to make the two alike; variables and result as in :func:`flow_jsd`.
+    It is the share of flows that would have to change to make the two distributions equal. Variables and result are
+    those of :func:`flow_jsd`.
     """
     names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
     return _by_position(names, p, q, _position_table(p, q, total_variation))
 
 
 def ngram_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """Jensen-Shannon divergence, in bits, of the runs of two and of three packets of each class, wherever they stand.
+    """Jensen-Shannon divergence, in bits, of the runs of two and of three packets of each class, at any position.
 
     A packet is its direction and payload length; the end of a flow, where it comes before `max_packets`, closes a run.
+    A class in which only one side has runs of a length scores 1 for that length.
 
     Returns:
         As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean of both run lengths and the
@@ -68,19 +81,34 @@ def jensen_shannon(events: Pair, groups: Pair, num_groups: int) -> np.ndarray:
     """Jensen-Shannon divergence, in bits, of two samples of discrete events within each group: (num_groups,).
 
     Args:
-        events: non-negative event numbers of the two samples, of any two sizes. groups: the group of each event. One
-            that is empty on one side gives 1/2, on both sides 0.
+        events: non-negative event numbers of the two samples, of any two sizes. groups: the group of each event.
+
+    Returns:
+        1 for a group that is empty in one sample, 0 for one that is empty in both.
     """
     shares, group = _shares(events, groups, num_groups)
-    middle = sum(shares) / 2
-    terms = sum(np.where(share > 0, share * np.log2(np.maximum(share, 1e-300) / middle), 0.0) / 2 for share in shares)
-    return np.maximum(np.bincount(group, weights=terms, minlength=num_groups), 0.0)
+    middle = (shares[0] + shares[1]) / 2
+    terms = [np.where(share > 0, share * np.log2(np.maximum(share, 1e-300) / middle), 0.0) / 2 for share in shares]
+    return _by_group(terms[0] + terms[1], group, groups, num_groups)
 
 
 def total_variation(events: Pair, groups: Pair, num_groups: int) -> np.ndarray:
     """Total variation distance of two samples of discrete events within each group, as :func:`jensen_shannon`."""
     shares, group = _shares(events, groups, num_groups)
-    return np.bincount(group, weights=np.abs(shares[0] - shares[1]) / 2, minlength=num_groups)
+    return _by_group(np.abs(shares[0] - shares[1]) / 2, group, groups, num_groups)
+
+
+def hellinger(events: Pair, groups: Pair, num_groups: int) -> np.ndarray:
+    """Hellinger distance, ``sqrt(sum((sqrt(P) - sqrt(Q))**2) / 2)``, of two samples, as :func:`jensen_shannon`."""
+    shares, group = _shares(events, groups, num_groups)
+    return np.sqrt(_by_group((np.sqrt(shares[0]) - np.sqrt(shares[1])) ** 2 / 2, group, groups, num_groups))
+
+
+def _by_group(terms: np.ndarray, group: np.ndarray, groups: Pair, num_groups: int) -> np.ndarray:
+    """The sum of `terms` in each `group`, within 0 and 1; 1 where only one sample has events."""
+    sums = np.clip(np.bincount(group, weights=terms, minlength=num_groups), 0.0, 1.0)
+    present = [np.bincount(part, minlength=num_groups) > 0 for part in groups]
+    return np.where(present[0] != present[1], 1.0, sums)
 
 
 def _shares(events: Pair, groups: Pair, num_groups: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -96,8 +124,8 @@ def _shares(events: Pair, groups: Pair, num_groups: int) -> tuple[list[np.ndarra
     ], owner
 
 
-def _position_table(p: FlowView, q: FlowView, distance: Callable) -> np.ndarray:
-    """(classes, positions) distances of what stands there."""
+def _position_table(p: FlowView, q: FlowView, distance: Divergence) -> np.ndarray:
+    """(classes, positions) distances of the packets at each position."""
     width = p.max_packets
     groups = [(view.classes[:, None] * width + np.arange(width)).ravel() for view in (p, q)]
     events = [view.symbols.ravel().astype(np.int64) + 1 for view in (p, q)]

@@ -1,4 +1,4 @@
-"""Whether a generator gives its training flows away: how an attack is scored, and the one by a model's likelihoods."""
+"""Membership inference: the success of an attack, and the attack by a model's likelihoods."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.views import FlowSet, view_flows
+from hf_ntg.metrics.views import FlowSet, FlowView, of_known_captures, pair_by_class, view_flows
 from hf_ntg.models.baselines import NGram
 
-__all__ = ["LIKELIHOOD_MEMBERSHIP", "Scorer", "attack_success", "likelihood_membership"]
+__all__ = [
+    "LIKELIHOOD_MEMBERSHIP",
+    "OTHER_CAPTURES",
+    "Scorer",
+    "attack_success",
+    "likelihood_membership",
+    "unseen_of_shared_classes",
+]
 
 Scorer = Callable[[FlowArrays], np.ndarray]
 
+OTHER_CAPTURES = "no unseen flow comes from a capture of the training flows; hold some of their flows back"
 _REFERENCE_ORDER = 2
 
 
 def attack_success(
     names: list[str], members: np.ndarray, others: np.ndarray, member_classes: np.ndarray, other_classes: np.ndarray
 ) -> dict:
-    """Success of an attack that names those with a high score.
+    """Success of an attack that names those flows with a high score as training flows.
 
     Args:
         members, others: (N,), (M,) scores of training flows and of other real flows.
-        member_classes, other_classes: (N,), (M,) the class of each, a place in `names`.
+        member_classes, other_classes: (N,), (M,) the class of each, an index in `names`.
 
     Returns:
         ``overall``: area under the ROC curve, ties counted half; 0.5 is chance. ``tpr_at_1_percent_fpr``: share of the
         training flows named when 1 % of the others are named wrongly, on the straight line between the curve's points.
-        ``per_class``: the area, for classes with flows of both kinds.
+        ``per_class``: the area, for classes with flows of both kinds. ``flows``: training flows compared, and others.
     """
     is_member = np.repeat([1, 0], [len(members), len(others)])
     scores, classes = np.concatenate([members, others]), np.concatenate([member_classes, other_classes])
@@ -41,6 +49,7 @@ def attack_success(
         "overall": float(roc_auc_score(is_member, scores)),
         "tpr_at_1_percent_fpr": float(np.interp(0.01, wrong, right)),
         "per_class": {names[c]: float(roc_auc_score(is_member[own], scores[own])) for c, own in rows.items()},
+        "flows": [len(members), len(others)],
     }
 
 
@@ -54,36 +63,50 @@ def likelihood_membership(
 ) -> dict:
     """How well someone who can ask a model for likelihoods can tell its training flows from other real flows.
 
-    The attack takes a flow for a training flow the more likely the model holds it to be; calibrated, the more likely
-    than a reference that has not learned from the training flows holds it to be, which asks what the model knows beyond
-    what is easy about a flow. Without a `reference`, half of the unseen flows, drawn by `seed`, teach a 2-gram, and
-    only the other half are asked about.
+    The attack names a flow as a training flow if the model finds it likely. The calibrated attack subtracts the
+    log-likelihood under a reference that has not learned from the training flows: it asks what the model knows beyond
+    what makes a flow easy. Without a `reference`, half of the unseen flows, drawn by `seed`, fit a 2-gram, and only the
+    other half are asked about.
+
+    Both sides must come from the same captures: a flow of another capture is less likely under any model. Where both
+    sides name their captures, flows of captures that `train` lacks are therefore left out. The two sides that are
+    compared have the same number of flows of each class, drawn by `seed`.
 
     Args:
         real: real flows that the model has not seen. train: those that it was trained on.
-        log_likelihood: gives (N,) for N flows, as the ``log_likelihood`` of a causal model's ``FlowGenerator`` and that
-            of an n-gram do.
+        log_likelihood: maps N flows to (N,) natural logarithms, as ``log_likelihood`` of a causal ``FlowGenerator``
+            and of an n-gram do.
 
     Returns:
         As :func:`attack_success`, over the classes that both sets have; ``calibrated``: the same of the calibrated
-        attack. Chance is a fair zero only for flows split at random. Flows of captures that were not trained on are
-        less likely under any model, and the more likely to a reference that has seen others of their captures: with a
-        split by capture both areas say how far captures differ, and more so the calibrated one.
+        attack. ``overall`` is None, with a ``reason``, where there are no unseen flows to compare with.
     """
-    names, (members, others) = view_flows(train, real, max_packets=max_packets)
-    shared = (members.class_counts > 0) & (others.class_counts > 0)
-    members, others = (view.take(shared[view.classes]) for view in (members, others))
-    if len(others) < 2:
-        return {"overall": None, "per_class": {}, "reason": "fewer than 2 unseen flows of the classes trained on"}
+    names, views = view_flows(train, real, max_packets=max_packets)
+    others, reason = unseen_of_shared_classes(views[1], views[0])
+    if reason:
+        return {"overall": None, "per_class": {}, "reason": reason}
     if reference is None:
         order = np.random.default_rng(seed).permutation(len(others))
-        reference = NGram(_REFERENCE_ORDER).fit(others.flows.take(order[1::2]), max_packets).log_likelihood
-        others = others.take(order[::2])
-    asked = (members, others)
-    told, known = ([scorer(view.flows) for view in asked] for scorer in (log_likelihood, reference))
-    beyond = [own - expected for own, expected in zip(told, known, strict=True)]
+        fitted = NGram(_REFERENCE_ORDER).fit(others.flows.take(order[1::2]), max_packets)
+        reference, others = fitted.log_likelihood, others.take(np.sort(order[::2]))
+    asked = pair_by_class(views[0], others, seed)
+    own, expected = ([scorer(view.flows) for view in asked] for scorer in (log_likelihood, reference))
+    beyond = [score - baseline for score, baseline in zip(own, expected, strict=True)]
     classes = [view.classes for view in asked]
-    return {**attack_success(names, *told, *classes), "calibrated": attack_success(names, *beyond, *classes)}
+    return {**attack_success(names, *own, *classes), "calibrated": attack_success(names, *beyond, *classes)}
+
+
+def unseen_of_shared_classes(unseen: FlowView, *others: FlowView) -> tuple[FlowView, str]:
+    """The flows of `unseen` that an attack may ask about, and why there are too few of them ("" if there are enough).
+
+    Kept are flows of the captures of ``others[0]``, the training flows, and of the classes that all views have.
+    """
+    of_captures = of_known_captures(unseen, others[0])
+    if not len(of_captures):
+        return of_captures, OTHER_CAPTURES
+    shared = np.all([view.class_counts > 0 for view in others], axis=0)
+    kept = of_captures.take(shared[of_captures.classes])
+    return kept, "" if len(kept) > 1 else "fewer than 2 unseen flows of the classes of the other sets"
 
 
 LIKELIHOOD_MEMBERSHIP = MetricInfo(
@@ -93,7 +116,8 @@ LIKELIHOOD_MEMBERSHIP = MetricInfo(
     unit="AUC",
     range=(0.0, 1.0),
     better="real",
-    formula="AUC of naming training flows, against unseen real flows, by the model's log-likelihood",
+    formula="AUC of naming training flows, against unseen flows of the same captures, by the model's log-likelihood",
     source="Yeom et al., CSF 2018; calibrated: Watson et al., ICLR 2022; TPR at 1 % FPR: Carlini et al., S&P 2022",
     compute=likelihood_membership,
+    seeded=True,
 )

@@ -1,4 +1,4 @@
-"""Flows as points: how near synthetic flows lie to real ones, whether they cover them, whether they give them away."""
+"""Metrics by distances between flows: nearest training flow, coverage, membership inference."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from hf_ntg.metrics.info import MetricInfo
-from hf_ntg.metrics.membership import attack_success
-from hf_ntg.metrics.views import FlowSet, FlowView, cut_to_one_size, row_bytes, view_flows
+from hf_ntg.metrics.membership import attack_success, unseen_of_shared_classes
+from hf_ntg.metrics.views import FlowSet, FlowView, cut_to_one_size, pair_by_class, row_bytes, view_flows
 
 __all__ = [
     "COVERAGE",
@@ -29,7 +29,7 @@ def embed_flows(view: FlowView) -> np.ndarray:
     """Flows as points: (N, max_packets) float64, 0 where a flow has ended.
 
     A packet becomes ``direction * (1 + sqrt(payload / 1460))``: an empty packet 1, a full one 2, downstream negative.
-    The square root keeps small payloads apart. The Manhattan distance of two flows is the sum over packets.
+    The square root spreads small payloads out. The Manhattan distance of two flows is a sum over packets.
     """
     flows = view.flows
     points = np.zeros((len(view), view.max_packets))
@@ -40,22 +40,24 @@ def embed_flows(view: FlowView) -> np.ndarray:
 def nearest_distance(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None, max_packets: int = 10) -> dict:
     """Distance of synthetic flows to the nearest training flow of their class (distance to closest record).
 
-    The distance is that of :func:`embed_flows`, over the number of packets: 1 is a full against an empty packet,
-    everywhere. Nearer than real held-out flows means copying, farther means strangeness. (SDMetrics' distance to
-    closest record divides each column by its range in the real data instead, and compares all pairs.)
+    The distance is the Manhattan distance of :func:`embed_flows` over the number of packets: 1 is a full packet in
+    place of an empty one at every position. Flows that are nearer than real held-out flows copy; flows that are farther
+    are unlike real ones. (SDMetrics' distance to closest record divides each column by its range in the real data
+    instead, and compares all pairs.)
 
     Args:
-        real: the flows the generator was trained on.
-        held_out: real flows it has not seen; their own distance is returned as ``held_out``.
+        real: the flows that the generator was trained on.
+        held_out: real flows that it has not seen; their own distance is returned as ``held_out``.
 
     Returns:
         ``overall``: mean over all synthetic flows whose class `real` has. ``per_class``: means. ``quantiles``: of all
-        flows, at 5, 25, 50, 75 and 95 %. ``unjudged``: classes that `real` lacks. ``held_out``: these of `held_out`,
-        and ``ratio``: ``overall`` over its own (None where that is 0), or None both.
+        flows, at 5, 25, 50, 75 and 95 %. ``unjudged``: classes that `real` lacks. ``held_out``: the same for
+        `held_out`, and ``ratio``: ``overall`` over that of `held_out` (None where it is 0); both None without it.
     """
     sets = [real, synthetic] if held_out is None else [real, synthetic, held_out]
     names, (train, *asked) = view_flows(*sets, max_packets=max_packets)
-    own, other, *_ = [*(_nearness(names, view, _nearest(view, train) / max_packets) for view in asked), None]
+    own, *rest = (_nearness(names, view, _nearest(view, train) / max_packets) for view in asked)
+    other = rest[0] if rest else None
     return {**own, "held_out": other, "ratio": ratio(own["overall"], other["overall"]) if other else None}
 
 
@@ -73,28 +75,34 @@ def _nearness(names: list[str], view: FlowView, distances: np.ndarray) -> dict:
 
 
 def ratio(own: float | None, other: float | None) -> float | None:
-    """One figure over another, None where there is no such number."""
+    """``own / other``, None where either is unknown or `other` is 0."""
     return own / other if own is not None and other else None
 
 
-def membership_inference(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_packets: int = 10) -> dict:
+def membership_inference(
+    real: FlowSet, synthetic: FlowSet, train: FlowSet, max_packets: int = 10, seed: int = 0
+) -> dict:
     """How well someone who holds the synthetic flows can tell training flows from other real flows.
 
-    The attack takes a flow for a training flow the nearer its nearest synthetic flow of the class lies, as in
-    :func:`nearest_distance`. With flows split by capture, unseen flows lie nearer to other unseen ones than training
-    flows do: fresh real flows in the place of synthetic ones then score below 0.5, and that is the fair zero.
+    The attack names a flow as a training flow if the nearest synthetic flow of its class is near, by the distance of
+    :func:`nearest_distance`.
+
+    Both sides must come from the same captures: flows of another capture are farther from the synthetic flows whatever
+    the generator has memorised. Where both sides name their captures, flows of captures that `train` lacks are
+    therefore left out. The two sides that are compared have the same number of flows of each class, drawn by `seed`.
 
     Args:
-        real: real flows the generator has not seen. train: those it was trained on.
+        real: real flows that the generator has not seen. train: those that it was trained on.
 
     Returns:
-        As :func:`hf_ntg.metrics.membership.attack_success`, over the classes that all three sets have.
+        As :func:`hf_ntg.metrics.membership.attack_success`, over the classes that all three sets have. ``overall`` is
+        None, with a ``reason``, where there are no unseen flows to compare with.
     """
-    names, (others, made, members) = view_flows(real, synthetic, train, max_packets=max_packets)
-    shared = (members.class_counts > 0) & (others.class_counts > 0) & (made.class_counts > 0)
-    if not shared.any():
-        return {"overall": None, "per_class": {}, "reason": "no class is in all three sets"}
-    members, others = (view.take(shared[view.classes]) for view in (members, others))
+    names, (unseen, made, members) = view_flows(real, synthetic, train, max_packets=max_packets)
+    others, reason = unseen_of_shared_classes(unseen, members, made)
+    if reason:
+        return {"overall": None, "per_class": {}, "reason": reason}
+    members, others = pair_by_class(members, others, seed)
     nearness = [-_nearest(view, made) for view in (members, others)]
     return attack_success(names, *nearness, members.classes, others.classes)
 
@@ -102,11 +110,12 @@ def membership_inference(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_
 def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbours: int = 5, seed: int = 0) -> dict:
     """Precision, recall, density and coverage by k nearest neighbours (:func:`embed_flows`, classes kept apart).
 
-    Around each flow lies a ball that reaches its k-th nearest neighbour in its own set, or all of its class where that
-    has no k others. Both sets are cut to one size (that of the smaller, 3,000 at most, drawn by `seed`), since density
-    and coverage depend on it. A ball holds what lies on its rim: prdc leaves that out, so that flows which recur, as
-    real ones do, would not cover themselves. Recall rewards strangeness: flows far from all others have wide balls, and
-    a set of them may reach more real flows than real flows do. Read it beside precision.
+    Each flow has a ball whose radius is the distance to its k-th nearest neighbour of its own class and set; in a class
+    of k flows or fewer, to the farthest. A flow that is alone in its class has a ball of radius 0, which holds its
+    copies. Both sets are cut to one size (that of the smaller, 3,000 at most, drawn by `seed`), since density and
+    coverage depend on it. A ball includes its rim. (prdc excludes the rim, so that flows which recur, as real ones do,
+    would not cover themselves.) Recall is high for sets of outliers too: flows that are far from all others have large
+    balls. Read it together with precision.
 
     Returns:
         ``overall``, ``coverage``: share of real flows with a synthetic flow in their ball. ``precision``: share of
@@ -130,26 +139,29 @@ def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbour
 
 
 def _balls(real: np.ndarray, made: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Of the points of one class, (n, D) and (m, D): what each real one (n,) or made one (m,) adds to a measure."""
+    """What each real point (n, D) and each synthetic point (m, D) of one class adds to a measure: (n,) or (m,)."""
     if not len(real) or not len(made):
         sizes = (len(real), len(made), len(real), len(made))
         return {name: np.zeros(size) for name, size in zip(_BALL_MEASURES, sizes, strict=True)}
-    reach = [
-        np.partition(cdist(own, own, "cityblock"), k, axis=1)[:, k] if len(own) > k else np.full(len(own), np.inf)
-        for own in (real, made)
-    ]
+    real_radius, made_radius = (_radius(own, k) for own in (real, made))
     between = cdist(real, made, "cityblock")
-    held = between <= reach[0][:, None]
+    held = between <= real_radius[:, None]
     return {
         "coverage": held.any(axis=1),
         "precision": held.any(axis=0),
-        "recall": (between <= reach[1]).any(axis=1),
+        "recall": (between <= made_radius).any(axis=1),
         "density": held.sum(axis=0) / k,
     }
 
 
+def _radius(points: np.ndarray, k: int) -> np.ndarray:
+    """(n,) distance of each point to its k-th nearest other one, or to the farthest if there are fewer than k."""
+    k = min(k, len(points) - 1)
+    return np.partition(cdist(points, points, "cityblock"), k, axis=1)[:, k]
+
+
 def _nearest(asked: FlowView, held: FlowView) -> np.ndarray:
-    """(N,) Manhattan distance of each asked flow to the nearest held one of its class, infinite where there is none."""
+    """(N,) Manhattan distance of each asked flow to the nearest held flow of its class, infinite without one."""
     points, held_points = embed_flows(asked), embed_flows(held)
     distances = np.full(len(asked), np.inf)
     for label in np.unique(held.classes):
@@ -160,7 +172,7 @@ def _nearest(asked: FlowView, held: FlowView) -> np.ndarray:
 
 
 def _nearest_points(asked: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """(n,) Manhattan distance of each of `asked` (n, D) to the nearest of `held`; equal points are asked for once."""
+    """(n,) Manhattan distance of each of `asked` (n, D) to the nearest of `held`; equal points are looked up once."""
     _, first, place = np.unique(row_bytes(np.concatenate([held, asked])), return_index=True, return_inverse=True)
     known = first < len(held)  # a distinct point is first met in `held`, if it is there
     distinct = np.concatenate([held, asked])[first]
@@ -189,10 +201,11 @@ MEMBERSHIP_INFERENCE = MetricInfo(
     unit="AUC",
     range=(0.0, 1.0),
     better="real",
-    formula="AUC of naming training flows, against unseen real flows, by nearness to the closest synthetic flow",
+    formula="AUC of naming training flows, against unseen flows of the same captures, by nearness to a synthetic flow",
     source="Chen, Yu, Zhang, Fritz, GAN-Leaks, CCS 2020 (black-box attack); Carlini et al., S&P 2022 (TPR at 1 % FPR)",
     compute=membership_inference,
     needs_train=True,
+    seeded=True,
 )
 COVERAGE = MetricInfo(
     name="coverage",

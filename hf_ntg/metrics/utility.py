@@ -1,4 +1,4 @@
-"""What synthetic flows are worth to a classifier."""
+"""Usefulness of synthetic flows to a classifier: train on synthetic, test on real."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.metrics import f1_score
 
 from hf_ntg.errors import InputError
+from hf_ntg.metrics.bootstrap import f1_intervals
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import FlowSet, FlowView, cut_to, view_flows
 
@@ -27,46 +28,64 @@ def tstr(
     classifier: Classifier = "random_forest",
     seed: int = 0,
 ) -> dict:
-    """Train on synthetic, test on real: how well a classifier taught by `synthetic` names real flows.
+    """Train on synthetic, test on real: macro-F1 on real flows of a classifier that was trained on `synthetic`.
 
-    Features are the signed payload lengths (direction times bytes) of the first `max_packets` packets, 0 where the flow
-    has ended; no header fact and no time. The classifier is scikit-learn's random forest with 100 trees, or its
-    histogram gradient boosting with an L2 penalty of 1, stopped when a tenth of the flows it learns from, held back,
-    gains nothing in 5 rounds (only where each class has two flows, and there are ten a class); all other settings
-    are the library's own.
+    The features are ``direction * (1 + payload length)`` of the first `max_packets` packets, 0 after the flow's end: an
+    empty packet (1 or -1) is not the end of a flow. Header fields and times are not used. The classifier is
+    scikit-learn's random forest with 100 trees, or its histogram gradient boosting with an L2 penalty of 1. Boosting
+    stops early when a held-out tenth of its training flows does not improve in 5 rounds, where each class has two flows
+    and there are ten a class. All other settings are the library's defaults.
 
     Args:
-        real: real test flows. synthetic: the flows to learn from, at most 50,000 of them, drawn by `seed`.
-        train: the real training flows; given, the same classifier learns from them and the gap is returned.
+        real: real test flows. synthetic: the flows to train on, at most 50,000 of them, drawn by `seed`.
+        train: the real training flows. If given, the same classifier is trained on them and the gap is returned.
 
     Returns:
         ``overall``: unweighted mean of the F1 of the classes of `real` (a class that `synthetic` lacks has F1 0).
         ``weighted_f1``: weighted by the flows of each class in `real`. ``accuracy``. ``per_class``: F1.
-        ``real``: the same figures for `train`, and ``gap_points``: 100 times (its macro-F1 less this one), or None.
+        ``interval``: [low, high] of ``overall``, 95 %, by bootstrap over the captures of `real` (``interval_by`` is
+        then ``captures``) or over its flows, see :func:`hf_ntg.metrics.bootstrap.f1_intervals`; ``interval_units``.
         ``missing``: classes of `real` that `synthetic` lacks.
+        ``real``: the same scores for `train`; ``gap_points``: 100 times (its macro-F1 less this one);
+        ``gap_interval``: its interval, both classifiers judged on the same draws. None without `train`.
     """
     sets = [real, synthetic] if train is None else [real, synthetic, train]
-    names, views = view_flows(*sets, max_packets=max_packets)
+    names, (test, *taught) = view_flows(*sets, max_packets=max_packets)
+    answers = [_train_and_name(test, cut_to(view, MOST_TAUGHT, seed), classifier, seed) for view in reversed(taught)]
+    drawn = f1_intervals(test, answers, seed)
     scores = [
-        _train_and_test(names, views[0], cut_to(taught, MOST_TAUGHT, seed), classifier, seed) for taught in views[1:]
+        {**score_answers(names, test, said), "interval": interval}
+        for said, interval in zip(answers, drawn["intervals"], strict=True)
     ]
-    missing = (views[0].class_counts > 0) & (views[1].class_counts == 0)
-    return {
-        **scores[0],
-        "real": scores[1] if train is not None else None,
-        "gap_points": 100 * (scores[1]["overall"] - scores[0]["overall"]) if train is not None else None,
+    missing = (test.class_counts > 0) & (taught[0].class_counts == 0)
+    found = {
+        **scores[-1],
+        "interval_by": drawn["by"],
+        "interval_units": drawn["units"],
         "missing": [names[c] for c in np.flatnonzero(missing)],
+        "real": None,
+        "gap_points": None,
+        "gap_interval": None,
     }
+    if train is not None:
+        found["real"] = scores[0]
+        found["gap_points"] = 100 * (scores[0]["overall"] - scores[-1]["overall"])
+        found["gap_interval"] = [100 * end for end in drawn["difference"]]
+    return found
 
 
-def _train_and_test(names: list[str], test: FlowView, taught: FlowView, classifier: Classifier, seed: int) -> dict:
-    model = make_classifier(classifier, taught, seed).fit(taught.signed_lengths, taught.classes)
-    return score_answers(names, test, model.predict(test.signed_lengths))
+def _train_and_name(test: FlowView, taught: FlowView, classifier: Classifier, seed: int) -> np.ndarray:
+    """(N,) the class that a classifier trained on `taught` gives each flow of `test`."""
+    model = make_classifier(classifier, taught, seed).fit(taught.signed_sizes, taught.classes)
+    return model.predict(test.signed_sizes)
 
 
 def score_answers(names: list[str], test: FlowView, said: np.ndarray) -> dict:
-    """How well the classes `said` (N,) of the flows of `test` hit: ``overall`` (macro-F1), ``weighted_f1``,
-    ``accuracy``, ``per_class`` (F1); over the classes that `test` has."""
+    """Scores of the classes `said` (N,) that a classifier gave the flows of `test`.
+
+    Returns:
+        ``overall`` (macro-F1), ``weighted_f1``, ``accuracy``, ``per_class`` (F1), over the classes that `test` has.
+    """
     tested = np.flatnonzero(test.class_counts)
     per_class = f1_score(test.classes, said, labels=tested, average=None, zero_division=0)
     return {
@@ -80,15 +99,22 @@ def score_answers(names: list[str], test: FlowView, said: np.ndarray) -> dict:
 def make_classifier(
     name: Classifier, taught: FlowView, seed: int, jobs: int = 2
 ) -> RandomForestClassifier | HistGradientBoostingClassifier:
-    """The classifier of a name, see :func:`tstr`, to learn from `taught`, unfitted; a forest uses `jobs` threads."""
+    """The unfitted classifier `name`, see :func:`tstr`, set up to be trained on `taught`.
+
+    Args:
+        jobs: threads of a forest.
+
+    Raises:
+        InputError: there is no such classifier.
+    """
     if name == "random_forest":
         return RandomForestClassifier(n_estimators=100, random_state=seed, n_jobs=jobs)
     if name == "gradient_boosting":
-        # With scikit-learn's own settings boosting diverges on some of our data: many small classes, no penalty.
+        # With the library's defaults boosting diverges where there are many small classes, for want of a penalty.
         counts = taught.class_counts[taught.class_counts > 0]
-        can_hold_back = counts.min() > 1 and counts.sum() >= 10 * len(counts)  # a flow of every class, on both sides
+        can_hold_out = counts.min() > 1 and counts.sum() >= 10 * len(counts)  # each class needs a flow on both sides
         return HistGradientBoostingClassifier(
-            l2_regularization=1.0, early_stopping=bool(can_hold_back), n_iter_no_change=5, random_state=seed
+            l2_regularization=1.0, early_stopping=bool(can_hold_out), n_iter_no_change=5, random_state=seed
         )
     raise InputError(f"classifier {name!r}: choose 'random_forest' or 'gradient_boosting'")
 
@@ -100,7 +126,7 @@ TSTR = MetricInfo(
     unit="macro-F1",
     range=(0.0, 1.0),
     better="higher",
-    formula="unweighted mean over classes of the F1 of a random forest on signed payload lengths of the first packets",
+    formula="unweighted mean over classes of the F1 of a random forest on directions and payload lengths",
     source="Esteban, Hyland, Rätsch, Real-valued (medical) time series generation with recurrent GANs, 2017",
     compute=tstr,
     seeded=True,

@@ -1,4 +1,4 @@
-"""How every metric sees its flows: labelled, cut to one length, with one numbering of the classes."""
+"""Flows as every metric sees them: labelled, cut to one length, with one numbering of the classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays
 
 __all__ = [
     "ENDED",
@@ -20,7 +20,9 @@ __all__ = [
     "bounded_scores",
     "cut_to",
     "cut_to_one_size",
+    "of_known_captures",
     "open_scores",
+    "pair_by_class",
     "row_bytes",
     "view_flows",
 ]
@@ -32,11 +34,11 @@ ENDED = -1
 
 @dataclass(frozen=True)
 class FlowView:
-    """Labelled flows cut to `max_packets`, and the number of the class each belongs to.
+    """Labelled flows cut to `max_packets` packets, and the number of each flow's class.
 
     Attributes:
-        flows: N flows. classes: (N,) int64, place of the label in the names that the views share.
-        num_classes: how many names there are. max_packets: the cut.
+        flows: N flows. classes: (N,) int64, the index of the label in the list of names that all views share.
+        num_classes: length of that list. max_packets: packets that are kept of each flow.
     """
 
     flows: FlowArrays
@@ -58,31 +60,38 @@ class FlowView:
 
     @cached_property
     def packet_class(self) -> np.ndarray:
-        """(P,) class of the flow each packet belongs to."""
+        """(P,) the class of the flow that each packet belongs to."""
         return self.classes[self.flows.flow_index]
 
     @cached_property
     def symbols(self) -> np.ndarray:
-        """(N, max_packets) int32: direction and payload length of each packet, -1 where the flow has ended."""
+        """(N, max_packets) int32: a number for direction and payload length of each packet, -1 after the end."""
         return self.flows.padded("packet_symbol", self.max_packets, fill=ENDED)
 
     @cached_property
-    def signed_lengths(self) -> np.ndarray:
-        """(N, max_packets) int32: direction times payload length, 0 where the flow has ended."""
-        return self.flows.padded("signed_length", self.max_packets)
+    def signed_sizes(self) -> np.ndarray:
+        """(N, max_packets) int32: ``direction * (1 + payload length)``, 0 after the flow's end.
+
+        The 1 keeps an empty packet (1 or -1) apart from a flow that has ended (0).
+        """
+        step = self.flows.direction.astype(np.int32)
+        sizes = self.flows.padded("signed_length", self.max_packets)
+        sizes[self.flows.flow_index, self.flows.position] += step
+        return sizes
 
 
 def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowView]]:
-    """Give each of `sets` a view, and the sorted names of all classes found in any of them.
+    """Make a view of each of `sets`; returns the sorted names of all their classes, and the views.
 
     Flows without a label belong to no class and are left out.
 
     Raises:
         InputError: a set holds no labelled flow.
     """
-    arrays = [flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows) for flows in sets]
+    arrays = [as_arrays(flows) for flows in sets]
     labels = [pa.array(flows.label, pa.string(), from_pandas=True) for flows in arrays]
-    names = pa.array(sorted(set().union(*(pc.unique(column).to_pylist() for column in labels)) - {None}), pa.string())
+    known = set().union(*(pc.unique(column).to_pylist() for column in labels)) - {None}
+    names = pa.array(sorted(known), pa.string())
     views = []
     for flows, column in zip(arrays, labels, strict=True):
         classes = pc.index_in(column, value_set=names).fill_null(-1).to_numpy().astype(np.int64)
@@ -95,7 +104,7 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
 
 
 def cut_to_one_size(views: list[FlowView], seed: int, most: int) -> list[FlowView]:
-    """Each view cut to the size of the smallest, or `most`, by flows drawn without replacement."""
+    """Each view cut to the size of the smallest, or to `most`, by flows drawn without replacement."""
     size = min([most, *map(len, views)])
     rng = np.random.default_rng(seed)
     return [view.take(np.sort(rng.choice(len(view), size, replace=False))) for view in views]
@@ -104,6 +113,34 @@ def cut_to_one_size(views: list[FlowView], seed: int, most: int) -> list[FlowVie
 def cut_to(view: FlowView, most: int, seed: int) -> FlowView:
     """`view`, or `most` of its flows, drawn without replacement, where it has more."""
     return view if len(view) <= most else cut_to_one_size([view], seed, most)[0]
+
+
+def pair_by_class(one: FlowView, other: FlowView, seed: int) -> tuple[FlowView, FlowView]:
+    """Both views cut to the same number of flows of each class: the smaller of the two, drawn by `seed`."""
+    size = np.minimum(one.class_counts, other.class_counts)
+    rng = np.random.default_rng(seed)
+    cut = []
+    for view in (one, other):
+        order = rng.permutation(len(view))
+        by_class = order[np.argsort(view.classes[order], kind="stable")]
+        starts = np.cumsum(view.class_counts) - view.class_counts
+        rank = np.arange(len(view)) - starts[view.classes[by_class]]
+        cut.append(view.take(np.sort(by_class[rank < size[view.classes[by_class]]])))
+    return cut[0], cut[1]
+
+
+def of_known_captures(view: FlowView, train: FlowView) -> FlowView:
+    """The flows of `view` that come from captures of `train`; all of them where a side does not name its captures.
+
+    Flows of another capture differ from the training flows whatever a model has learned, so a test for memory may only
+    ask about flows of the training captures.
+    """
+    if view.flows.capture is None or train.flows.capture is None:
+        return view
+    known = set(train.flows.capture.tolist()) - {None}
+    if not known:
+        return view
+    return view.take(np.array([name is None or name in known for name in view.flows.capture], dtype=bool))
 
 
 def bounded_scores(names: list[str], real: FlowView, synthetic: FlowView, scores: np.ndarray, worst: float) -> dict:

@@ -29,6 +29,11 @@ _SECONDARY = {
         ("recall", "real flows near synthetic ones (recall)", "higher"),
         ("density", "density", "real"),
     ],
+    "once_seen_copies": [
+        ("once_seen", "flows that repeat a once-seen training flow, share", "real"),
+        ("recurring", "flows that repeat a training flow that recurs, share", "real"),
+        ("duplicates", "repeats within the set, share", "real"),
+    ],
     "membership_inference": [("tpr_at_1_percent_fpr", "training flows named at 1 % false alarms", "real")],
 }
 
@@ -108,14 +113,18 @@ def headline_rows(result: dict) -> list[dict]:
 
 def _summary(result: dict) -> str:
     """The three figures that matter most, as a sentence."""
-    (jsd, jsd_real), (f1, f1_real), (copies, copies_real) = (
+    (jsd, jsd_real), (f1, f1_real), (excess, _) = (
         [result["metrics"][name]["columns"][column]["overall"] for column in ("synthetic", "real")]
-        for name in ("flow_jsd", "tstr", "copy_rate")
+        for name in ("flow_jsd", "tstr", "once_seen_copies")
     )
+    low, high = result["metrics"]["tstr"]["columns"]["synthetic"]["interval"]
+    copies = result["metrics"]["once_seen_copies"]["columns"]["synthetic"]
     return (
-        f"A classifier taught by them reaches macro-F1 {f1:.3f} on real flows (taught by real ones: {f1_real:.3f}); "
+        f"A classifier taught by them reaches macro-F1 {f1:.3f} on real flows (95 %: {low:.3f} to {high:.3f}; "
+        f"taught by real ones: {f1_real:.3f}); "
         f"packet by packet they are {jsd:.3f} bits from the test flows (real ones: {jsd_real:.3f}); "
-        f"{copies:.1%} repeat a training flow (real ones: {copies_real:.1%})."
+        f"{copies['once_seen']:.1%} repeat a training flow that was seen once (unseen real ones: "
+        f"{copies['unseen']['once_seen']:.1%}, an excess of {excess:.1f} points)."
     )
 
 
@@ -128,13 +137,14 @@ def _against_real(real: float | None, synthetic: float | None, better: str) -> s
 
 
 def _class_rows(result: dict) -> list[dict]:
-    """Divergence, F1 and copies of each class of the test flows, synthetic beside real."""
+    """Divergence, F1 and copies of once-seen flows of each class of the test flows, synthetic beside real."""
     metrics = result["metrics"]
+    shown = (("flow_jsd", "per_class"), ("tstr", "per_class"), ("once_seen_copies", "once_seen_per_class"))
     rows = []
     for label in metrics["flow_jsd"]["columns"]["real"]["per_class"]:
         cells = [
-            metrics[name]["columns"][column]["per_class"].get(label)
-            for name in ("flow_jsd", "tstr", "copy_rate")
+            metrics[name]["columns"][column][part].get(label)
+            for name, part in shown
             for column in ("real", "synthetic")
         ]
         rows.append({"label": label, "cells": cells})

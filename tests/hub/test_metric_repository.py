@@ -3,7 +3,6 @@
 import json
 import re
 import runpy
-from importlib import resources
 
 import pytest
 import yaml
@@ -12,10 +11,10 @@ from hf_ntg import InputError
 from hf_ntg.flows import save_flows
 from hf_ntg.hub import lay_out_metric
 from hf_ntg.hub.bundle import bundle_metric, requirements_of
+from hf_ntg.metrics import ALL_METRICS
 
 MODEL_NEEDED = "likelihood_membership"
-FOLDERS = [path for path in resources.files("hf_ntg.metrics").iterdir() if (path / f"{path.name}.py").is_file()]
-NAMES = sorted({path.name for path in FOLDERS} - {MODEL_NEEDED})
+NAMES = sorted(ALL_METRICS.keys() - {MODEL_NEEDED})
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,7 @@ def test_a_bundle_holds_what_it_imports_and_no_more():
 def test_a_metric_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match="computes from log_likelihood and not from flows alone"):
         lay_out_metric(MODEL_NEEDED, tmp_path / "new", "org/x")
-    for name in ("no_such", "../flow_jsd", "fidelity"):
+    for name in ("no_such", "../flow_jsd", "registry"):
         with pytest.raises(InputError, match="no metric of hf_ntg"):
             lay_out_metric(name, tmp_path / "new", "org/x")
 

@@ -6,7 +6,7 @@ from made_flows import table, two_services
 from scipy.spatial.distance import jensenshannon
 
 from hf_ntg.errors import InputError
-from hf_ntg.metrics.divergence import flow_jsd, flow_tv, jensen_shannon
+from hf_ntg.metrics.divergence import flow_jsd, flow_tv, hellinger, jensen_shannon, ngram_jsd, total_variation
 
 
 def test_a_set_is_at_no_distance_from_itself():
@@ -58,6 +58,21 @@ def test_flows_without_a_label_are_left_out():
     assert flow_jsd(real, table(("a", [1])), max_packets=1)["per_class"] == {"a": 0}
     with pytest.raises(InputError, match="no labelled flow"):
         flow_jsd(real, table((None, [1])))
+
+
+@pytest.mark.parametrize("distance", [jensen_shannon, total_variation, hellinger])
+def test_a_group_that_only_one_side_has_is_as_far_as_can_be(distance):
+    events = np.array([0, 0]), np.array([0])
+    groups = np.array([0, 1]), np.array([0])
+    assert distance(events, groups, 3).tolist() == [0, 1, 0]
+
+
+def test_runs_that_only_one_side_has():
+    """Flows of two packets that fill the view have no run of three."""
+    real, short = table(("a", [1, 2, 3])), table(("a", [1, 2]))
+    assert ngram_jsd(real, table(("a", [9])), max_packets=3)["per_length"]["3"] == 1
+    cut = ngram_jsd(short, short, max_packets=2)
+    assert cut["per_length"] == {"2": 0, "3": 0}
 
 
 @given(

@@ -69,4 +69,26 @@ def test_the_scorer_is_asked_about_shared_classes_only():
 def test_the_seed_draws_the_reference():
     train, unseen = two_services(20, seed=0), two_services(20, seed=1)
     scorer = NGram(2).fit(train).log_likelihood
-    assert likelihood_membership(unseen, train, scorer, seed=1) == likelihood_membership(unseen, train, scorer, seed=1)
+    first, again, other = (likelihood_membership(unseen, train, scorer, seed=seed)["calibrated"] for seed in (1, 1, 2))
+    assert first == again
+    assert first["overall"] != other["overall"]
+
+
+def test_flows_of_other_captures_are_not_asked_about():
+    """Any model finds flows of its training captures likelier: that is no memory."""
+    train, unseen = lines(0), lines(1)
+    scorer = NGram(2).fit(train).log_likelihood
+    other = unseen.add_column("capture", ["tuesday"] * len(unseen))
+    train = train.add_column("capture", ["monday"] * len(train))
+    found = likelihood_membership(other, train, scorer)
+    assert found["overall"] is None
+    assert "hold some of their flows back" in found["reason"]
+    half = unseen.add_column("capture", ["monday", "tuesday"] * (len(unseen) // 2))
+    found = likelihood_membership(half, train, scorer)
+    assert found["flows"] == [len(unseen) // 4] * 2  # of the 100 of monday, half fit the reference
+
+
+def test_the_compared_sets_have_one_size():
+    train, unseen = two_services(50, seed=0), two_services(20, seed=1)
+    scorer = NGram(2).fit(train).log_likelihood
+    assert likelihood_membership(unseen, train, scorer)["flows"] == [20, 20]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from datasets import concatenate_datasets
 from made_flows import table, two_services
 from scipy.spatial.distance import cdist
 
@@ -52,7 +53,41 @@ def test_membership_of_copies_and_of_fresh_flows():
     assert abs(honest["overall"] - 0.5) < 0.1
     assert honest["tpr_at_1_percent_fpr"] < 0.1
     assert copied["per_class"] == {"a": 1}
+    assert copied["flows"] == [200, 200]
     assert membership_inference(unseen, fresh, train=table(("b", [1])))["overall"] is None
+
+
+def drift(seed: int, capture: str, base: int, flows: int = 100):
+    """Flows of a capture: random lengths in a range of its own."""
+    rng = np.random.default_rng(seed)
+    made = table(*(("a", rng.integers(base, base + 200, 6).tolist()) for _ in range(flows)))
+    return made.add_column("capture", [capture] * flows)
+
+
+def test_membership_compares_flows_of_the_same_captures():
+    """A generator that knows its captures but no single flow is no danger, whatever flows of other captures say."""
+    train, honest = drift(0, "monday", 200), drift(1, "monday", 200)
+    other, held_back = drift(2, "tuesday", 900), drift(3, "monday", 200)
+    assert membership_inference(other.remove_columns("capture"), honest, train)["overall"] == 1
+    left_out = membership_inference(other, honest, train)
+    assert left_out["overall"] is None
+    assert "hold some of their flows back" in left_out["reason"]
+    mixed = concatenate_datasets([other, held_back])
+    found = membership_inference(mixed, honest, train)
+    assert found["overall"] == pytest.approx(0.5, abs=0.1)
+    assert found["flows"] == [100, 100]
+
+
+def test_membership_compares_as_many_flows_of_each_class():
+    train = table(*[("a", [k]) for k in range(1, 41)], *[("b", [k]) for k in range(1, 11)])
+    unseen = table(*[("a", [k]) for k in range(41, 51)], *[("b", [k]) for k in range(41, 81)], ("c", [1]))
+    found = membership_inference(unseen, train, train)
+    assert found["flows"] == [20, 20]
+    assert found["overall"] == 1
+    assert set(found["per_class"]) == {"a", "b"}
+    mixed = concatenate_datasets([train.select(range(0, 50, 3)), unseen.select(range(0, 50, 7))])
+    seeds = [membership_inference(unseen, mixed, train, seed=seed) for seed in (0, 0, 1)]
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_coverage_sees_a_collapse_that_density_does_not():
@@ -75,8 +110,19 @@ def test_coverage_keeps_classes_apart():
     swap = {"a": "b", "b": "a"}
     found = coverage(real, real.map(lambda row: {"label": swap[row["label"]]}))
     assert found["coverage"] == found["precision"] == found["recall"] == 0
-    few = coverage(real.select([0, 9, 10]), real.select([1, 2, 3]))
-    assert few["per_class"] == {"a": 1, "b": 0}
+
+
+def test_balls_of_small_classes_are_finite():
+    """With five flows or fewer a ball reaches the farthest of them; a flow alone covers only its copies."""
+    real = table(*(("a", [length]) for length in (10, 11, 12)), ("b", [10]), ("c", [10]))
+    far = table(*(("a", [length]) for length in (900, 901, 902)), ("b", [900]), ("c", [10]))
+    found = coverage(real, far)
+    assert found["per_class"] == {"a": 0, "b": 0, "c": 1}
+    assert found["measures"]["precision"] == found["measures"]["recall"] == {"a": 0, "b": 0, "c": 1}
+    assert coverage(real, real)["coverage"] == 1
+
+
+def test_coverage_of_single_flows():
     assert coverage(table(("a", [1])), table(("a", [1])))["overall"] is None
 
 

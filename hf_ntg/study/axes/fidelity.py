@@ -1,22 +1,22 @@
-"""How like real flows synthetic ones are, by every metric but the classifier's use, which has an axis of its own."""
+"""Fidelity: every metric of synthetic flows but their use to a classifier, which has an axis of its own."""
 
 from __future__ import annotations
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.metrics import METRICS
-from hf_ntg.metrics.fidelity import measure
 from hf_ntg.metrics.membership import LIKELIHOOD_MEMBERSHIP, likelihood_membership
+from hf_ntg.metrics.registry import RealFlows, measure
 from hf_ntg.study.axes.bench import Fitted, Split, Workbench
 from hf_ntg.study.plan import REAL, Run
 
 __all__ = ["attack_by_likelihood", "judge_fidelity"]
 
-# Figures beside a metric's main one that are measures of their own.
+# Parts of a metric's result that are measures of their own.
 _SECONDARY = {
     "flow_jsd": ("weighted",),
     "coverage": ("precision", "recall", "density"),
-    "copy_rate": ("duplicates",),
+    "once_seen_copies": ("once_seen", "recurring", "duplicates"),
     "membership_inference": ("tpr_at_1_percent_fpr",),
 }
 
@@ -24,17 +24,13 @@ _SECONDARY = {
 def judge_fidelity(run: Run, bench: Workbench) -> dict:
     """Every metric of one draw of as many flows as the generator learned from; for `REAL`, of the training flows."""
     split = bench.split(run.flows, run.by, run.seed)
-    judged = split.train_arrays
-    if run.model != REAL:
-        judged = FlowArrays.from_dataset(bench.synthetic(run))
+    real = RealFlows(split.train_arrays, split.test_arrays)
+    judged = None if run.model == REAL else FlowArrays.from_dataset(bench.synthetic(run))
     measures, details, notes = {}, {}, []
     for metric in METRICS:
         if metric.group == "use":
             continue
-        column = "real" if run.model == REAL else "synthetic"
-        found = measure(
-            metric, column, split.train_arrays, split.test_arrays, judged, bench.profile.max_packets, run.seed
-        )
+        found = measure(metric, real, judged, bench.profile.max_packets, run.seed)
         measures[metric.name] = found["overall"]
         if found["overall"] is None:
             notes.append(f"{metric.name}: {found['reason']}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.distance import timing_distance
 from hf_ntg.metrics.divergence import flow_jsd
-from hf_ntg.metrics.novelty import copy_rate
 from hf_ntg.study.axes.bench import Workbench
 from hf_ntg.study.axes.classifiers import teach_and_test
 from hf_ntg.study.axes.meter import Meter
@@ -25,7 +25,7 @@ def judge_sampling(run: Run, bench: Workbench) -> dict:
         "flow_jsd": flow_jsd(split.test_arrays, made, **wide)["overall"],
         "timing_distance": timing_distance(split.test_arrays, made, **wide)["overall"],
         "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **wide, seed=run.seed)["macro_f1"],
-        "copy_rate": copy_rate(split.train_arrays, made, **wide)["overall"],
+        "once_seen_copies": once_seen_copies(split.test_arrays, made, split.train_arrays, **wide)["overall"],
         "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
     }
     return {"measures": measures, "details": {}, "notes": []}

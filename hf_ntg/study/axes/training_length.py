@@ -6,9 +6,9 @@ import shutil
 from dataclasses import replace
 
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.neighbours import membership_inference, nearest_distance
-from hf_ntg.metrics.novelty import copy_rate
 from hf_ntg.study.axes.bench import Fitted, Workbench
 from hf_ntg.study.axes.classifiers import teach_and_test
 from hf_ntg.study.axes.fidelity import attack_by_likelihood
@@ -41,12 +41,15 @@ def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
     split, wide = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
     made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
     train, test = split.train_arrays, split.test_arrays
-    copies, attack = copy_rate(train, made, **wide), membership_inference(test, made, train, **wide)
+    copies = once_seen_copies(test, made, train, **wide)
+    attack = membership_inference(test, made, train, **wide, seed=run.seed)
     likelihood, notes = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
+    if attack["overall"] is None:
+        notes = [f"membership_inference: {attack['reason']}", *notes]
     measures = {
         "flow_jsd": flow_jsd(test, made, **wide)["overall"],
         "macro_f1": teach_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
-        "copy_rate": copies["overall"],
+        "once_seen_copies": copies["overall"],
         "nearest_distance": nearest_distance(train, made, **wide)["overall"],
         "membership_inference": attack["overall"],
         "membership_inference.tpr_at_1_percent_fpr": attack.get("tpr_at_1_percent_fpr"),

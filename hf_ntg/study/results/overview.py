@@ -14,7 +14,7 @@ from hf_ntg.study.results.tables import Table
 
 __all__ = ["cards_table", "fill_tables", "overview_tables"]
 
-_CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "copy_rate")
+_CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "once_seen_copies")
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
@@ -35,10 +35,12 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             ("timing_distance", None): ("times, decades", "3"),
             **{("macro_f1", size): (f"macro-F1, {size}×", "3") for size in times},
             **{("gap_points", size): (f"points under real, {size}×", "1") for size in times[-1:]},
-            ("copy_rate", None): ("copies", "%"),
+            ("once_seen_copies", None): ("once-seen copies above real, points", "1"),
             ("training_cpu_seconds", None): ("training, CPU s", "0"),
             ("flows_per_cpu_second", None): ("flows/CPU s", "0"),
         }
+        measured = {key[3] for key in found if key[:2] == (flows, by)}
+        columns = {column: look for column, look in columns.items() if column[0] in measured}
         models = sorted({key[2] for key in found if key[:2] == (flows, by)}, key=model_order)
         rows = [
             (model, tuple(_cell(found, flows, by, model, measure, size) for measure, size in columns))
@@ -47,7 +49,8 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
         heads, styles = (tuple(part) for part in zip(*columns.values(), strict=True))
         note = (
             "JSD: Jensen-Shannon divergence of packets to the test flows. Macro-F1: of a random forest taught by "
-            "synthetic flows alone, n for each training flow, tested on real ones. Copies: those of a training flow."
+            "synthetic flows alone, n for each training flow, tested on real ones. Once-seen copies: share of flows "
+            "that repeat a training flow seen once, less that of unseen real flows."
         )
         title = f"Overview: {flows}, split by {by}"
         tables.append(Table(f"overview-{flows}-{by}", title, ("", *heads), rows, "overview", flows, by, note, styles))
@@ -67,7 +70,7 @@ def cards_table(folders: Sequence[Path]) -> str:
     others = [name for name in first["columns"] if name not in (REAL, "synthetic")]
     head = ("", "real held-out", *found, *others)
     lines = [f"|{' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
-    for measure in _CARD_MEASURES:
+    for measure in (name for name in _CARD_MEASURES if name in first["metrics"]):
         told = first["metrics"][measure]
         values = [told["values"][REAL]]
         for name, evaluation in found.items():

@@ -33,20 +33,20 @@ _WIDE = 10.4
 
 
 def frontier(scores: Sequence[Score]) -> str | None:
-    """Copies against divergence, one panel a table and split: near real flows in both is where one wants to be."""
+    """Excess of once-seen copies against divergence, one panel a table and split. Near real flows in both is best."""
     points = _by_place(scores, axis="fidelity")
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         for model in _models(own):
-            x, y = own.get((model, "flow_jsd")), own.get((model, "copy_rate"))
+            x, y = own.get((model, "flow_jsd")), own.get((model, "once_seen_copies"))
             if x is None or y is None:
                 continue
             mark = "*" if model == REAL else "o"
             axes.errorbar(
                 x.mean,
-                100 * y.mean,
+                y.mean,
                 xerr=x.half_width,
-                yerr=None if y.half_width is None else 100 * y.half_width,
+                yerr=y.half_width,
                 fmt=mark,
                 markersize=9 if model == REAL else 5.5,
                 color=color_of(model),
@@ -54,9 +54,8 @@ def frontier(scores: Sequence[Score]) -> str | None:
                 label=model,
             )
         axes.set_xlim(0, 1.06 * axes.get_xlim()[1])
-        axes.set_ylim(-3, 106)
         axes.set_xlabel("divergence from test flows, bits")
-        axes.set_ylabel("repeat a training flow, %")
+        axes.set_ylabel("once-seen copies above real, points")
 
     return _panels(points, ("model", "measure"), draw)
 
@@ -128,7 +127,7 @@ def length_curves(scores: Sequence[Score]) -> str | None:
     measures = {
         "flow_jsd": "divergence, bits",
         "macro_f1": "macro-F1 it teaches",
-        "copy_rate": "share of copies",
+        "once_seen_copies": "once-seen copies above real, points",
         "membership_inference": "attack by distance, AUC",
         "likelihood_membership": "attack by likelihood, AUC",
     }

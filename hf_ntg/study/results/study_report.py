@@ -79,7 +79,7 @@ def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list
     Replay, which hands out the training flows, is no rival here.
     """
     lines = []
-    copies = {_spot(score): score.mean for score in scores if _is_copy_rate(score)}
+    copies = {_spot(score): score.mean for score in scores if _is_excess(score)}
     gaps = [f for f in scores if f.place["measure"] == "gap_points" and f.place["classifier"] == classifier]
     gaps = [f for f in gaps if f.place["model"] not in (REAL, "replay")]
     for flows, by in dict.fromkeys((score.place["flows"], score.place["by"]) for score in gaps):
@@ -90,21 +90,19 @@ def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list
             own = [f for f in here if (f.place["model"] in MODEL_FAMILIES) == is_family and f.place["times"] == most]
             if own:
                 told.append(_told_best(kind, min(own, key=lambda score: score.mean), copies))
-        real = copies.get((flows, by, REAL))
-        beside = "" if real is None else f" Of unseen real flows {real:.1%} repeat a training flow."
-        lines.append(f"{flows}, split by {by}, a forest taught by {most}× synthetic flows: {'; '.join(told)}.{beside}")
+        lines.append(f"{flows}, split by {by}, a forest taught by {most}× synthetic flows: {'; '.join(told)}.")
     return lines
 
 
 def _told_best(kind: str, best: Score, copies: dict[tuple, float]) -> str:
     side = "under" if best.mean >= 0 else "over"
     text = f"with the best {kind}, {best.place['model']}, {abs(best.mean):.1f} points of macro-F1 {side} real flows"
-    share = copies.get(_spot(best))
-    return text if share is None else f"{text} ({share:.1%} of its flows repeat a training flow)"
+    excess = copies.get(_spot(best))
+    return text if excess is None else f"{text} (copies of once-seen training flows: {excess:+.1f} points above real)"
 
 
-def _is_copy_rate(score: Score) -> bool:
-    return (score.place["axis"], score.place["measure"]) == ("fidelity", "copy_rate")
+def _is_excess(score: Score) -> bool:
+    return (score.place["axis"], score.place["measure"]) == ("fidelity", "once_seen_copies")
 
 
 def _spot(score: Score) -> tuple[str, str, str]:

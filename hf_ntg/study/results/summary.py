@@ -49,9 +49,9 @@ class Score:
 def scores_of(rows: Iterable[dict]) -> list[Score]:
     """All measures of all runs, over seeds, with those that hold a run against another of its own seed.
 
-    Added are ``flow_jsd.ratio`` (times that of real flows), ``copy_rate.excess`` (above that of real flows, points),
-    ``gap_points`` (macro-F1 that real flows teach, less this one, times 100) and, with few labels, ``gain_points``
-    (macro-F1 less that of the few flows alone, times 100) and ``gain_percent`` (the same, of that of the few).
+    Added are ``flow_jsd.ratio`` (times that of real flows), ``gap_points`` (macro-F1 that real flows teach, less this
+    one, times 100) and, with few labels, ``gain_points`` (macro-F1 less that of the few flows alone, times 100) and
+    ``gain_percent`` (the same, of that of the few).
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
@@ -122,8 +122,6 @@ def _beside_real(measures: dict, real: dict) -> dict[str, float]:
     found = {}
     if real.get("flow_jsd"):
         found["flow_jsd.ratio"] = measures["flow_jsd"] / real["flow_jsd"]
-    if real.get("copy_rate") is not None:
-        found["copy_rate.excess"] = 100 * (measures["copy_rate"] - real["copy_rate"])
     return found
 
 

@@ -138,7 +138,9 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         if metric.name == "flow_jsd":
             rows.append(("… times that of real flows", tuple(found.get(m, "flow_jsd.ratio") for m in models)))
     for name, title in (
-        ("copy_rate.duplicates", "Repeats within the set, share"),
+        ("once_seen_copies.once_seen", "Flows that repeat a once-seen training flow, share"),
+        ("once_seen_copies.recurring", "Flows that repeat a training flow that recurs, share"),
+        ("once_seen_copies.duplicates", "Repeats within the set, share"),
         ("membership_inference.tpr_at_1_percent_fpr", "Training flows named at 1 % false alarms, share"),
         ("likelihood_membership", "Membership inference by likelihood, AUC (0.5 is chance)"),
         ("likelihood_membership.calibrated", "… beyond a 2-gram of unseen flows, AUC (0.5 is chance)"),
@@ -233,8 +235,7 @@ def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
 _LENGTH = {
     "flow_jsd.ratio": ("JSD × real", "2"),
     "macro_f1": ("macro-F1", "3"),
-    "copy_rate": ("copies", "%"),
-    "copy_rate.excess": ("above real, points", "1"),
+    "once_seen_copies": ("once-seen copies above real, points", "1"),
     "nearest_distance": ("nearest training flow", "4"),
     "membership_inference": ("attack by distance, AUC", "3"),
     "likelihood_membership": ("attack by likelihood, AUC", "3"),
@@ -259,7 +260,7 @@ _SAMPLING = {
     "flow_jsd.ratio": ("JSD × real", "2"),
     "timing_distance": ("times, decades", "3"),
     "macro_f1": ("macro-F1, 1×", "3"),
-    "copy_rate": ("copies", "%"),
+    "once_seen_copies": ("once-seen copies above real, points", "1"),
     "flows_per_cpu_second": ("flows/CPU s", "0"),
 }
 

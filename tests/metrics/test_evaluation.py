@@ -8,6 +8,7 @@ from made_flows import table, two_services
 from hf_ntg.errors import InputError
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.metrics import METRICS, evaluate_flows
+from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.models.baselines import make_baseline
 
 
@@ -38,17 +39,61 @@ def test_every_metric_for_every_column(result):
     for metric in result["metrics"].values():
         assert list(metric["columns"]) == result["columns"]
         assert all(score["overall"] is not None for score in metric["columns"].values())
-    assert result["metrics"]["copy_rate"]["columns"]["replay"]["overall"] == 1
-    assert result["metrics"]["copy_rate"]["columns"]["real"]["overall"] < 1
+    copies = result["metrics"]["once_seen_copies"]["columns"]
+    assert copies["replay"]["once_seen"] + copies["replay"]["recurring"] == 1
+    assert copies["real"]["overall"] == 0
+    assert copies["real"]["once_seen"] == copies["replay"]["unseen"]["once_seen"]
     assert result["held_out_nats"]["4-gram"] > 0
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
-def test_novelty_stands_over_that_of_real_flows(result):
-    for name in ("copy_rate", "nearest_distance"):
-        columns = result["metrics"][name]["columns"]
-        assert columns["real"]["ratio"] == 1
-        assert columns["synthetic"]["ratio"] == columns["synthetic"]["overall"] / columns["real"]["overall"]
+def test_distances_to_training_flows_have_a_ratio_to_those_of_real_flows(result):
+    columns = result["metrics"]["nearest_distance"]["columns"]
+    assert columns["real"]["ratio"] == 1
+    assert columns["synthetic"]["ratio"] == columns["synthetic"]["overall"] / columns["real"]["overall"]
+
+
+def of_capture(flows, name):
+    return flows.add_column("capture", [name] * len(flows))
+
+
+def test_memory_is_measured_against_held_back_flows_of_the_training_captures(sets):
+    """Test flows of other captures are no reference for membership inference."""
+    train, test, synthetic = sets
+    train, test = of_capture(train, "monday"), of_capture(test, "tuesday")
+    found = evaluate_flows(
+        train, test, synthetic, baselines=("4-gram",), log_likelihood=lambda flows: flows.offsets[1:]
+    )
+    for name in ("membership_inference", "likelihood_membership"):
+        for column in ("synthetic", "4-gram"):
+            left_out = found["metrics"][name]["columns"][column]
+            assert left_out["overall"] is None
+            assert "no unseen flow comes from a capture of the training flows" in left_out["reason"]
+    assert any(note.startswith("Membership inference is left out") for note in found["notes"])
+    assert found["metrics"]["once_seen_copies"]["columns"]["synthetic"]["overall"] is not None
+
+    held_back = of_capture(two_services(25, seed=7), "monday")
+    found = evaluate_flows(train, test, synthetic, held_back=held_back, baselines=())
+    columns = found["metrics"]["membership_inference"]["columns"]
+    assert columns["synthetic"]["flows"] == [50, 50]
+    assert columns["real"]["flows"] == [25, 25]
+    copies = found["metrics"]["once_seen_copies"]["columns"]["real"]
+    assert copies["once_seen"] == once_seen_copies(held_back, held_back, train)["once_seen"]
+    assert found["sets"]["held_back"] == {"flows": 50, "classes": 2}
+    assert not any("Membership inference" in note for note in found["notes"])
+    with pytest.raises(InputError, match="held_back flows: none comes from a capture of the train flows"):
+        evaluate_flows(train, test, synthetic, held_back=test)
+
+
+def test_the_interval_of_use_is_over_captures_where_they_are_known(sets):
+    train, test, synthetic = sets
+    scored = evaluate_flows(train, test, synthetic, baselines=())["metrics"]["tstr"]["columns"]["synthetic"]
+    assert (scored["interval_by"], scored["interval_units"]) == ("flows", len(test))
+    captures = [f"c{k % 3}" for k in range(len(test))]
+    found = evaluate_flows(train, test.add_column("capture", captures), synthetic, baselines=())
+    scored = found["metrics"]["tstr"]["columns"]["synthetic"]
+    assert (scored["interval_by"], scored["interval_units"]) == ("captures", 3)
+    assert any("come from 3 captures" in note for note in found["notes"])
 
 
 def test_a_generator_with_likelihoods_is_asked_for_them(sets):

@@ -1,0 +1,177 @@
+"""The evaluation of synthetic flows: every metric, for them, for real flows and for baselines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from datasets import Dataset
+from tqdm import tqdm
+
+import hf_ntg
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import conform_flows
+from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.metrics.info import MetricInfo
+from hf_ntg.metrics.membership import LIKELIHOOD_MEMBERSHIP, Scorer, likelihood_membership
+from hf_ntg.metrics.neighbours import ratio
+from hf_ntg.metrics.notes import evaluation_notes
+from hf_ntg.metrics.profile import describe_flows
+from hf_ntg.metrics.registry import METRICS, RealFlows, measure
+from hf_ntg.models.baselines import NGram, make_baseline
+
+__all__ = ["evaluate_flows"]
+
+
+def evaluate_flows(
+    train: Dataset,
+    test: Dataset,
+    synthetic: Dataset,
+    *,
+    held_back: Dataset | None = None,
+    max_packets: int = 10,
+    seed: int = 0,
+    baselines: Sequence[str] = ("replay", "4-gram"),
+    log_likelihood: Scorer | None = None,
+) -> dict:
+    """Compute every metric for synthetic flows, for real flows, and for baselines.
+
+    The column ``real`` holds the scores of real flows in the place of synthetic ones, the best that a generator can
+    hope for; :func:`hf_ntg.metrics.registry.measure` says which real flows these are. Baselines are fitted on `train`
+    and generate as many flows of each class as `synthetic` has.
+
+    Args:
+        train: real flows that the generator was trained on. test: real flows that it has not seen. synthetic: its
+            flows.
+        held_back: more real flows that it has not seen, from the captures of `train`. Copies, nearest distances and
+            membership inference are then measured against them. Without them the test flows are used; for membership
+            inference only those of training captures, and with a split by capture it has no score.
+        max_packets: flows are judged on this many packets, from the first.
+        baselines: names that :func:`hf_ntg.models.baselines.make_baseline` knows.
+        log_likelihood: of the generator behind `synthetic`, where it has one (see
+            :func:`hf_ntg.metrics.membership.likelihood_membership`): adds that metric, for it and for n-grams. It is
+            asked about flows cut to `max_packets`, which should be the number that the generator was trained on.
+
+    Returns:
+        Plain data that JSON can hold. ``columns``: names of the judged sets. ``metrics``: for each metric its
+        description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``,
+        the whole result for each judged set; for distances to training flows also the ``ratio`` to the real column.
+        ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test flow, in
+        nats, for baselines that have one. ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``:
+        sentences about what was left out or scored by rule.
+
+    Raises:
+        InputError: a table does not follow the schema or holds no labelled flow, no class of `synthetic` is in
+            `test`, `held_back` has no flow of the training captures, a baseline does not exist, or `max_packets` is
+            not positive.
+    """
+    if max_packets < 1:
+        raise InputError(f"max_packets {max_packets}: flows are judged on at least one packet")
+    given = {"train": train, "test": test, "synthetic": synthetic}
+    if held_back is not None:
+        given["held_back"] = held_back
+    arrays = {name: _labelled(flows, f"{name} flows").head(max_packets) for name, flows in given.items()}
+    counts = {name: Counter(flows.label.tolist()) for name, flows in arrays.items()}
+    _check_classes(counts)
+    real = RealFlows(arrays["train"], arrays["test"], _held_back_of(arrays))
+    fitted = {name: make_baseline(name).fit(arrays["train"], max_packets) for name in baselines}
+    wanted = {label: count for label, count in counts["synthetic"].items() if label in counts["train"]}
+    judged: dict[str, FlowArrays | None] = {"real": None, "synthetic": arrays["synthetic"]}
+    for name, model in fitted.items():
+        judged[name] = FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
+    metrics = _measure_all(real, judged, max_packets, seed)
+    if log_likelihood is not None:
+        scorers = {"synthetic": log_likelihood} | {
+            name: model.log_likelihood for name, model in fitted.items() if isinstance(model, NGram)
+        }
+        metrics[LIKELIHOOD_MEMBERSHIP.name] = _judge_likelihoods(scorers, real, list(judged), max_packets, seed)
+    shown = {"real": real.test} | {name: flows for name, flows in judged.items() if flows is not None}
+    unlabelled = {name: len(flows) - len(arrays[name]) for name, flows in given.items()}
+    return {
+        "hf_ntg": hf_ntg.__version__,
+        "max_packets": max_packets,
+        "seed": seed,
+        "columns": list(judged),
+        "sets": {name: {"flows": found.total(), "classes": len(found)} for name, found in counts.items()},
+        "metrics": metrics,
+        "held_out_nats": {
+            name: -float(model.log_likelihood(real.test).mean())
+            for name, model in fitted.items()
+            if isinstance(model, NGram)
+        },
+        "profiles": describe_flows(shown, max_packets),
+        "notes": evaluation_notes(counts, unlabelled, real, metrics),
+    }
+
+
+def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_packets: int, seed: int) -> dict[str, dict]:
+    found = {metric.name: _described(metric) for metric in METRICS}
+    work = [(metric, name) for metric in METRICS for name in judged]
+    bar = tqdm(work, desc="judging", unit="score", disable=None, leave=False)
+    for metric, name in bar:
+        bar.set_postfix_str(f"{metric.name}, {name}")
+        found[metric.name]["columns"][name] = measure(metric, real, judged[name], max_packets, seed)
+    for metric in METRICS:
+        if metric.against == "train":
+            columns = found[metric.name]["columns"]
+            for column in columns.values():
+                column["ratio"] = ratio(column["overall"], columns["real"]["overall"])
+    return found
+
+
+def _described(metric: MetricInfo) -> dict:
+    shown = ("title", "group", "unit", "better", "range", "formula", "source")
+    found = {name: getattr(metric, name) for name in shown}
+    return found | {"range": list(metric.range), "columns": {}}
+
+
+def _judge_likelihoods(
+    scorers: dict[str, Scorer], real: RealFlows, columns: list[str], max_packets: int, seed: int
+) -> dict:
+    nothing = {"overall": None, "per_class": {}, "reason": "no likelihoods"}
+    return _described(LIKELIHOOD_MEMBERSHIP) | {
+        "columns": {
+            name: likelihood_membership(real.unseen, real.train, scorers[name], max_packets=max_packets, seed=seed)
+            if name in scorers
+            else nothing
+            for name in columns
+        }
+    }
+
+
+def _labelled(flows: Dataset, source: str) -> FlowArrays:
+    arrays = FlowArrays.from_dataset(conform_flows(flows, source))
+    labelled = np.array([label is not None for label in arrays.label], dtype=bool)
+    if not labelled.any():
+        raise InputError(f"{source}: none has a label; fill the column 'label'")
+    return arrays if labelled.all() else arrays.take(labelled)
+
+
+def _check_classes(counts: dict[str, Counter]) -> None:
+    if counts["test"].total() < 2:
+        raise InputError("test flows: one flow is too few to judge by; bring more")
+    for name in ("train", "test"):
+        if not counts["synthetic"].keys() & counts[name].keys():
+            raise InputError(
+                f"synthetic flows: none of their labels is among those of the {name} flows; compare like with like"
+            )
+
+
+def _held_back_of(arrays: dict[str, FlowArrays]) -> FlowArrays | None:
+    """The held-back flows, if any are given.
+
+    Raises:
+        InputError: they name their captures, and none is a capture of the training flows.
+    """
+    flows, train = arrays.get("held_back"), arrays["train"]
+    if flows is None or flows.capture is None or train.capture is None:
+        return flows
+    known = set(train.capture.tolist()) - {None}
+    kept = np.array([name is None or name in known for name in flows.capture], dtype=bool)
+    if known and not kept.any():
+        raise InputError(
+            "held_back flows: none comes from a capture of the train flows; hold back flows of the training captures"
+        )
+    return flows.take(kept) if known else flows
