@@ -96,22 +96,34 @@ def _read_key(path: Path) -> bytes:
 @app.command()
 def split(
     flows: Annotated[str, typer.Argument(help="Flow table, capture, 'loopback' or a data set on the Hub.")],
-    output: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
+    output: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet, or for the folds.")],
     by: Annotated[str, typer.Option(help="'random' (stratified) or 'capture' (no capture on both sides).")] = "random",
     test_size: Annotated[float, number(Range(0, 1, above=True, below=True), "Share of the flows to test on.")] = 0.2,
+    folds: Annotated[
+        int | None,
+        number(Range(2, 100, whole=True), "Make this many splits, which test every flow once, in folders fold-0, fold-1, …"),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Split flows into training and test flows.
 
-    Example: ntg split flows.parquet --by capture --output flows/
+    Example: ntg split flows.parquet --by capture --folds 5 --output flows/
     """
     from hf_ntg.flows import load_flows, save_flows, split_flows
 
-    parts = split_flows(load_flows(flows), by=by, test_size=test_size, seed=seed)
-    for name, part in parts.items():
-        path = save_flows(part, output / f"{name}.parquet")
-        classes = len(set(part["label"]))
-        show(f"{path}: {len(part)} flows, {classes} classes", path=str(path), flows=len(part), classes=classes)
+    table = load_flows(flows)
+    if folds is None:
+        splits = {output: split_flows(table, by=by, test_size=test_size, seed=seed)}
+    else:
+        splits = {
+            output / f"fold-{fold}": split_flows(table, by=by, seed=seed, fold=fold, folds=folds)
+            for fold in range(folds)
+        }
+    for folder, parts in splits.items():
+        for name, part in parts.items():
+            path = save_flows(part, folder / f"{name}.parquet")
+            classes = len(set(part["label"]))
+            show(f"{path}: {len(part)} flows, {classes} classes", path=str(path), flows=len(part), classes=classes)
 
 
 @app.command()

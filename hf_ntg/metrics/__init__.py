@@ -6,7 +6,7 @@ one module; ``registry.py`` lists them. ``load(name)`` gives a metric as a modul
 writes the folder NAME, whose path ``evaluate.load`` takes.
 """
 
-from hf_ntg.metrics.evaluation import evaluate_flows
+from hf_ntg.metrics.full_evaluation import evaluate_flows
 from hf_ntg.metrics.loading import load
 from hf_ntg.metrics.registry import ALL_METRICS, METRICS
 

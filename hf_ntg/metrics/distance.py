@@ -1,4 +1,4 @@
-"""Distances between two samples of a quantity, class by class: payload lengths, times, sizes of whole flows."""
+"""Distances between two samples of a quantity, class by class: payload lengths, times, sizes of flows."""
 
 from __future__ import annotations
 
@@ -30,14 +30,13 @@ LEAST_TIME = 1e-6  # seconds: the resolution of a pcap time stamp; shorter times
 def length_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Wasserstein-1 distance, in bytes, of the payload lengths of each class.
 
-    (NTG-Bench's "EMD" compares the heights of two cumulative histograms instead, on bins of the real range: it does not
-    see how far mass lies outside. SDMetrics' KSComplement is one less the Kolmogorov-Smirnov statistic.)
+    (NTG-Bench's "EMD" compares the heights of two cumulative histograms on bins of the real range, and so ignores how
+    far synthetic values are outside that range. SDMetrics' KSComplement is one minus the Kolmogorov-Smirnov statistic.)
 
     Returns:
-        As :func:`hf_ntg.metrics.views.open_scores`, for the classes that both sets have: a distance to nothing has no
-        value; ``kolmogorov_smirnov``: the same for the Kolmogorov-Smirnov statistic, 0 to 1; and ``per_position``: the
-        distance of the packets at each position alone, unweighted mean over the classes that reach it in both sets,
-        None where none does.
+        As :func:`hf_ntg.metrics.views.open_scores`, for the classes that both sets have; ``kolmogorov_smirnov``: the
+        same for the Kolmogorov-Smirnov statistic, 0 to 1; and ``per_position``: the distance of the packets at each
+        position alone, unweighted mean over the classes that reach it in both sets, None where none does.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     samples = [(view.flows.payload_length, view.packet_class) for view in views]
@@ -48,12 +47,12 @@ def length_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) ->
 def timing_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Wasserstein-1 distance of the base-10 logarithm of inter-arrival time, class by class.
 
-    1 is a factor of ten in time. A flow's first packet has no inter-arrival time and is left out; times under one
-    microsecond count as one.
+    A distance of 1 is a factor of ten in time. A flow's first packet has no inter-arrival time and is left out. Times
+    under one microsecond count as one microsecond.
 
     Returns:
-        As :func:`length_distance`, the first position having no times; ``overall`` is None, with a ``reason``, where a
-        set has no times.
+        As :func:`length_distance`; the first entry of ``per_position`` is None. ``overall`` is None, with a ``reason``,
+        where a set has no times.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     without = [name for name, view in zip(("real", "synthetic"), views, strict=True) if not has_times(view)]
@@ -65,7 +64,7 @@ def timing_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) ->
 
 
 def flow_size_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """How far apart whole flows are in packets, bytes each way and duration, over their first `max_packets` packets.
+    """Distance of flows in packets, bytes each way and duration, over their first `max_packets` packets.
 
     Returns:
         As :func:`several_quantities`, of ``packets``, ``bytes_up``, ``bytes_down`` and ``duration`` (seconds; left out
@@ -76,12 +75,12 @@ def flow_size_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10)
 
 
 def several_quantities(names: list[str], real: dict[str, Sample], synthetic: dict[str, Sample]) -> dict:
-    """One result for several quantities.
+    """Combine several quantities into one result.
 
     Returns:
-        As :func:`hf_ntg.metrics.views.open_scores`, a class's score being the mean over the quantities of their
-        Kolmogorov-Smirnov statistics; and ``quantities``: for each that both sides have, the result of a distance as in
-        :func:`length_distance`.
+        As :func:`hf_ntg.metrics.views.open_scores`, a class's score being the mean Kolmogorov-Smirnov statistic over
+        the quantities; and ``quantities``: for each quantity that both sides have, a result as in
+        :func:`length_distance`, without ``per_position``.
     """
     found = {name: _by_class(names, real[name], synthetic[name]) for name in real if name in synthetic}
     statistics = [distance["kolmogorov_smirnov"]["per_class"] for distance in found.values()]
@@ -140,12 +139,12 @@ def _by_position(samples: list[Sample], places: list[np.ndarray], width: int, nu
 
 
 def wasserstein(one: np.ndarray, other: np.ndarray) -> float:
-    """Area between two empirical distribution functions; scipy.stats.wasserstein_distance at half its time."""
+    """Area between two empirical distribution functions; twice as fast as scipy.stats.wasserstein_distance."""
     return _apart(one, other)[0]
 
 
 def kolmogorov_smirnov(one: np.ndarray, other: np.ndarray) -> float:
-    """Greatest difference of two empirical distribution functions; scipy.stats.ks_2samp also works out a p-value."""
+    """Greatest difference of two empirical distribution functions. (scipy.stats.ks_2samp also computes a p-value.)"""
     return _apart(one, other)[1]
 
 
@@ -163,7 +162,7 @@ def _split(values: np.ndarray, classes: np.ndarray, num_classes: int) -> list[np
     return np.split(values[np.argsort(classes, kind="stable")], ends[:-1])
 
 
-_WASSERSTEIN = "Villani, Optimal Transport, 2009; the figure of scipy.stats.wasserstein_distance"
+_WASSERSTEIN = "Villani, Optimal Transport, 2009; as scipy.stats.wasserstein_distance"
 
 LENGTH_DISTANCE = MetricInfo(
     name="length_distance",

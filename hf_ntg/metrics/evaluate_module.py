@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import evaluate
 from datasets import Dataset, Features, concatenate_datasets
 
+from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import FLOW_FEATURES, REQUIRED_COLUMNS, conform_flows
 from hf_ntg.metrics.info import MetricInfo
 
 __all__ = ["FlowMetric", "metric_class"]
-
-Batch = Dataset | Mapping[str, Sequence] | Sequence[Mapping[str, Any]]
 
 _FLOWS = Features({name: FLOW_FEATURES[name] for name in REQUIRED_COLUMNS})
 _SIDES = {"references": "real", "predictions": "synthetic"}  # evaluate's names and ours
@@ -127,11 +126,7 @@ def _is_empty(flows: Any) -> bool:
 
 def _as_flows(flows: Any, name: str) -> Any:
     """`flows` as a table in the schema; arrays of flows are passed on as they are."""
-    if isinstance(flows, Mapping):
-        flows = Dataset.from_dict(dict(flows))
-    elif isinstance(flows, list | tuple):
-        flows = Dataset.from_list(list(flows))
-    return conform_flows(flows, name) if isinstance(flows, Dataset) else flows
+    return flows if isinstance(flows, FlowArrays) else conform_flows(flows, name)
 
 
 def metric_class(metric: MetricInfo) -> type[FlowMetric]:

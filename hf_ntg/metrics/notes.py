@@ -20,7 +20,8 @@ def evaluation_notes(
 
     Args:
         counts: flows of each class, for each table. unlabelled: flows without a label, for each table.
-        real: the real flows. metrics: the results, as :func:`hf_ntg.metrics.evaluation.evaluate_flows` returns them.
+        real: the real flows.
+        metrics: the results, as :func:`hf_ntg.metrics.full_evaluation.evaluate_flows` returns them.
     """
     notes = [f"{number} {name} flows have no label and were left out." for name, number in unlabelled.items() if number]
     return notes + _class_notes(counts) + _size_notes(counts) + _capture_notes(real, metrics)

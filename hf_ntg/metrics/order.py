@@ -1,4 +1,4 @@
-"""Whether packets come in the right order and rhythm: directions, bursts, autocorrelation."""
+"""Metrics of order and rhythm: directions of successive packets, bursts, autocorrelation."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LAGS = (1, 2, 3)
 
 
 def direction_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """Total variation distance of the pairs of directions that packets and their next ones have.
+    """Total variation distance of the pairs of directions of successive packets.
 
     Returns:
         As :func:`hf_ntg.metrics.views.bounded_scores`, the worst being 1; and for ``real`` and ``synthetic``, class by
-        class, ``persistence``: the share of packets that go the way of the one before; ``transitions``: [[up after
+        class, ``persistence``: the share of packets with the direction of the one before; ``transitions``: [[up after
         up, down after up], [up after down, down after down]], rows summing to 1 (or 0 where there was no packet).
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
@@ -46,13 +46,13 @@ def direction_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10)
 
 
 def burst_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
-    """How far apart bursts are, a burst being consecutive packets of one direction.
+    """Distance of bursts; a burst is a run of consecutive packets of one direction.
 
     Returns:
-        As :func:`hf_ntg.metrics.distance.several_quantities`, of ``count``, the bursts of a flow; of ``packets`` and
-        ``bytes`` of a burst; and of ``gap``: the time (base-10 logarithm of seconds, one microsecond at least) from the
-        packet before the burst to its first, for bursts that are not their flow's first; left out where a set has no
-        times.
+        As :func:`hf_ntg.metrics.distance.several_quantities`, of ``count``, the bursts of a flow; ``packets`` and
+        ``bytes`` of a burst; and ``gap``, the time from the packet before a burst to its first packet (base-10
+        logarithm of seconds, at least a microsecond), without the first burst of each flow. ``gap`` is left out where a
+        set has no times.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     return several_quantities(names, *(_bursts(view) for view in views))
@@ -61,9 +61,9 @@ def burst_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> 
 def autocorrelation_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Mean absolute difference of the autocorrelations, at lags 1 to 3, of signed lengths and of log times.
 
-    The autocorrelation of a class at lag k is Pearson's correlation of the values of packets that stand k apart in one
-    flow, over all its flows. Times are left out where a set has none, a lag where either correlation is undefined
-    (no variance).
+    The autocorrelation of a class at lag k is Pearson's correlation of the values of packets that are k positions apart
+    in a flow, over all flows of the class. Times are left out where a set has none. A lag is left out where either
+    correlation is undefined (no variance).
 
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`; and for ``real`` and ``synthetic``, under ``signed_length`` and
@@ -87,7 +87,7 @@ def autocorrelation_distance(real: FlowSet, synthetic: FlowSet, max_packets: int
 
 
 def _direction_pairs(view: FlowView) -> tuple[np.ndarray, np.ndarray]:
-    """For each packet but its flow's first: twice (the one before went down) plus (it goes down); its class."""
+    """For each packet but the first of a flow: 2 * (the one before is downstream) + (it is downstream); its class."""
     down = (view.flows.direction < 0).astype(np.int64)
     later = np.flatnonzero(view.flows.position > 0)
     return 2 * down[later - 1] + down[later], view.packet_class[later]

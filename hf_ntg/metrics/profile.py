@@ -1,4 +1,4 @@
-"""What flows look like, in numbers small enough to keep and draw: lengths by packet position, quantiles."""
+"""Profiles of flows for plots: histograms of lengths by packet position, and quantiles."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
 __all__ = ["LENGTH_EDGES", "describe_flows"]
 
 MAX_CLASSES = 24
-# Payloads fall in a bin for empty ones, 16 bins even on a square-root scale up to 1,460 bytes, and one above.
+# One bin for empty payloads, 16 bins of equal width on a square-root scale up to 1,460 bytes, one bin above.
 LENGTH_EDGES = (np.linspace(0, np.sqrt(1460), 17) ** 2).round(1).tolist()
 _PERCENTS = np.arange(0, 101)
 
 
 def describe_flows(sets: dict[str, FlowSet], max_packets: int = 10, max_classes: int = MAX_CLASSES) -> dict:
-    """Describe each of `sets`, class by class, for the classes that have most flows in the first of them.
+    """Describe each of `sets`, class by class, for the largest classes of the first set.
 
     Returns:
-        ``length_edges``: upper edges of the length bins (bytes), the first for empty payloads; one more bin lies above.
-        ``classes``: the names described, most flows first. ``left_out``: how many classes of the first set are not.
+        ``length_edges``: upper edges of the length bins (bytes), the first for empty payloads; the last bin has none.
+        ``classes``: the described classes, the largest first. ``left_out``: how many classes are not described.
         ``sets``: for each set and class: ``flows``; ``upstream`` and ``downstream``, each (positions, bins), the share
-        of the class's flows whose packet at that position falls in that bin (flows that have ended fall in none);
+        of the class's flows whose packet at that position is in that bin (flows that have ended are in no bin);
         ``payload_length`` (bytes) and ``inter_arrival_time`` (seconds): their percentiles 0 to 100, or None.
     """
     names, views = view_flows(*sets.values(), max_packets=max_packets)

@@ -1,4 +1,4 @@
-"""Whether flows keep to what TCP and UDP allow."""
+"""Validity: whether flows follow the rules of TCP and UDP."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MOST_TCP, MOST_UDP = 1460, 1472  # payload bytes in an Ethernet frame of 1,500: 
 def validity(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Share of synthetic flows that pass every check of :func:`check_flows`.
 
-    Real captures hold flows that fail too (begun before the capture, joined by segmentation offload, retransmitted), so
-    the same shares of `real` are returned beside.
+    Flows of real captures fail too: they began before the capture, have packets joined by segmentation offload, or
+    retransmissions. So the result holds the same shares of `real`.
 
     Returns:
-        ``overall``, ``per_class``; ``checks``: each check's own share, of the flows it applies to (None where there
-        are none); ``real``: these three for `real`. A set without protocols has an ``overall`` of None.
+        ``overall``, ``per_class``; ``checks``: the share that passes each check, of the flows it applies to (None where
+        there are none); ``real``: these three for `real`. ``overall`` is None for a set without protocols.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     of_real, of_made = (_shares(names, view) for view in views)
@@ -29,7 +29,7 @@ def validity(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
 
 
 def check_flows(view: FlowView) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each check: which of the N flows pass, and which it applies to, (N,) bool each.
+    """For each check, two (N,) bool arrays: the flows that pass, and those that the check applies to.
 
     ``handshake``: a TCP flow of three packets or more begins with an empty packet up, an empty one down, one up.
     ``segment_size``: no TCP payload is over 1,460 bytes. ``datagram_size``: no UDP payload is over 1,472 bytes.
@@ -73,7 +73,7 @@ def _shares(names: list[str], view: FlowView) -> dict:
 
 VALIDITY = MetricInfo(
     name="validity",
-    title="Flows that keep to TCP and UDP",
+    title="Flows that follow TCP and UDP",
     group="validity",
     unit="share",
     range=(0.0, 1.0),

@@ -82,7 +82,7 @@ def measure(
     if metric.needs_train:
         options["train"] = real.train
         unseen = real.unseen
-        if judged is None and metric is MEMBERSHIP_INFERENCE:
+        if judged is None and metric.name == MEMBERSHIP_INFERENCE.name:
             order = np.random.default_rng(seed).permutation(len(unseen))
             unseen, judged = unseen.take(order[::2]), unseen.take(order[1::2])
         return metric.compute(unseen, unseen if judged is None else judged, **options)

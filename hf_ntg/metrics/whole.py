@@ -1,4 +1,4 @@
-"""Whether whole flows look real: what a classifier, a kernel and correlations make of them."""
+"""Metrics of whole flows: two-sample classifier, maximum mean discrepancy, correlations between packets."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def c2st(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0
 
     Features are the class, each packet as in :func:`hf_ntg.metrics.neighbours.embed_flows`, and the base-10 logarithms
     of the inter-arrival times where both sets have them. Both sets are cut to one size (5,000 at most, drawn by
-    `seed`). Classes that one set lacks take part and give it away; so do unequal shares of the classes.
+    `seed`). All classes take part: a class that one set lacks, or unequal shares of the classes, raise the score.
 
     Returns:
-        ``overall``: area under the ROC curve of 5-fold cross-validated predictions; 0.5 means it cannot tell.
+        ``overall``: area under the ROC curve of 5-fold cross-validated predictions; 0.5 is chance.
         ``per_class``: the same, for classes with flows of both kinds. ``times``: whether times were among the features.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
@@ -51,11 +51,11 @@ def c2st(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0
 
 
 def mmd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0) -> dict:
-    """Squared maximum mean discrepancy of the flows of each class, unbiased, so that it may fall below 0.
+    """Squared maximum mean discrepancy of the flows of each class, unbiased, so that it may be negative.
 
-    The kernel is ``exp(-d / m)``, d the Manhattan distance of :func:`hf_ntg.metrics.neighbours.embed_flows` and m its
-    mean between real flows of the class. At most 1,000 flows of a class are taken from each set, drawn by `seed`: two
-    sets of one source, real flows and their bootstrap, come out in either order by a few thousandths.
+    The kernel is ``exp(-d / m)``: d is the Manhattan distance of :func:`hf_ntg.metrics.neighbours.embed_flows`, m its
+    mean between real flows of the class. At most 1,000 flows of a class are taken from each set, drawn by `seed`.
+    Differences of a few thousandths are noise.
 
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`, for classes with two flows or more in both sets.
@@ -73,10 +73,10 @@ def mmd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0)
 def correlation_difference(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Mean absolute difference of the correlations between packet positions, class by class.
 
-    Correlated are the values of :func:`hf_ntg.metrics.neighbours.embed_flows` at two positions, over the flows of a
-    class. A pair is left out where its correlation is undefined in `real`; where only `synthetic` does not vary, its
-    correlation counts as 0. (SDMetrics' CorrelationSimilarity is one less half of this; NTG-Bench sums the squares over
-    all pairs where this averages.)
+    A correlation is that of the values of :func:`hf_ntg.metrics.neighbours.embed_flows` at two positions, over the
+    flows of a class. A pair is left out where its correlation is undefined in `real`. Where it is undefined in
+    `synthetic` only, it counts as 0. (SDMetrics' CorrelationSimilarity is one minus half of this; NTG-Bench takes the
+    root of the sum of squares over all pairs.)
 
     Returns:
         As :func:`hf_ntg.metrics.views.open_scores`.
@@ -133,7 +133,7 @@ C2ST = MetricInfo(
     unit="AUC",
     range=(0.0, 1.0),
     better="real",
-    formula="cross-validated AUC of gradient boosting on class, packets and times; 0.5 where it cannot tell",
+    formula="cross-validated AUC of gradient boosting on class, packets and times; 0.5 is chance",
     source="Lopez-Paz, Oquab, Revisiting classifier two-sample tests, ICLR 2017",
     compute=c2st,
     seeded=True,

@@ -1,4 +1,4 @@
-"""What people do when labelled flows are few: repeat them with small changes."""
+"""Simple data augmentation: copies of real flows with small random changes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ MOST = 1_460  # bytes; a payload that was longer keeps its length
 
 
 def perturb_flows(flows: Dataset, kind: str, counts: dict[str, int], seed: int, max_packets: int = 10) -> Dataset:
-    """``counts[label]`` flows of each class, each a changed copy of one of `flows`, drawn evenly with replacement.
+    """Make ``counts[label]`` flows of each class, each a changed copy of a flow drawn from `flows` with replacement.
 
-    ``jitter`` scales every payload that is not empty by a normal factor (5 %) and every time by a log-normal one
-    (20 %). ``masking`` drops each packet but the first with probability 0.1, as a lossy tap would, and adds its time to
-    that of the next.
+    ``jitter`` multiplies every payload length above 0 by a normal factor (mean 1, deviation 0.05) and every time by a
+    log-normal one (deviation 0.2). ``masking`` drops each packet but the first with probability 0.1, as a lossy tap
+    does, and adds its inter-arrival time to that of the next.
+
+    Args:
+        flows: real labelled flows. kind: ``jitter`` or ``masking``. counts: flows to make of each class.
+        max_packets: flows are cut to this many packets before they are changed.
 
     Raises:
-        InputError: no such `kind`, or a label that `flows` lack.
+        InputError: there is no such `kind`, or `flows` lack a label of `counts`.
     """
     arrays, rng = FlowArrays.from_dataset(flows).head(max_packets), np.random.default_rng(seed)
     rows = []

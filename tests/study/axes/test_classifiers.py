@@ -1,7 +1,10 @@
+import sys
+
 import numpy as np
 import pytest
 from made_flows import table, two_services
 
+from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.study.axes.classifiers import CLASSIFIERS, teach_and_test
 
@@ -17,7 +20,7 @@ def test_what_can_be_told_apart_is(services, name):
     found = teach_and_test(name, test, taught, 8, seed=0)
     assert found["macro_f1"] == found["accuracy"] == 1
     assert sorted(found["confusion"]) == [["mail", "mail", 40], ["web", "web", 40]]
-    assert ("log time" in found["inputs"]) == (name == "cnn")
+    assert ("time" in found["inputs"]) == (name == "cnn")
     assert teach_and_test(name, test, taught, 8, seed=0) == found
 
 
@@ -49,3 +52,20 @@ def test_one_flow_of_a_class_is_enough_to_run(services):
     few = taught.take(np.array([0, 40, 41]))
     for name in CLASSIFIERS:
         assert 0 <= teach_and_test(name, test, few, 8, seed=0)["macro_f1"] <= 1
+
+
+def test_unknown_classifiers_and_absent_packages(services, monkeypatch):
+    with pytest.raises(InputError, match="no classifier 'oracle'; choose one of random_forest"):
+        teach_and_test("oracle", *services, 8, seed=0)
+    monkeypatch.setitem(sys.modules, "cesnet_models.models", None)
+    with pytest.raises(InputError, match=r"pip install 'hf-ntg\[cesnet\]'"):
+        teach_and_test("mm_cesnet_v2", *services, 8, seed=0)
+
+
+@pytest.mark.interop
+def test_the_network_of_cesnet_models(services):
+    pytest.importorskip("cesnet_models")
+    taught, test = services
+    found = teach_and_test("mm_cesnet_v2", test, taught, 8, seed=0)
+    assert found["macro_f1"] > 0.9
+    assert found["inputs"] == ["direction and length", "time", "statistics of the flow"]
