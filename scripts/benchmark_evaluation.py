@@ -4,7 +4,7 @@
 
 Training, test and synthetic flows, N of each, are three draws of a 4-gram fitted on FLOWS (by default the bundled
 flows). Payload lengths move by up to ``--jitter`` bytes, so that flows recur less often than in real traffic: the
-harder case for everything that sorts or looks for neighbours. Each size runs in a process of its own, for its peak memory.
+harder case for everything that sorts or looks for neighbours. Each size runs in its own process, for its peak memory.
 The script prints CPU seconds (all threads together, so that other work on the machine matters little) of each metric
 for the synthetic flows, the exponent of their growth between the smallest and the largest size, CPU seconds and seconds
 on the clock of the whole evaluation, which computes every metric for four sets in two threads, and peak memory.
