@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from hf_ntg import TrainingConfig, load_flows, split_flows, train
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.causal_lm import CAUSAL_FAMILIES, build_causal_lm
 from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
 
@@ -100,8 +100,9 @@ def race(flows: Dataset, family: str, epochs: int) -> None:
     print(f"our loop, {family}, {epochs} epochs: {mark:.3f} nats a held-out flow after {ours:.1f} s")
     by = "capture" if "capture" in flows.column_names else "random"
     parts = split_flows(flows, by=by, test_size=config.validation_share, seed=config.seed)
-    tokenizer = CausalObjective(config, parts["train"], None).tokenizer
-    sentences = [tokenizer.encode_flows(FlowArrays.from_dataset(parts[name])).padded() for name in ("train", "test")]
+    seen = [flows_in_view(parts[name], config.view)[0] for name in ("train", "test")]
+    tokenizer = CausalObjective(config, seen[0], None).tokenizer
+    sentences = [tokenizer.encode_flows(part).padded() for part in seen]
     own = {"per_device_train_batch_size": config.batch_size, "learning_rate": config.learning_rate}
     rivals = {
         "default settings": {},

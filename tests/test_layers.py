@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hf_ntg"
 # From the bottom up: a room may import from itself and from those before it.
 LAYERS = (
-    ("errors", "files", "lazy", "launch", "progress", "ranges", "remote", "trouble", "workers"),
+    ("constants", "errors", "files", "lazy", "launch", "progress", "ranges", "remote", "trouble", "workers"),
     ("flows",),
     ("codecs",),
     ("model_files",),

@@ -1,22 +1,24 @@
-"""The grammar of a flow sentence: which tokens there are, in which order of ids, and which may follow.
+"""The grammar of a flow sentence: its tokens, their ids, and which tokens may follow which.
 
 A sentence is ``<label> [protocol port] packet packet … <eos>`` or, with times,
-``<label> [protocol port] packet … <times> ~t2 ~t3 … ~tn <eos>``. All packets come before all times: flows that agree in
-their packets then share every token up to ``<times>``, which is what makes drawing many of them cheap, and leaving the
-times out does not change the model of the packets.
+``<label> [protocol port] packet … <times> ~t2 ~t3 … ~tn <eos>``. All packets come before all times. Flows with the same
+packets then share every token up to ``<times>``, which makes it cheap to draw many of them, and a model without times
+is the same model of the packets.
 
-The ids of one kind of token lie side by side, and the token that ends the packets lies right before them, so that the
-tokens allowed at any place of a sentence are one slice of the vocabulary.
+The ids of one kind of token are consecutive, and the token that ends the packets comes right before the packets. The
+tokens that are allowed at any place of a sentence are therefore one slice of the vocabulary.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote, unquote
 
 import numpy as np
 
+from hf_ntg.codecs.flow_headers import OTHER
 from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP, UDP
 
@@ -24,12 +26,15 @@ __all__ = ["EOS", "PAD", "FlowGrammar", "label_token", "token_label"]
 
 PAD, EOS, TIMES = "<pad>", "<eos>", "<times>"
 OTHER_PORT = "port:other"
-_PROTOCOL_NAMES = {TCP: "tcp", UDP: "udp", -1: "proto:none"}
+_PROTOCOL_NAMES = {TCP: "tcp", UDP: "udp", -1: "proto:none", OTHER: "proto:other"}
 _RESERVED = {"pad", "eos", "times"}
 
 
 def label_token(label: str | None) -> str:
-    """The token of a class: its name in angle brackets, percent-encoded where it would not be one word; one to one."""
+    """The token of a class: its name in angle brackets, percent-encoded where it would not be one word.
+
+    Different names have different tokens.
+    """
     if label is None:
         return "<?>"
     quoted = quote(label, safe="!#$&'()*+,-./:;=@[]^_`{|}~")
@@ -45,17 +50,22 @@ def token_label(token: str) -> str | None:
 
 @dataclass(frozen=True)
 class FlowGrammar:
-    """What a sentence can say; fixed when the tokenizer is fitted, saved beside the weights as ``flow_grammar.json``.
+    """The vocabulary and the limits of the sentences of one tokenizer.
+
+    It is fixed when the tokenizer is fitted, and saved beside the weights as ``flow_grammar.json``.
 
     Attributes:
         labels: classes, in order of their ids. label_counts: training flows of each, the default mix of new flows.
-        max_packets: packets of a flow that a sentence holds; longer flows are cut.
-        max_payload: every payload length from 0 to this has a token in both directions.
+        max_packets: most packets of a sentence; longer flows are cut.
+        max_payload: every payload length up to this, in bytes, has a token in both directions.
         extra_lengths: longer lengths that the training flows hold (offloaded super-frames), ascending.
-        protocols, ports: header facts with a token of their own (-1: unknown); empty without header tokens. Ports
-            beside these are ``port:other``.
-        time_knots: of the bins of inter-arrival times, see :class:`hf_ntg.codecs.time_bins.TimeBins`; empty without
-            timing tokens.
+        protocols, ports: numbers with a token of their own, ascending (-1: the table does not know it); empty without
+            header tokens. Every other port is written as ``port:other``. Every other protocol is written as
+            ``proto:other``, if `protocols` holds ``OTHER``; the sampler never draws that token.
+        time_knots: knots of the bins of inter-arrival times, see :class:`hf_ntg.codecs.time_bins.TimeBins`; empty
+            without timing tokens.
+        view: packet view of the flows, see :func:`hf_ntg.flows.view.in_view`. In ``payload`` no empty packet has a
+            token. A saved grammar without this field is of ``all``.
     """
 
     labels: tuple[str | None, ...]
@@ -66,24 +76,28 @@ class FlowGrammar:
     protocols: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     time_knots: tuple[float, ...] = ()
+    view: str = "all"
 
     @classmethod
     def from_dict(cls, found: dict) -> FlowGrammar:
-        """The inverse of :meth:`to_dict`; a ValueError where the fields are not those of a grammar."""
-        if odd := found.keys() ^ {field.name for field in fields(cls)}:
+        """The inverse of :meth:`to_dict`; raises a ValueError where the fields are not those of a grammar."""
+        if odd := ({"view": "all"} | found).keys() ^ {field.name for field in fields(cls)}:
             raise ValueError(f"flow_grammar.json is of another version of hf_ntg: {', '.join(sorted(odd))}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+        values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in found.items()}
+        return cls(**values)
 
     def to_dict(self) -> dict:
-        """The fields as JSON can hold them."""
+        """The fields as plain JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @property
     def has_header(self) -> bool:
+        """Whether sentences hold protocol and port."""
         return bool(self.protocols)
 
     @property
     def has_times(self) -> bool:
+        """Whether sentences hold times."""
         return bool(self.time_knots)
 
     @property
@@ -105,11 +119,12 @@ class FlowGrammar:
     @cached_property
     def lengths(self) -> np.ndarray:
         """(L,) payload lengths with a token, ascending."""
-        return np.concatenate([np.arange(self.max_payload + 1), np.array(self.extra_lengths, dtype=np.int64)])
+        shortest = 1 if self.view == "payload" else 0
+        return np.concatenate([np.arange(shortest, self.max_payload + 1), np.array(self.extra_lengths, dtype=np.int64)])
 
     @cached_property
     def blocks(self) -> dict[str, slice]:
-        """Kind of token to its slice of ids: pad, label, protocol, port, time, eos, (times,) packet."""
+        """Slice of ids of each kind of token: pad, label, protocol, port, time, eos, (times,) packet."""
         sizes = {
             "pad": 1,
             "label": len(self.labels),
@@ -130,10 +145,20 @@ class FlowGrammar:
 
     @property
     def eos(self) -> int:
+        """Id of ``<eos>``."""
         return self.blocks["eos"].start
 
+    @property
+    def known_protocols(self) -> slice:
+        """Ids of the protocols that training flows have, which is all but ``proto:other``."""
+        block = self.blocks["protocol"]
+        return slice(block.start + (OTHER in self.protocols), block.stop)
+
     def allowed_packets(self, packets_so_far: int) -> slice:
-        """Ids that may follow `packets_so_far` packets: a packet, the end (not of an empty flow), or the end alone."""
+        """Ids that may follow `packets_so_far` packets.
+
+        First a packet; then a packet or the end of the packets; after `max_packets` only the end.
+        """
         packets = self.blocks["packet"]
         if packets_so_far == 0:
             return packets
@@ -142,7 +167,7 @@ class FlowGrammar:
         return slice(self.end_of_packets, packets.stop)
 
     def words(self) -> list[str]:
-        """The vocabulary in order of ids."""
+        """The vocabulary, in order of ids."""
         protocols = [_PROTOCOL_NAMES.get(number, f"proto:{number}") for number in self.protocols]
         ports = [f"port:{'none' if number < 0 else number}" for number in self.ports]
         return [
@@ -159,9 +184,9 @@ class FlowGrammar:
 
     @cached_property
     def packet_ids(self) -> np.ndarray:
-        """(2 * 65,536,) token id of every packet symbol (``2 * length + downstream``).
+        """(2 * 65,536,) token id of every packet symbol (``2 * length + (direction < 0)``).
 
-        A length above `max_payload` that has no token takes the nearest that has one.
+        A length without a token takes the token of the nearest length.
         """
         every = np.arange(MAX_PAYLOAD + 1)
         right = np.searchsorted(self.lengths, every).clip(max=len(self.lengths) - 1)

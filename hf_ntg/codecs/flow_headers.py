@@ -1,4 +1,4 @@
-"""Protocol and destination port of a flow as one of a few headers, and source ports that no model learns."""
+"""Protocols and ports, as both codecs write them: which have a code of their own, and what is drawn for the others."""
 
 from __future__ import annotations
 
@@ -6,24 +6,46 @@ import numpy as np
 
 from hf_ntg.flows.arrays import FlowArrays
 
-__all__ = ["count_headers", "draw_headers", "draw_ports", "header_places", "most_frequent"]
+__all__ = [
+    "MAX_PORTS",
+    "MIN_PORT_FLOWS",
+    "OTHER",
+    "count_headers",
+    "draw_client_ports",
+    "draw_headers",
+    "draw_ports",
+    "draw_server_ports",
+    "has_headers",
+    "header_places",
+    "most_frequent",
+    "places_in",
+]
 
-EPHEMERAL_PORTS = (32_768, 60_999)  # the range Linux hands out to clients
+EPHEMERAL_PORTS = (32_768, 60_999)  # the range from which Linux takes client ports
 OTHER_PORTS = (1_024, 65_535)
-OTHER_PORT = -2  # a port without a header of its own; -1 is a port that is not known
+OTHER = -2  # a protocol or port without a code of its own; -1 is one that the table does not know
 MAX_PORTS = 64
 MIN_PORT_FLOWS = 5
 
 
-def count_headers(arrays: FlowArrays, classes: np.ndarray, num_classes: int) -> tuple[list, list]:
-    """Distinct (protocol, port) pairs, rare ports as one, and how many flows of each class have each.
+def has_headers(arrays: FlowArrays) -> bool:
+    """Whether the flows have columns for protocol and destination port."""
+    return arrays.protocol is not None and arrays.destination_port is not None
 
-    Two empty lists where the flows have no such columns.
+
+def count_headers(arrays: FlowArrays, classes: np.ndarray, num_classes: int) -> tuple[list, list]:
+    """Distinct (protocol, port) pairs, and how many flows of each class have each.
+
+    Ports outside the 64 most frequent, or with fewer than 5 flows, count as one port, ``OTHER``. Both lists are empty
+    where the flows have no such columns.
+
+    Args:
+        classes: (N,) class of each flow.
     """
     if arrays.protocol is None or arrays.destination_port is None:
         return [], []
     frequent = most_frequent(arrays.destination_port, MAX_PORTS, MIN_PORT_FLOWS)
-    port = np.where(np.isin(arrays.destination_port, frequent), arrays.destination_port, OTHER_PORT)
+    port = np.where(np.isin(arrays.destination_port, frequent), arrays.destination_port, OTHER)
     pairs, place = np.unique(np.stack([arrays.protocol, port], axis=1), axis=0, return_inverse=True)
     counts = np.zeros((num_classes, len(pairs)), dtype=np.int64)
     np.add.at(counts, (classes, place.ravel()), 1)
@@ -31,17 +53,21 @@ def count_headers(arrays: FlowArrays, classes: np.ndarray, num_classes: int) -> 
 
 
 def header_places(headers: list[list[int]], arrays: FlowArrays) -> np.ndarray:
-    """(N,) place of each flow's header among `headers`, -1 where there is none."""
+    """(N,) place of each flow's (protocol, port) among `headers`.
+
+    A port without a header of its own takes the protocol's ``OTHER``; -1 where that is missing too, or where the flows
+    have no such columns.
+    """
     places = np.full(len(arrays), -1, dtype=np.int64)
-    if headers:
+    if headers and arrays.protocol is not None and arrays.destination_port is not None:
         known = {tuple(pair): place for place, pair in enumerate(headers)}
         for i, pair in enumerate(zip(arrays.protocol.tolist(), arrays.destination_port.tolist(), strict=True)):
-            places[i] = known.get(pair, known.get((pair[0], OTHER_PORT), -1))
+            places[i] = known.get(pair, known.get((pair[0], OTHER), -1))
     return places
 
 
 def draw_headers(counts: list[list[int]], classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) place of a header for each of `classes`, by its row of `counts`; -1 where nothing is counted."""
+    """(N,) place of a header for each of `classes`, drawn by the class's row of `counts`; -1 without counts."""
     drawn = np.full(len(classes), -1, dtype=np.int64)
     if counts:
         chance = rng.random(len(classes))
@@ -52,23 +78,39 @@ def draw_headers(counts: list[list[int]], classes: np.ndarray, rng: np.random.Ge
 
 
 def draw_ports(headers: list[list[int]], places: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Protocol and ports (N,) of flows whose headers stand at `places`; nothing without headers.
+    """Columns ``protocol``, ``destination_port`` and ``source_port`` (N,) for flows with the headers at `places`.
 
-    Ports that have no header of their own, and the client's, are drawn at random.
+    Ports without a header of their own, and client ports, are drawn at random. Empty without `headers`.
     """
     if not headers:
         return {}
     protocol, port = np.array(headers, dtype=np.int64)[places].T
-    drawn = rng.integers(OTHER_PORTS[0], OTHER_PORTS[1] + 1, len(places))
+    drawn = draw_server_ports(len(places), rng)
     return {
         "protocol": protocol,
-        "destination_port": np.where(port == OTHER_PORT, drawn, port),
-        "source_port": rng.integers(EPHEMERAL_PORTS[0], EPHEMERAL_PORTS[1] + 1, len(places)),
+        "destination_port": np.where(port == OTHER, drawn, port),
+        "source_port": draw_client_ports(len(places), rng),
     }
 
 
-def most_frequent(values: np.ndarray, most: int, at_least: int) -> list[int]:
-    """The `most` most frequent values that occur `at_least` times, most frequent first."""
+def draw_server_ports(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) ports for flows whose destination port has no code: uniform over 1,024 to 65,535."""
+    return rng.integers(OTHER_PORTS[0], OTHER_PORTS[1] + 1, count)
+
+
+def draw_client_ports(count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count,) ephemeral source ports."""
+    return rng.integers(EPHEMERAL_PORTS[0], EPHEMERAL_PORTS[1] + 1, count)
+
+
+def most_frequent(values: np.ndarray, most: int, at_least: int = 1) -> list[int]:
+    """The `most` most frequent values that occur at least `at_least` times, most frequent first."""
     found, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     return found[order[counts[order] >= at_least]].tolist()
+
+
+def places_in(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Place of each of `values` in the ascending array `known`; ``len(known)`` where it is not there."""
+    place = np.searchsorted(known, values)
+    return np.where(np.isin(values, known), place, len(known))

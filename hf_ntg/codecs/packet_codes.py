@@ -1,4 +1,4 @@
-"""Code words for packets: direction and payload length together as 32 channels of +-1."""
+"""Code words for packets: direction and payload length together, written as 32 channels of +-1."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ["CODE_WIDTH", "ENDED", "PacketCodes", "code_words"]
+__all__ = ["CODE_WIDTH", "ENDED", "PACKET_FORMS", "PacketCodes", "code_words", "log_shares"]
 
+PACKET_FORMS = ("codes", "separate")  # how a signal writes a packet, see FlowSignalProcessor
 CODE_WIDTH = 32
-ENDED, OTHER_UP, OTHER_DOWN = 0, 1, 2  # code words with a meaning of their own; packet symbols follow
+ENDED, OTHER_UP, OTHER_DOWN = 0, 1, 2  # numbers of the special code words; those of packet symbols follow
 FIRST_SYMBOL = 3
-ROWS_AT_ONCE = 512  # flows whose packets are compared with every word together
+ROWS_AT_ONCE = 512  # flows whose packets are compared with all words in one product
 
 
 class PacketCodes:
-    """The words of a list of packet symbols (``2 * length + downstream``).
+    """Code words for a list of packet symbols (``2 * length + (direction < 0)``).
 
-    Words are those of the Reed-Muller code RM(2, 5), so any two differ in at least 8 channels; the 64 first in at least
-    16. Three words come before those of the symbols: no packet any more, and other packets of either direction.
+    The words are those of the Reed-Muller code RM(2, 5): any two differ in at least 8 channels, any two of the first 64
+    in at least 16. Three special words come first: the flow has ended, and any other packet upstream or downstream.
 
     Attributes:
         symbols: (S,) int64. book: (V, 32) float32 of +-1, V being S + 3.
@@ -30,7 +31,10 @@ class PacketCodes:
         self._order = np.argsort(self.symbols)
 
     def words_of(self, symbols: np.ndarray) -> np.ndarray:
-        """(P,) numbers of the words of packet `symbols`; those without a word take the other packets' of their side."""
+        """(P,) numbers of the words of packet `symbols` (P,).
+
+        A symbol without a word of its own maps to its direction's word for other packets.
+        """
         other = OTHER_UP + symbols % 2
         if not len(self.symbols):
             return other
@@ -39,11 +43,11 @@ class PacketCodes:
         return np.where(self.symbols[found] == symbols, FIRST_SYMBOL + found, other)
 
     def symbols_of(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Packet symbols of `words` (any shape), and which of them only tell the side."""
+        """Packet symbols of `words` (any shape), and which of the words say the direction only."""
         return np.array([0, 0, 1, *self.symbols])[words], (words == OTHER_UP) | (words == OTHER_DOWN)
 
     def nearest(self, channels: np.ndarray) -> np.ndarray:
-        """(N, W) words that stand nearest to `channels` (32, N, W)."""
+        """(N, W) numbers of the words nearest to the columns of `channels` (32, N, W)."""
         words = np.empty(channels.shape[1:], dtype=np.int64)
         for start in range(0, len(words), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
@@ -52,13 +56,17 @@ class PacketCodes:
 
 
 def log_shares(word_counts: list[list[list[list[int]]]], num_words: int) -> np.ndarray:
-    """(K + 1, W, V) float32: log share of each code word at each position of a class; in the last row, of all classes.
+    """Log share of each code word at each position of a flow, for each class and for all classes together.
 
-    A position is counted with one more flow that is spread as the class's packets are anywhere, a class with one more
-    packet that is spread as all packets are, so that no word is impossible.
+    The counts are smoothed, so that no word has share zero: each position of a class gets one more flow with the
+    class's overall shares, and each class one more packet with the overall shares of all classes.
 
     Args:
-        word_counts: for each of K classes and W positions, (word, flows that have it there).
+        word_counts: for each of K classes and W positions, pairs of a word and the number of flows that have it there.
+        num_words: V.
+
+    Returns:
+        (K + 1, W, V) float32; the last row is for all classes together.
     """
     counts = np.zeros((len(word_counts) + 1, len(word_counts[0]) if word_counts else 0, num_words))
     for k, positions in enumerate(word_counts):
@@ -73,11 +81,17 @@ def log_shares(word_counts: list[list[list[list[int]]]], num_words: int) -> np.n
 
 
 def code_words(numbers: np.ndarray) -> np.ndarray:
-    """Words of the Reed-Muller code RM(2, 5) as rows of +-1: (N, 32) int8 for N `numbers` below 65,536.
+    """Words of the Reed-Muller code RM(2, 5) as rows of +-1.
 
     Bit j of a number is the coefficient of the j-th of the 16 monomials of degree up to two in five binary variables,
-    linear ones first; the word is the polynomial's value at all 32 points. Two words differ in at least 8 places, two
-    of the first 64 in at least 16 (MacWilliams and Sloane, The Theory of Error-Correcting Codes, chapter 13).
+    linear ones first. The word holds the polynomial's value at all 32 points. Two words differ in at least 8 places,
+    two of the first 64 in at least 16 (MacWilliams and Sloane, The Theory of Error-Correcting Codes, chapter 13).
+
+    Args:
+        numbers: (N,) integers below 65,536.
+
+    Returns:
+        (N, 32) int8.
     """
     points = np.arange(CODE_WIDTH)[None] >> np.arange(5)[:, None] & 1  # (5, 32)
     quadratic = [points[i] * points[j] for i, j in combinations(range(5), 2)]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from transformers import FeatureExtractionMixin
 
 from hf_ntg.codecs.flow_headers import count_headers, draw_headers, draw_ports, header_places, most_frequent
-from hf_ntg.codecs.packet_codes import CODE_WIDTH, ENDED, PacketCodes, log_shares
+from hf_ntg.codecs.flow_labels import class_names, class_places, names_at
+from hf_ntg.codecs.packet_codes import CODE_WIDTH, ENDED, PACKET_FORMS, PacketCodes, log_shares
 from hf_ntg.codecs.signal_scales import (
+    Knots,
     integers_of,
     log_scaled,
     matched_ranks,
@@ -20,11 +24,11 @@ from hf_ntg.codecs.signal_scales import (
     times_of,
 )
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays, as_arrays
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import MAX_SEGMENT
+from hf_ntg.flows.view import all_in_view, flows_in_view, longest_seen
 
-__all__ = ["PACKET_FORMS", "FlowSignalProcessor", "FlowSignals"]
-
-PACKET_FORMS = ("codes", "separate")
+__all__ = ["FlowSignalProcessor", "FlowSignals"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class FlowSignals:
         values: (N, C, W) float32 in [-1, 1], one column a packet.
         words: (N, W) int64 code word of each packet, 0 after the end; all 0 unless packets are written as codes.
         classes: (N,) int64 place of the label. headers: (N,) int64 place of the header, -1 where there is none.
-        known: (N, C, W) bool: where a value says something of the flow; elsewhere it is 0 and decoding ignores it.
+        known: (N, C, W) bool: where a value says something about the flow. Elsewhere it is 0, and decoding ignores it.
+            Nothing is known after the last packet of a flow that was cut.
     """
 
     values: np.ndarray
@@ -46,37 +51,39 @@ class FlowSignals:
 
 
 class FlowSignalProcessor(FeatureExtractionMixin):
-    """Writes flows as float matrices and reads them back: lengths, directions and flow lengths exactly.
+    """Writes flows as float matrices and reads them back. Payload lengths, directions and packet numbers are exact.
 
-    A packet is a column. How its direction and payload length are written is the `packet_form`:
+    A packet is a column. The `packet_form` says how its direction and payload length are written:
 
     * ``codes``: 32 channels of +-1 hold the code word of its packet symbol (direction and length together), see
-      :class:`PacketCodes`, and one channel the length of packets whose symbol has no word. After the last packet stands
-      the word "ended".
-    * ``separate``: direction, length and presence in a channel each; the first packet not present ends the flow.
+      :class:`PacketCodes`. One more channel holds the length of packets whose symbol has no word. The word "ended"
+      follows the last packet.
+    * ``separate``: one channel each for direction, length and presence. The first packet that is not present ends the
+      flow.
 
-    Further channels hold, where they are wanted, the inter-arrival time, as its rank among the times of its class at
-    its position, and the TCP window on a log scale. All statistics are of the flows given to :meth:`fit`, and of what
-    a model drew, see :meth:`match_times`. They are saved as ``preprocessor_config.json``.
+    Optional channels hold the inter-arrival time, as its rank among the times of the same class and position, and the
+    TCP window on a log scale. All statistics come from the flows given to :meth:`fit` and the draws given to
+    :meth:`match_times`. They are saved as ``preprocessor_config.json``.
     """
 
     def __init__(
         self,
-        labels: list[str | None] = (),
-        label_counts: list[int] = (),
+        labels: Sequence[str | None] = (),
+        label_counts: Sequence[int] = (),
         max_packets: int = 10,
-        max_payload: int = 1_460,
+        max_payload: int = MAX_SEGMENT,
         packet_form: str = "codes",
-        time_knots: list[list[list[float]]] | None = None,
+        time_knots: Knots | None = None,
         windows: bool = False,
-        symbols: list[int] = (),
-        word_counts: list[list[list[tuple[int, int]]]] = (),
-        class_lengths: list[list[int]] = (),
-        headers: list[tuple[int, int]] = (),
-        header_counts: list[list[int]] = (),
-        drawn_ranks: list[list[list[float]]] | None = None,
-        training_ranks: list[list[list[float]]] | None = None,
-        **kwargs,
+        symbols: Sequence[int] = (),
+        word_counts: list[list[list[list[int]]]] | None = None,
+        class_lengths: Sequence[list[int]] = (),
+        headers: Sequence[Sequence[int]] = (),
+        header_counts: Sequence[list[int]] = (),
+        drawn_ranks: Knots | None = None,
+        training_ranks: Knots | None = None,
+        view: str = "all",
+        **kwargs: Any,
     ) -> None:
         """See :meth:`fit` for `max_packets` to `windows`.
 
@@ -84,26 +91,29 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             labels, label_counts: classes and the training flows of each.
             max_payload: largest payload length that is decoded, bytes.
             time_knots: see :func:`hf_ntg.codecs.signal_scales.time_knots`; None: no times.
-            symbols: packet symbols (``2 * length + downstream``) with a code word, most frequent first.
-            word_counts: for each class and position, (code word, training flows that have it there).
-            class_lengths: payload lengths that each class was seen with, ascending.
+            symbols: packet symbols (``2 * length + (direction < 0)``) with a code word, most frequent first.
+            word_counts: for each class and position, pairs of a code word and its number of training flows.
+            class_lengths: payload lengths of the training flows of each class, ascending.
             headers: (protocol, destination port) pairs. header_counts: training flows of each class with each.
-            drawn_ranks, training_ranks: see :meth:`match_times`; None: times are read as they were drawn.
+            drawn_ranks, training_ranks: see :meth:`match_times`; None: times are decoded as they were drawn.
+            view: packet view of the signals. A saved processor without it is of ``all``.
         """
         super().__init__(**kwargs)
         self.labels, self.label_counts = list(labels), list(label_counts)
         self.max_packets, self.max_payload, self.packet_form = max_packets, max_payload, packet_form
         self.time_knots, self.windows = time_knots, windows
         self.symbols, self.class_lengths = list(symbols), list(class_lengths)
-        self.word_counts = word_counts
+        self.word_counts = [] if word_counts is None else word_counts
         self.headers, self.header_counts = [list(pair) for pair in headers], list(header_counts)
         self.drawn_ranks, self.training_ranks = drawn_ranks, training_ranks
+        self.view = view
 
     @classmethod
     def fit(
         cls,
         flows: Dataset | FlowArrays,
         *,
+        view: str | None = None,
         max_packets: int = 10,
         packet_form: str = "codes",
         header: bool = True,
@@ -115,21 +125,25 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         """Make a processor for `flows`, which must be training flows only.
 
         Args:
-            max_packets: packets of a flow that count. packet_form: see the class.
+            view: packet view of the signals, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are in,
+                ``all`` where nothing says.
+            max_packets: most packets of a signal. The processor has fewer where all flows are cut before, see
+                :func:`hf_ntg.flows.view.longest_seen`.
+            packet_form: see the class.
             header: learn protocol and destination port, where `flows` have them.
             times, windows: write inter-arrival times and TCP windows, where `flows` have them.
             max_symbols, min_symbol_count: so many packet symbols get a code word, each seen at least so often.
 
         Raises:
-            InputError: no such `packet_form`.
+            InputError: there is no such `packet_form`, or no flow is left in the packet view.
         """
         if packet_form not in PACKET_FORMS:
             raise InputError(f"packet form {packet_form!r}: choose one of {', '.join(PACKET_FORMS)}")
-        arrays = as_arrays(flows).head(max_packets)
-        labels = sorted({name for name in arrays.label if name is not None})
-        if any(name is None for name in arrays.label):
-            labels.append(None)
-        classes = _places(labels, arrays.label)
+        arrays, _ = flows_in_view(flows, view)
+        max_packets = longest_seen(arrays, max_packets)
+        arrays = arrays.head(max_packets)
+        labels = class_names(arrays.label)
+        classes = class_places(labels, arrays.label)
         lengths = np.unique(np.stack([classes[arrays.flow_index], arrays.payload_length]), axis=1)
         headers, header_counts = count_headers(arrays, classes, len(labels)) if header else ([], [])
         coded = packet_form == "codes"
@@ -145,20 +159,23 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             class_lengths=[lengths[1, lengths[0] == k].tolist() for k in range(len(labels))],
             headers=headers,
             header_counts=header_counts,
+            view=arrays.view or "all",
         )
-        words = made.encode(arrays).words
-        counts = [[_counted(column) for column in words[classes == k].T] for k in range(len(labels))]
-        made.word_counts = counts if coded else [[[]] * max_packets] * len(labels)
+        signals = made.encode(arrays)
+        words = np.where(signals.known[:, 0], signals.words, -1)  # -1: cut off, so nobody knows
+        made.word_counts = [
+            [_counted(column) if coded else [] for column in words[classes == k].T] for k in range(len(labels))
+        ]
         return made
 
     @property
     def num_channels(self) -> int:
-        """Channels of a signal."""
+        """Number of channels of a signal."""
         return self.packet_channels + (self.time_knots is not None) + self.windows
 
     @property
     def packet_channels(self) -> int:
-        """Channels that write direction, payload length and presence."""
+        """Number of channels that hold direction, payload length and presence."""
         return CODE_WIDTH + 1 if self.packet_form == "codes" else 3
 
     @property
@@ -175,17 +192,17 @@ class FlowSignalProcessor(FeatureExtractionMixin):
 
     @property
     def word_log_prior(self) -> np.ndarray:
-        """(K + 1, max_packets, V) float32, see :func:`log_shares`."""
+        """(K + 1, max_packets, V) float32 log share of each code word, see :func:`log_shares`."""
         return log_shares(self.word_counts, len(self.code_book))
 
     def match_times(self, training: FlowSignals, drawn: np.ndarray, classes: np.ndarray) -> None:
-        """Have :meth:`decode` read the times of a trained model as often as they are in the training flows.
+        """Fit a quantile map from generated to training times, which :meth:`decode` applies from now on.
 
-        A model in few steps draws ranks near to those of the training flows, but not spread as they are. From now on
-        the ranks of a class at a position are moved, in their order, by the quantiles of both.
+        In few steps a model draws ranks near those of the training flows, but with another distribution. The map works
+        on each position of each class, and keeps the order of the ranks.
 
         Args:
-            training: what :meth:`encode` made of the training flows.
+            training: the result of :meth:`encode` for the training flows.
             drawn: (N, C, W) signals that the model drew for `classes` (N,).
         """
         channel, count = self.packet_channels, len(self.labels)
@@ -196,40 +213,45 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         )
 
     def encode(self, flows: Dataset | FlowArrays, width: int | None = None) -> FlowSignals:
-        """Write `flows` as signals of `width` columns (`max_packets` when None); longer flows are cut.
+        """Write flows as signals, in the processor's packet view; longer flows are cut.
 
-        Times outside those of the training flows of a class, at a position, take the nearest of them; lengths above
-        `max_payload` are kept.
+        Times outside those of the training flows of a class, at a position, map to the nearest of them. Lengths above
+        `max_payload` are kept. A (protocol, port) pair that was not trained on is written as no header.
+
+        Args:
+            flows: N flows. width: columns of a signal, `max_packets` when None.
 
         Raises:
-            InputError: a class is not one of the processor's, or a column that it writes is missing.
+            InputError: a class is not one of the processor's, a column that it writes is missing, or a flow has no
+                packet in the packet view.
         """
-        arrays = as_arrays(flows).head(self.max_packets)
+        arrays = all_in_view(flows, self.view).head(self.max_packets)
         self._check_columns(arrays)
-        classes = _places(self.labels, arrays.label)
+        classes = class_places(self.labels, arrays.label)
         width = self.max_packets if width is None else width
         at = (arrays.flow_index, arrays.position)
         present = np.zeros((len(arrays), width), dtype=bool)
         present[at] = True
         values = np.zeros((len(arrays), self.num_channels, width), dtype=np.float32)
         known = np.repeat(present[:, None], self.num_channels, axis=1)
+        ends = present if arrays.cut is None else present | ~arrays.cut[:, None]  # a cut flow's end is not known
         columns = values.transpose(1, 0, 2)  # (C, N, W), a view
         words = np.full((len(arrays), width), ENDED, dtype=np.int64)
         if self.packet_form == "codes":
             codes = self._codes
             words[at] = codes.words_of(arrays.packet_symbol)
             columns[:CODE_WIDTH] = codes.book[words].transpose(2, 0, 1)
-            known[:, :CODE_WIDTH], known[:, CODE_WIDTH] = True, codes.symbols_of(words)[1]
+            known[:, :CODE_WIDTH], known[:, CODE_WIDTH] = ends[:, None], codes.symbols_of(words)[1]
             columns[CODE_WIDTH][at] = log_scaled(arrays.payload_length)
         else:
             columns[0][at], columns[1][at] = arrays.direction, 2 * arrays.payload_length / self.max_payload - 1
-            columns[2], known[:, 2] = np.where(present, 1, -1), True
+            columns[2], known[:, 2] = np.where(present, 1, -1), ends
         if self.time_knots is not None:
             times = np.zeros((len(arrays), self.max_packets), dtype=np.float32)
             times[at] = arrays.inter_arrival_time
             columns[self.packet_channels][:, : self.max_packets] = ranked_times(times, classes, self.time_knots)
             known[:, self.packet_channels, 0] = False  # the first packet's is 0 by definition
-        if self.windows:
+        if self.windows and arrays.tcp_window is not None:
             columns[-1][at] = log_scaled(arrays.tcp_window)
         return FlowSignals(values * known, words, classes, header_places(self.headers, arrays), known)
 
@@ -244,15 +266,21 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     ) -> FlowArrays:
         """Read signals as legal flows: at least one packet, integer lengths in range, directions of +-1.
 
+        In the packet view ``payload`` every packet carries at least one byte. ``packet_count`` is the number of packets
+        of the signal.
+
         Args:
-            values: (N, C, W) signals; columns from `max_packets` on are not looked at.
+            values: (N, C, W) signals; columns from `max_packets` on are ignored.
             classes, headers: (N,) as in :class:`FlowSignals`.
             rng: draws ports that have no header of their own; seeded with 0 when None.
-            snap: move every payload length to the nearest that the flow's class was seen with.
+            snap: move every payload length to the nearest that the training flows of the class have.
+
+        Returns:
+            The flows, in the processor's packet view.
         """
         columns = self._columns_of(values)
         present, direction, length = self._read_packets(columns)
-        direction, length = direction[present], length[present]
+        direction, length = direction[present], length[present].clip(min=1 if self.view == "payload" else 0)
         offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
         if snap:
             owner = np.repeat(classes, np.diff(offsets))
@@ -260,14 +288,14 @@ class FlowSignalProcessor(FeatureExtractionMixin):
                 length[owner == k] = _nearest(np.array(self.class_lengths[k]), length[owner == k])
         found: dict[str, np.ndarray] = {
             "offsets": offsets,
-            "label": np.array([*self.labels, None], dtype=object)[:-1][classes],
+            "label": names_at(self.labels, classes),
             "payload_length": length.astype(np.int32),
             "direction": direction.astype(np.int8),
             "packet_count": np.diff(offsets).astype(np.int32),
         }
         if self.time_knots is not None:
             ranks = columns[self.packet_channels]
-            if self.drawn_ranks is not None:
+            if self.drawn_ranks is not None and self.training_ranks is not None:
                 ranks = matched_ranks(ranks, classes, self.drawn_ranks, self.training_ranks)
             times = times_of(ranks, classes, self.time_knots)
             times[:, 0] = 0
@@ -275,28 +303,32 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         if self.windows:
             found["tcp_window"] = integers_of(columns[-1][present])
         rng = np.random.default_rng(0) if rng is None else rng
-        return FlowArrays(**found, **draw_ports(self.headers, headers, rng))
+        return FlowArrays(**found, **draw_ports(self.headers, headers, rng), view=self.view)
 
     def draw_headers(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A header for each of `classes` (N,), by the frequency of that class's training flows; -1 without headers."""
+        """(N,) place of a header for each of `classes`, drawn as often as in the class's training flows.
+
+        All -1 for a processor without headers.
+        """
         return draw_headers(self.header_counts, classes, rng)
 
     def places_of(self, labels: np.ndarray) -> np.ndarray:
-        """(N,) place of each class name in `labels`.
+        """(N,) place of each of the class names `labels` (N,).
 
         Raises:
             InputError: a name is not one of the processor's.
         """
-        return _places(self.labels, labels)
+        return class_places(self.labels, labels)
 
     def _columns_of(self, values: np.ndarray) -> np.ndarray:
-        """The channels of signals (N, C, W), one after the other: (C, N, max_packets) float64."""
+        """Signals (N, C, W) with the channels first: (C, N, max_packets) float64."""
         return np.asarray(values, dtype=np.float64)[:, :, : self.max_packets].transpose(1, 0, 2)
 
     def _read_packets(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Presence (N, W) bool, the first packet's always and none after a gap, direction and payload length.
+        """Presence (N, W) bool, direction (N, W) and payload length (N, W) of the packets.
 
-        The last two are (N, W) and whatever where nothing is present.
+        The first packet is always present, and no packet after a gap is. Direction and length mean nothing where no
+        packet is present.
         """
         if self.packet_form == "codes":
             codes = self._codes
@@ -319,27 +351,22 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         }
         missing = [name for name, needed in wanted.items() if needed and getattr(arrays, name) is None]
         if missing:
-            raise InputError(f"the model knows {', '.join(missing)}, the flows have no such column")
+            raise InputError(f"the model was trained with {', '.join(missing)}; the flows have no such column")
 
 
-def _places(labels: list[str | None], wanted: np.ndarray) -> np.ndarray:
-    place = {name: index for index, name in enumerate(labels)}
-    unknown = [name for name in wanted if name not in place]
-    if unknown:
-        raise InputError(f"class {unknown[0]!r} is not one the model knows: {', '.join(map(str, labels))}")
-    return np.fromiter((place[name] for name in wanted), dtype=np.int64, count=len(wanted))
-
-
-def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_packets: int) -> list | None:
+def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_packets: int) -> Knots | None:
     if arrays.inter_arrival_time is None:
         return None
     later = arrays.position > 0
-    columns = arrays.inter_arrival_time, classes[arrays.flow_index], arrays.position
-    return time_knots(*(column[later] for column in columns), num_classes, max_packets)
+    classes_of_packets = classes[arrays.flow_index[later]]
+    return time_knots(
+        arrays.inter_arrival_time[later], classes_of_packets, arrays.position[later], num_classes, max_packets
+    )
 
 
 def _counted(words: np.ndarray) -> list[list[int]]:
-    found, counts = np.unique(words, return_counts=True)
+    """Pairs of a code word and how often it is in `words`; -1 is no word."""
+    found, counts = np.unique(words[words >= 0], return_counts=True)
     return np.stack([found, counts], axis=1).tolist()
 
 

@@ -1,12 +1,15 @@
-"""Times, windows and lengths in [-1, 1], and back."""
+"""Maps of times, TCP windows and payload lengths to [-1, 1], and back."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from hf_ntg.flows.schema import MAX_PAYLOAD
 
 __all__ = [
+    "Knots",
     "integers_of",
     "log_scaled",
     "matched_ranks",
@@ -16,21 +19,24 @@ __all__ = [
     "times_of",
 ]
 
-ZERO_GAP = 0.1  # the zero inter-arrival time lies at -1, the smallest positive one this much above
+ZERO_GAP = 0.1  # an inter-arrival time of 0 maps to -1, the smallest positive one to this much more
 NUM_KNOTS = 33
 NUM_QUANTILES = 17
-FEWEST_TIMES = 4  # fewer at one position of a class say too little of how they are spread
+FEWEST_TIMES = 4  # with fewer at one position of a class, quantiles say too little
 
 Knots = list[list[list[float]]]  # [class][position]: logarithms of times, or ranks, ascending
 
 
 def log_scaled(values: np.ndarray) -> np.ndarray:
-    """0 to 65,535 onto [-1, 1], logarithmically; :func:`integers_of` is its exact inverse for integers in float32."""
+    """Map 0 to 65,535 onto [-1, 1] on a log scale.
+
+    :func:`integers_of` is the exact inverse for integers, also after rounding to float32.
+    """
     return 2 * np.log1p(values.astype(np.float64)) / np.log1p(MAX_PAYLOAD) - 1
 
 
 def integers_of(scaled: np.ndarray) -> np.ndarray:
-    """The integers nearest to what :func:`log_scaled` made of them, int64; outside [-1, 1] the nearest end."""
+    """The inverse of :func:`log_scaled`, rounded to integers (int64); values outside [-1, 1] are clipped."""
     values = np.expm1((np.clip(scaled, -1, 1) + 1) / 2 * np.log1p(MAX_PAYLOAD))
     return np.rint(values).astype(np.int64)
 
@@ -38,9 +44,12 @@ def integers_of(scaled: np.ndarray) -> np.ndarray:
 def time_knots(
     times: np.ndarray, classes: np.ndarray, positions: np.ndarray, num_classes: int, num_positions: int
 ) -> Knots:
-    """Quantiles of the logarithm of positive inter-arrival times (P,), for every position of every class.
+    """Quantiles of the logarithm of positive inter-arrival times, for every position of every class.
 
-    A position with fewer than 4 times has those of its whole class, a class with fewer those of all flows.
+    A position with fewer than 4 times gets the quantiles of its whole class, a class with fewer those of all flows.
+
+    Args:
+        times: (P,) seconds. classes, positions: (P,) class and position of each.
     """
     logs = np.log(np.where(times > 0, times, 1).astype(np.float64))
     known = times > 0
@@ -55,9 +64,10 @@ def time_knots(
 
 
 def ranked_times(times: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray:
-    """Seconds (N, W) of flows of `classes` (N,) as ranks among their class's times at their position, in [-1, 1].
+    """Map seconds (N, W) to ranks among the times of the same class and position, in [-1, 1].
 
-    Between two knots a rank is linear in the logarithm; times outside the knots take the nearest end. Zero lies at -1.
+    Zero maps to -1. Between two knots a rank is linear in the logarithm; times outside the knots map to the nearest
+    end. The class of each flow is in `classes` (N,).
     """
     ranks = np.full(times.shape, -1.0)
     for k, t, rows in _cells(times, classes):
@@ -69,7 +79,7 @@ def ranked_times(times: np.ndarray, classes: np.ndarray, knots: Knots) -> np.nda
 
 
 def times_of(ranks: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray:
-    """The inverse of :func:`ranked_times`, (N, W) float64 seconds."""
+    """The inverse of :func:`ranked_times`: (N, W) float64 seconds."""
     times = np.zeros(ranks.shape)
     for k, t, rows in _cells(ranks, classes):
         cell = np.array(knots[k][t])
@@ -80,7 +90,7 @@ def times_of(ranks: np.ndarray, classes: np.ndarray, knots: Knots) -> np.ndarray
 
 
 def rank_quantiles(ranks: np.ndarray, known: np.ndarray, classes: np.ndarray, num_classes: int) -> Knots:
-    """17 quantiles of the ranks (N, W) that are `known` (N, W), for every position of every class.
+    """17 quantiles of the ranks (N, W) where `known` (N, W), for every position of every class.
 
     They are rounded to four digits. A position of a class with fewer than 4 ranks has none.
     """
@@ -93,9 +103,9 @@ def rank_quantiles(ranks: np.ndarray, known: np.ndarray, classes: np.ndarray, nu
 
 
 def matched_ranks(ranks: np.ndarray, classes: np.ndarray, drawn: Knots, wanted: Knots) -> np.ndarray:
-    """Ranks (N, W) that are spread as `drawn`, moved in their order to be spread as `wanted`.
+    """Map ranks (N, W) from the quantiles of `drawn` to those of `wanted`, which keeps their order.
 
-    Both are :func:`rank_quantiles`; a position that one of them says nothing of stays as it is.
+    Both are from :func:`rank_quantiles`. Positions for which one of them has no quantiles stay unchanged.
     """
     matched = np.array(ranks)
     for k, t, rows in _cells(ranks, classes):
@@ -106,7 +116,8 @@ def matched_ranks(ranks: np.ndarray, classes: np.ndarray, drawn: Knots, wanted: 
     return matched
 
 
-def _cells(values: np.ndarray, classes: np.ndarray):
+def _cells(values: np.ndarray, classes: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Every class and position of `values` (N, W), with the rows of the class."""
     for k in np.unique(classes):
         rows = np.flatnonzero(classes == k)
         for t in range(values.shape[1]):
@@ -114,12 +125,12 @@ def _cells(values: np.ndarray, classes: np.ndarray):
 
 
 def _quantiles(logs: np.ndarray) -> list[float]:
-    """Quantiles at equal steps from the least to the greatest; of no times at all, that of one second."""
+    """Quantiles at equal steps from the least to the greatest; without any time, the logarithm of one second."""
     return np.quantile(logs, np.linspace(0, 1, NUM_KNOTS)).tolist() if len(logs) else [0.0]
 
 
 def _shares(cell: np.ndarray) -> np.ndarray:
-    """Share of the times below each knot; knots of one value, which `interp` cannot tell apart, get their mean."""
+    """Share of the times below each knot; knots of equal value get the mean of their shares."""
     shares = np.linspace(0, 1, len(cell)) if len(cell) > 1 else np.array([0.5])
     _, place, number = np.unique(cell, return_inverse=True, return_counts=True)
     return (np.bincount(place, weights=shares) / number)[place]

@@ -1,4 +1,4 @@
-"""Bins that each hold as many inter-arrival times, and where in a bin its times lie."""
+"""Bins of inter-arrival times with equal counts, and the distribution of the times inside each bin."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 __all__ = ["PARTS", "TimeBins"]
 
-PARTS = 8  # of a bin, which each hold as many of its times
+PARTS = 8  # sub-intervals of a bin, equally full
 
 
 class TimeBins:
-    """Bin 0 holds what is shorter than every positive training time and reads as 0; the others are equally full.
+    """Bins of inter-arrival times. All but bin 0 hold about equally many of the training times.
 
-    Bins of one width on a logarithmic scale make times that are easily told from real ones by how they lie inside a
-    bin: clocks tick in whole microseconds, and round trips recur. Hence the bins follow the quantiles of the training
-    times, and so do their parts.
+    Bin 0 holds what is shorter than every positive training time, and decodes to 0. Bins and their sub-intervals follow
+    the quantiles of the training times. With bins of equal width on a log scale, a classifier tells generated times
+    from real ones by their distribution inside a bin: clocks tick in whole microseconds, and round trips recur.
 
     Args:
-        knots: bounds of the parts, seconds: of each bin but the first its least time, the quantiles of its times at
-            steps of 1 / `PARTS`, and its greatest. Of none, no bins.
+        knots: ascending bounds, in seconds. For each bin but bin 0 these are `PARTS` + 1 numbers: its least time, the
+            quantiles of its times at steps of 1 / `PARTS`, and its greatest time. Empty: no bins.
     """
 
     def __init__(self, knots: Sequence[float] | np.ndarray) -> None:
@@ -29,13 +29,18 @@ class TimeBins:
 
     @classmethod
     def fit(cls, times: np.ndarray | None, bins: int) -> TimeBins:
-        """At most `bins` bins, bin 0 among them, of the positive ones of `times` (P,); no bins where there are none."""
+        """Make at most `bins` bins, bin 0 included, for the positive ones of `times` (P,).
+
+        Without positive times, or with `times` None, there are no bins.
+        """
         positive = np.sort(times[times > 0]).astype(np.float64) if times is not None else np.zeros(0)
         if not len(positive):
             return cls(())
         steps = max(bins - 1, 1)
         edges, steps_each = np.unique(positive[np.arange(steps) * len(positive) // steps], return_counts=True)
-        above = np.searchsorted(positive, edges[steps_each > 1], side="right")  # a time that many share is alone
+        above = np.searchsorted(
+            positive, edges[steps_each > 1], side="right"
+        )  # a time that many packets share gets a bin of its own
         edges = np.union1d(edges, positive[above[above < len(positive)]])
         firsts = np.searchsorted(positive, edges)
         counts = np.diff(firsts, append=len(positive))
@@ -46,11 +51,11 @@ class TimeBins:
         return len(self.edges) + 1 if len(self.edges) else 0
 
     def of(self, times: np.ndarray) -> np.ndarray:
-        """The bin of each of `times` (any shape); there is nothing above the last."""
+        """Bin of each of `times` (any shape); longer times than any in training fall into the last bin."""
         return np.searchsorted(self.edges, times, side="right")
 
     def draw(self, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A time inside each of `bins` (P,), log-uniform in a part of it drawn at random: (P,) float32 seconds."""
+        """Draw a time inside each of `bins` (P,), log-uniform in a random sub-interval: (P,) float32 seconds."""
         place = rng.random(len(bins)) * PARTS
         part = place.astype(int)
         low = (bins - 1).clip(min=0) * (PARTS + 1) + part

@@ -5,58 +5,80 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
-from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar
+from hf_ntg.codecs.flow_grammar import EOS, PAD, FlowGrammar, label_token
+from hf_ntg.codecs.flow_headers import (
+    MAX_PORTS,
+    MIN_PORT_FLOWS,
+    OTHER,
+    draw_client_ports,
+    draw_server_ports,
+    most_frequent,
+    places_in,
+)
+from hf_ntg.codecs.flow_labels import class_names, class_places, names_at
 from hf_ntg.codecs.time_bins import TimeBins
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
-from hf_ntg.flows.arrays import FlowArrays, as_arrays, ragged_positions
+from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.flows.schema import MAX_SEGMENT
+from hf_ntg.flows.view import all_in_view, flows_in_view, longest_seen
 
 __all__ = ["EncodedFlows", "FlowTokenizer"]
 
 GRAMMAR_FILE = "flow_grammar.json"
-EPHEMERAL_PORTS = (32_768, 60_999)  # the range Linux hands out to clients
-OTHER_PORTS = (1_024, 65_535)
 MAX_EXTRA_LENGTHS = 512
-MAX_PORTS = 64
-MIN_PORT_FLOWS = 5
+MAX_PROTOCOLS = 256
+NO_WORD = "no such word"  # has spaces, so it is in no vocabulary: an unknown word is an error, and never another word
 
 
 @dataclass(frozen=True)
 class EncodedFlows:
-    """N sentences laid end to end: `ids` (T,) int32, sentence i at ``offsets[i]:offsets[i + 1]``, offsets (N + 1,)."""
+    """N sentences, one after another in one array.
+
+    Attributes:
+        ids: (T,) int32 token ids. offsets: (N + 1,); sentence i is ``ids[offsets[i]:offsets[i + 1]]``.
+        cut: (N,) bool, sentences of flows that were cut before ``max_packets``: the token that ends their packets says
+            nothing. None: no sentence.
+    """
 
     ids: np.ndarray
     offsets: np.ndarray
+    cut: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     @property
     def lengths(self) -> np.ndarray:
-        """(N,) tokens of each sentence."""
+        """(N,) number of tokens of each sentence."""
         return np.diff(self.offsets)
 
     def padded(self, pad: int = 0) -> np.ndarray:
-        """The sentences as a matrix, filled on the right: (N, longest) int32."""
+        """The sentences as a matrix, padded on the right with `pad`: (N, longest) int32."""
         matrix = np.full((len(self), self.lengths.max(initial=0)), pad, dtype=np.int32)
         matrix[np.repeat(np.arange(len(self)), self.lengths), ragged_positions(self.lengths)] = self.ids
         return matrix
 
 
 class FlowTokenizer(PreTrainedTokenizerFast):
-    """A word-level tokenizer whose words are facts of a flow: ``<netflix> tcp port:443 +0 -0 +0 +517 -1448 … <eos>``.
+    """A word-level tokenizer for flows: ``<netflix> tcp port:443 +0 -0 +0 +517 -1448 … <eos>``.
 
-    A packet's token holds its direction and payload length together; the inverse is exact for every length up to
-    ``max_payload`` and every longer one that the fitted flows hold, in flows of up to ``max_packets`` packets. Times
-    are binned, and drawn inside their bin on decoding, as :class:`hf_ntg.codecs.time_bins.TimeBins` says. Ports without
-    a token decode to a random port of 1,024 to 65,535, source ports to a random ephemeral one.
+    A packet's token holds its direction and payload length together. Decoding is the exact inverse for every length up
+    to ``max_payload`` and every longer one that the fitted flows hold, in flows of up to ``max_packets`` packets. Times
+    are binned, and drawn inside their bin on decoding, see :class:`hf_ntg.codecs.time_bins.TimeBins`. Destination ports
+    without a token decode to a random port of 1,024 to 65,535, source ports to a random ephemeral one.
+
+    A word that is not in the vocabulary, such as a class that was not trained on, is an error. Text is padded on the
+    left, as batched generation needs it.
 
     It is saved as ``tokenizer.json``, which stock ``AutoTokenizer`` loads, and ``flow_grammar.json``, the grammar.
     """
@@ -66,10 +88,11 @@ class FlowTokenizer(PreTrainedTokenizerFast):
     @classmethod
     def fit(
         cls,
-        flows: Dataset,
+        flows: Dataset | FlowArrays,
         *,
+        view: str | None = None,
         max_packets: int = 10,
-        max_payload: int = 1_460,
+        max_payload: int = MAX_SEGMENT,
         header: bool = True,
         times: bool = True,
         time_bins: int = 64,
@@ -77,44 +100,56 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         """Make a tokenizer for `flows`, which must be training flows only.
 
         Args:
-            max_packets: packets of a flow that count. max_payload: payload lengths up to this all get a token, bytes.
-            header: protocol and destination port as tokens, where `flows` has them.
-            times: inter-arrival times as tokens, where `flows` has them. time_bins: how many, at most.
+            view: packet view of the sentences, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are
+                in, ``all`` where nothing says.
+            max_packets: most packets of a sentence. The grammar has fewer where all flows are cut before, see
+                :func:`hf_ntg.flows.view.longest_seen`.
+            max_payload: payload lengths up to this all get a token, bytes.
+            header: write protocol and destination port, where `flows` has them.
+            times: write inter-arrival times, where `flows` has them. time_bins: most bins of them.
+
+        Raises:
+            InputError: no flow is left in the packet view.
         """
-        arrays = as_arrays(flows).head(max_packets)
-        names = sorted({name for name in arrays.label if name is not None})
-        if any(name is None for name in arrays.label):
-            names.append(None)
-        place = {name: index for index, name in enumerate(names)}
-        counts = np.bincount([place[name] for name in arrays.label], minlength=len(names))
-        header = header and arrays.protocol is not None and arrays.destination_port is not None
+        arrays, _ = flows_in_view(flows, view)
+        max_packets = longest_seen(arrays, max_packets)
+        arrays = arrays.head(max_packets)
+        names = class_names(arrays.label)
+        counts = np.bincount(class_places(names, arrays.label), minlength=len(names))
+        protocols: list[int] = []
+        ports: list[int] = []
+        if header and arrays.protocol is not None and arrays.destination_port is not None:
+            protocols = sorted([OTHER, *most_frequent(arrays.protocol, MAX_PROTOCOLS)])
+            ports = sorted(most_frequent(arrays.destination_port, MAX_PORTS, MIN_PORT_FLOWS))
+        longer = arrays.payload_length[arrays.payload_length > max_payload]
         return cls.from_format(
             FlowGrammar(
                 labels=tuple(names),
                 label_counts=tuple(counts.tolist()),
                 max_packets=max_packets,
                 max_payload=max_payload,
-                extra_lengths=_frequent(arrays.payload_length[arrays.payload_length > max_payload], MAX_EXTRA_LENGTHS),
-                protocols=_frequent(arrays.protocol, 256) if header else (),
-                ports=_frequent(arrays.destination_port, MAX_PORTS, MIN_PORT_FLOWS) if header else (),
+                extra_lengths=tuple(sorted(most_frequent(longer, MAX_EXTRA_LENGTHS))),
+                protocols=tuple(protocols),
+                ports=tuple(ports),
                 time_knots=tuple(TimeBins.fit(arrays.inter_arrival_time, time_bins).knots.tolist()) if times else (),
+                view=arrays.view or "all",
             )
         )
 
     @classmethod
     def from_format(cls, grammar: FlowGrammar) -> FlowTokenizer:
         """The tokenizer of a grammar."""
-        words = models.WordLevel({word: i for i, word in enumerate(grammar.words())}, unk_token=PAD)
+        words = models.WordLevel({word: i for i, word in enumerate(grammar.words())}, unk_token=NO_WORD)
         backend = Tokenizer(words)
         backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-        # Every word brings its own space, so that text made piece by piece can be laid end to end.
+        # Every word brings its own space, so that text that is made piece by piece can be concatenated.
         backend.decoder = decoders.Replace(Regex(r"\A"), " ")
         return cls(
             tokenizer_object=backend,
             pad_token=PAD,
             eos_token=EOS,
             model_max_length=grammar.max_tokens,
-            padding_side="right",
+            padding_side="left",
             clean_up_tokenization_spaces=False,
             flow_grammar=grammar.to_dict(),
         )
@@ -126,103 +161,154 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             self._grammar = FlowGrammar.from_dict(self.init_kwargs["flow_grammar"])
         return self._grammar
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs) -> tuple[str, ...]:
-        """Save as every tokenizer does, and the grammar as ``flow_grammar.json``."""
-        files = super().save_pretrained(save_directory, **kwargs)
+    def save_pretrained(self, save_directory: str | PathLike[Any], *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        """Save as every tokenizer does, and add the grammar as ``flow_grammar.json``."""
+        files = super().save_pretrained(save_directory, *args, **kwargs)
         path = Path(save_directory) / GRAMMAR_FILE
         write_text(path, json.dumps(self.grammar.to_dict()) + "\n")
         return (*files, str(path))
 
     def encode_flows(self, flows: Dataset | FlowArrays) -> EncodedFlows:
-        """Write `flows` as sentences; each is cut at the format's `max_packets`.
+        """Write N flows as N sentences, in the grammar's packet view, each cut at `max_packets`.
+
+        A protocol that the model was not trained on is written as ``proto:other``.
 
         Raises:
-            InputError: a class is not one of the tokenizer's, or a column that it writes is missing.
+            InputError: a class is not one of the tokenizer's, a column that it writes is missing, or a flow has no
+                packet in the packet view.
         """
         rules = self.grammar
-        arrays = as_arrays(flows).head(rules.max_packets)
-        if rules.has_times and arrays.inter_arrival_time is None:
-            raise InputError("the model knows times, the flows have no column 'inter_arrival_time'")
-        if rules.has_header and (arrays.protocol is None or arrays.destination_port is None):
-            raise InputError("the model knows headers, the flows have no columns 'protocol' and 'destination_port'")
+        arrays = all_in_view(flows, rules.view).head(rules.max_packets)
+        gaps = arrays.inter_arrival_time
+        if rules.has_times and gaps is None:
+            raise InputError("the model was trained with times; the flows have no column 'inter_arrival_time'")
         packets = arrays.num_packets
         tail = packets if rules.has_times else 0  # <times> and a bin for every packet but the first
         offsets = np.concatenate([[0], np.cumsum(rules.prefix_length + packets + tail + 1)])
         ids = np.empty(offsets[-1], dtype=np.int32)
         starts = offsets[:-1]
-        ids[starts] = rules.blocks["label"].start + self._label_places(arrays.label)
+        ids[starts] = rules.blocks["label"].start + class_places(rules.labels, arrays.label)
         if rules.has_header:
-            protocols, ports = np.array(rules.protocols), np.array(rules.ports, dtype=np.int64)
-            known = _places(protocols, arrays.protocol)
-            if (known == len(protocols)).any():
-                number = arrays.protocol[np.argmax(known == len(protocols))]
-                raise InputError(f"protocol {number} is not one the model knows: {', '.join(map(str, protocols))}")
-            ids[starts + 1] = rules.blocks["protocol"].start + known
-            ids[starts + 2] = rules.blocks["port"].start + _places(ports, arrays.destination_port)
+            ids[starts + 1], ids[starts + 2] = self._header_ids(arrays)
         first = np.repeat(starts + rules.prefix_length, packets)
         ids[first + arrays.position] = rules.packet_ids[arrays.packet_symbol]
-        if rules.has_times:
+        if rules.has_times and gaps is not None:
             ids[starts + rules.prefix_length + packets] = rules.end_of_packets
             later = arrays.position > 0
             place = (first + np.repeat(packets, packets) + arrays.position)[later]
-            ids[place] = rules.blocks["time"].start + rules.time_bins.of(arrays.inter_arrival_time[later])
+            ids[place] = rules.blocks["time"].start + rules.time_bins.of(gaps[later])
         ids[offsets[1:] - 1] = rules.eos
-        return EncodedFlows(ids, offsets)
+        cut = None if arrays.cut is None else arrays.cut & (packets < rules.max_packets)
+        return EncodedFlows(ids, offsets, cut if cut is not None and cut.any() else None)
 
     def decode_flows(self, encoded: EncodedFlows, seed: int | Sequence[int] = 0) -> FlowArrays:
-        """Read sentences as flows; `seed` draws times inside their bins and ports without a token.
+        """Read sentences as flows.
+
+        Args:
+            seed: of the draws of times inside their bins, and of ports without a token.
+
+        Returns:
+            The flows, in the grammar's packet view. ``packet_count`` is the number of packets of the sentence.
 
         Raises:
-            InputError: a sentence is not one of the grammar; the message names it.
+            InputError: a sentence is not one of the grammar; the message shows it.
         """
         rules, ids, starts = self.grammar, encoded.ids, encoded.offsets[:-1]
         packets = self._check_sentences(encoded)
         rng = np.random.default_rng(seed)
-        labels = np.array([*rules.labels, None], dtype=object)[:-1]
         offsets = np.concatenate([[0], np.cumsum(packets)])
         position = ragged_positions(packets)
         first = np.repeat(starts + rules.prefix_length, packets)
         symbols = ids[first + position] - rules.blocks["packet"].start
         columns: dict[str, np.ndarray] = {
             "offsets": offsets,
-            "label": labels[ids[starts] - rules.blocks["label"].start],
+            "label": names_at(rules.labels, ids[starts] - rules.blocks["label"].start),
             "payload_length": rules.lengths[symbols % len(rules.lengths)].astype(np.int32),
             "direction": np.where(symbols < len(rules.lengths), 1, -1).astype(np.int8),
             "packet_count": packets.astype(np.int32),
         }
         if rules.has_header:
-            columns["protocol"] = np.array(rules.protocols)[ids[starts + 1] - rules.blocks["protocol"].start]
-            ports = rng.integers(OTHER_PORTS[0], OTHER_PORTS[1] + 1, len(encoded))
+            protocols = np.maximum(rules.protocols, -1)  # no number is known of ``proto:other``
+            columns["protocol"] = protocols[ids[starts + 1] - rules.blocks["protocol"].start]
+            ports = draw_server_ports(len(encoded), rng)
             known = ids[starts + 2] - rules.blocks["port"].start
             has_token = known < len(rules.ports)
             ports[has_token] = np.array(rules.ports)[known[has_token]]
             columns["destination_port"] = ports
-            columns["source_port"] = rng.integers(EPHEMERAL_PORTS[0], EPHEMERAL_PORTS[1] + 1, len(encoded))
+            columns["source_port"] = draw_client_ports(len(encoded), rng)
         if rules.has_times:
             times = np.zeros(len(position), dtype=np.float32)
             later = position > 0
             bins = ids[(first + np.repeat(packets, packets) + position)[later]] - rules.blocks["time"].start
             times[later] = rules.time_bins.draw(bins, rng)
             columns["inter_arrival_time"] = times
-        return FlowArrays(**columns)
+        return FlowArrays(**columns, view=rules.view)
 
-    def decode_text(self, sentences: list[str], seed: int = 0) -> Dataset:
-        """Read flows written as text, as ``transformers.pipeline("text-generation")`` prints them."""
-        rows = [self.convert_tokens_to_ids(sentence.split()) for sentence in sentences]
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    def decode_text(self, sentences: Sequence[str], seed: int = 0) -> Dataset:
+        """Read flows written as text, such as what ``transformers.pipeline("text-generation")`` returns.
+
+        ``<pad>`` at either end is dropped, and ``<eos>`` may be missing, because pipelines leave special tokens out.
+        Text without times that ran into ``max_new_tokens`` therefore reads as a shorter flow, and text with times as an
+        error.
+
+        Args:
+            sentences: one flow each. seed: as for :meth:`decode_flows`.
+
+        Raises:
+            InputError: a word is not in the vocabulary, or a sentence is not one of the grammar; the message shows it.
+        """
+        rows = [self._text_ids(sentence, f"sentence {place}") for place, sentence in enumerate(sentences)]
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
         ids = np.fromiter((token for row in rows for token in row), dtype=np.int32, count=offsets[-1])
         return self.decode_flows(EncodedFlows(ids, offsets), seed).to_dataset()
 
-    def _label_places(self, labels: np.ndarray) -> np.ndarray:
-        place = {name: index for index, name in enumerate(self.grammar.labels)}
-        unknown = next((name for name in labels if name not in place), "")
-        if unknown != "":
-            known = ", ".join(map(str, self.grammar.labels))
-            raise InputError(f"class {unknown!r} is not one the model knows: {known}")
-        return np.fromiter((place[name] for name in labels), dtype=np.int32, count=len(labels))
+    def _text_ids(self, text: str, source: str) -> list[int]:
+        words = text.split()
+        while words and words[-1] in (PAD, EOS):
+            words.pop()
+        while words and words[0] == PAD:
+            words.pop(0)
+        self._check_words(words, source)
+        vocabulary = self.get_vocab()
+        return [*(vocabulary[word] for word in words), self.grammar.eos]
+
+    def _check_words(self, words: Sequence[str], source: str) -> None:
+        vocabulary = self.get_vocab()
+        unknown = next((word for word in words if word not in vocabulary), None)
+        if unknown is None:
+            return
+        known = " ".join(map(label_token, self.grammar.labels))
+        kind = f"class token; the model knows {known}" if unknown.startswith("<") else "word of the model's vocabulary"
+        raise InputError(f"{source}: {unknown!r} is not a {kind}")
+
+    def _encode_plus(self, text: Any, *args: Any, **options: Any) -> BatchEncoding:
+        """Encode `text` as every tokenizer does; an unknown word is an InputError that names it."""
+        for part in [text] if isinstance(text, str) else text:
+            for words in [part] if isinstance(part, str) else part:
+                self._check_words(words.split(), "text")
+        return super()._encode_plus(text, *args, **options)
+
+    def _header_ids(self, arrays: FlowArrays) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) token ids of the protocol and of the destination port of each flow."""
+        rules = self.grammar
+        if arrays.protocol is None or arrays.destination_port is None:
+            raise InputError(
+                "the model was trained with headers; the flows have no columns 'protocol' and 'destination_port'"
+            )
+        known = places_in(np.array(rules.protocols), arrays.protocol)
+        foreign = known == len(rules.protocols)
+        if foreign.any():
+            if OTHER not in rules.protocols:  # a model saved before there was a token for other protocols
+                raise InputError(
+                    f"protocol {arrays.protocol[foreign][0]} is not one the model knows: "
+                    f"{', '.join(map(str, rules.protocols))}"
+                )
+            known[foreign] = rules.protocols.index(OTHER)
+        ports = places_in(np.array(rules.ports, dtype=np.int64), arrays.destination_port)
+        return rules.blocks["protocol"].start + known, rules.blocks["port"].start + ports
 
     def _check_sentences(self, encoded: EncodedFlows) -> np.ndarray:
-        """Number of packets of each sentence; an error where a sentence is not one."""
+        """(N,) number of packets of each sentence; raises an InputError where one is not of the grammar."""
         rules, ids, lengths = self.grammar, encoded.ids, encoded.lengths
         packets = lengths - rules.prefix_length - 1
         if rules.has_times:
@@ -249,16 +335,3 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             words = self.convert_ids_to_tokens(ids[encoded.offsets[bad] : encoded.offsets[bad + 1]].tolist())
             raise InputError(f"sentence {bad} is not a flow: {' '.join(map(str, words))}")
         return packets
-
-
-def _frequent(values: np.ndarray, most: int, at_least: int = 1) -> tuple[int, ...]:
-    """The `most` most frequent values that occur `at_least` times, ascending."""
-    found, counts = np.unique(values, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:most]
-    return tuple(sorted(found[order[counts[order] >= at_least]].tolist()))
-
-
-def _places(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Place of each value in the ascending array `known`, its length where it is not there."""
-    place = np.searchsorted(known, values)
-    return np.where(np.isin(values, known), place, len(known))

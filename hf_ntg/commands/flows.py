@@ -101,7 +101,9 @@ def split(
     test_size: Annotated[float, number(Range(0, 1, above=True, below=True), "Share of the flows to test on.")] = 0.2,
     folds: Annotated[
         int | None,
-        number(Range(2, 100, whole=True), "Make this many splits, which test every flow once, in folders fold-0, fold-1, …"),
+        number(
+            Range(2, 100, whole=True), "Make this many splits, which test every flow once, in folders fold-0, fold-1, …"
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:

@@ -42,6 +42,7 @@ def train(
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[str, typer.Option(help=f"Family: {', '.join(MODEL_FAMILIES)}.")] = "gpt2",
     initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
+    view: Annotated[str | None, _choice("view", "Packets that are learned")] = None,
     max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_folder
 from hf_ntg.ranges import COUNTS
 from hf_ntg.training.config import RANGES
+
+if TYPE_CHECKING:
+    from hf_ntg.generation import FlowGenerator
 
 
 @app.command()
@@ -48,7 +51,12 @@ def evaluate(
     test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
     synthetic: Annotated[str, typer.Option(help="Its flows.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
-    max_packets: Annotated[int, number(COUNTS, "Judge flows on their first so many packets.")] = 10,
+    max_packets: Annotated[
+        int | None, number(COUNTS, "Judge flows on their first so many packets; 10, or as many as the model makes.")
+    ] = None,
+    view: Annotated[
+        str | None, typer.Option(help="Packet view, 'payload' or 'all'; that of the synthetic flows if not given.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="The causal model that made them: adds membership inference by likelihood.")
     ] = None,
@@ -60,25 +68,33 @@ def evaluate(
     """
     from hf_ntg.flows import load_flows
     from hf_ntg.metrics import evaluate_flows
+    from hf_ntg.metrics.fidelity import DEFAULT_PACKETS
     from hf_ntg.report import headline, write_report
 
     check_output_folder(output)
     sources = {"train": train, "test": test, "synthetic": synthetic}
     tables = {name: load_flows(source) for name, source in sources.items()}
-    told = None if model is None else _likelihood_of(model)
-    result = evaluate_flows(**tables, max_packets=max_packets, seed=seed, log_likelihood=told)
+    likelihood = None
+    if model is not None:
+        generator = _with_likelihood(model)
+        likelihood, view = generator.log_likelihood, view or generator.view
+        if view != generator.view:
+            raise InputError(f"--view {view}: {model} makes flows of the packet view '{generator.view}'")
+        if max_packets is None:
+            max_packets = min(DEFAULT_PACKETS, generator.max_packets)
+    result = evaluate_flows(**tables, max_packets=max_packets, view=view, seed=seed, log_likelihood=likelihood)
     paths = write_report(result | {"inputs": sources}, output)
     show(headline(result), text=headline(result))
     show(str(paths["html"]), **{name: str(path) for name, path in paths.items()})
 
 
-def _likelihood_of(model: str):
+def _with_likelihood(model: str) -> FlowGenerator:
     from hf_ntg.generation import FlowGenerator
 
     generator = FlowGenerator.from_pretrained(model)
     if not generator.has_likelihood:
         raise InputError(f"{model}: gives flows no likelihood (a diffusion model); leave --model out")
-    return generator.log_likelihood
+    return generator
 
 
 @app.command()
@@ -96,6 +112,7 @@ def study(
     shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
     shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
     budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
+    view: Annotated[str | None, typer.Option(help="Packet view: 'payload' (packets with data) or 'all'.")] = None,
     shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
     redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
     only_report: Annotated[bool, typer.Option("--only-report", help="Report what is done; run nothing.")] = False,
@@ -109,6 +126,7 @@ def study(
     from hf_ntg.commands.study_options import study_command
 
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
+    choices |= {"view": view}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
     with stopping_says("finished runs are kept; the same command goes on"):
         failed = study_command(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.view import check_view
 from hf_ntg.launch import parse_share
 from hf_ntg.study.plan import AXES, FULL, QUICK, Profile, Run
 from hf_ntg.study.run import run_study, shard_of_environment
@@ -52,7 +53,7 @@ def study_command(
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
     """`profile` with what was chosen in its place, each choice words by commas."""
-    readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text)))}
+    readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text))), "view": _view}
     given: dict[str, Any] = {
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
     }
@@ -69,6 +70,11 @@ def _typed(flows: list[str], output: Path) -> str:
     """The command line, with the names of files in place of where they lie on this machine."""
     paths = {str(output), *flows}
     return shlex.join(["ntg", *(Path(word).name if word in paths else word for word in sys.argv[1:])])
+
+
+def _view(text: str) -> str:
+    check_view(text)
+    return text
 
 
 def _words(text: str) -> tuple[str, ...]:

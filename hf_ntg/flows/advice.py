@@ -17,11 +17,11 @@ _ALIASES = {"https": {"https", "tls", "ssl", "quic"}, "http": {"http"}, "dns": {
 _MISLABELLED = 0.05  # share of a class on another service's port that is worth a warning
 
 
-def training_warnings(flows: FlowArrays, max_packets: int, steps: int | None = None) -> list[str]:
+def training_warnings(flows: FlowArrays, steps: int | None = None) -> list[str]:
     """One line for everything about `flows` that makes a training on them doubtful.
 
     Args:
-        flows: the training flows. max_packets: packets of a flow that the model learns.
+        flows: the training flows.
         steps: optimizer steps of the training, if known.
     """
     found = []
@@ -37,15 +37,6 @@ def training_warnings(flows: FlowArrays, max_packets: int, steps: int | None = N
         found.append(f"all flows are of one class ({next(iter(counts))!r})")
     if not counts:
         found.append("no flow has a label: the model learns one class without a name")
-    longest = int(flows.num_packets.max(initial=0))
-    if flows.packet_count is not None and longest < max_packets:
-        cut = int((flows.packet_count > flows.num_packets).sum())
-        if cut:
-            found.append(
-                f"{cut} flows were cut at {longest} packets when they were imported, and the model learns up to "
-                f"{max_packets}: it takes the cut for the end of a flow; import with --max-packets {max_packets}, or "
-                f"train with max_packets {longest}"
-            )
     return found + _mislabelled(flows, counts)
 
 

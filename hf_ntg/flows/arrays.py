@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from datasets import ClassLabel, Dataset, Features
 
+from hf_ntg.errors import InputError
+from hf_ntg.flows.provenance import provenance_of
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS, column_of, conform_flows
 
 __all__ = ["FlowArrays", "as_arrays", "ragged_positions"]
@@ -30,6 +33,9 @@ class FlowArrays:
         inter_arrival_time: (P,) float32 seconds, or None. tcp_window: (P,) int32, or None.
         label: (N,) object (str or None). flow_id, capture: (N,) object, or None.
         protocol, source_port, destination_port, packet_count: (N,) int32, -1 where null, or None.
+        cut: (N,) bool, which flows go on after the last packet held, or None where :func:`hf_ntg.flows.view.in_view`
+            has not worked it out. Unlike a flow that is shorter than a horizon, a cut one has not ended.
+        view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`; None where nothing says.
     """
 
     offsets: np.ndarray
@@ -44,11 +50,17 @@ class FlowArrays:
     source_port: np.ndarray | None = None
     destination_port: np.ndarray | None = None
     packet_count: np.ndarray | None = None
+    cut: np.ndarray | None = None
+    view: str | None = None
 
     @classmethod
     def from_dataset(cls, flows: Dataset) -> FlowArrays:
-        """Read the schema's columns of `flows` (already conforming); packet columns are not copied."""
-        found: dict[str, np.ndarray] = {}
+        """Read the schema's columns of `flows` (already conforming); packet columns are not copied.
+
+        Raises:
+            InputError: the marks of synthetic flows name two packet views, or one that the packets are not in.
+        """
+        found: dict[str, Any] = {"view": _marked_view(flows)}
         for name in flows.column_names:
             if name not in FLOW_FEATURES:
                 continue
@@ -64,6 +76,11 @@ class FlowArrays:
                 found[name] = column.fill_null(-1).to_numpy(zero_copy_only=False)
             else:
                 found[name] = column.to_numpy(zero_copy_only=False)
+        if found["view"] == "payload" and (found["payload_length"] == 0).any():
+            raise InputError(
+                "the table mixes synthetic flows of the packet view 'payload' with flows that hold empty packets; put all "
+                "of them into one view first (hf_ntg.flows.view.in_view)"
+            )
         return cls(**found)
 
     def to_table(self) -> pa.Table:
@@ -124,11 +141,12 @@ class FlowArrays:
         return self._with(offsets, packets, rows)
 
     def head(self, max_packets: int) -> FlowArrays:
-        """Every flow cut to its first `max_packets` packets; ``packet_count`` still tells the uncut number."""
+        """Every flow cut to its first `max_packets` packets; ``packet_count`` stays the number before the cut."""
         if not len(self) or self.num_packets.max() <= max_packets:
             return self
         offsets = np.concatenate([[0], np.cumsum(np.minimum(self.num_packets, max_packets))])
-        return self._with(offsets, self.position < max_packets, slice(None))
+        cut = None if self.cut is None else self.cut | (self.num_packets > max_packets)
+        return replace(self._with(offsets, self.position < max_packets, slice(None)), cut=cut)
 
     def padded(self, name: str, width: int, fill: float = 0) -> np.ndarray:
         """Packet column or property `name` as a matrix: (N, width), rows cut or filled to `width`."""
@@ -139,12 +157,20 @@ class FlowArrays:
         return matrix
 
     def _with(self, offsets: np.ndarray, packets: np.ndarray, rows: np.ndarray | slice) -> FlowArrays:
-        changed: dict[str, np.ndarray] = {"offsets": offsets}
+        changed: dict[str, Any] = {"offsets": offsets}
         for field in fields(self)[1:]:
             values = getattr(self, field.name)
-            if values is not None:
+            if isinstance(values, np.ndarray):
                 changed[field.name] = values[packets] if field.name in PACKET_COLUMNS else values[rows]
         return replace(self, **changed)
+
+
+def _marked_view(flows: Dataset) -> str | None:
+    """The packet view that the marks of synthetic flows name; None without marks."""
+    views = {mark.view for mark in provenance_of(flows)}
+    if len(views) > 1:
+        raise InputError(f"the table mixes synthetic flows of the packet views {' and '.join(sorted(views))}")
+    return next(iter(views), None)
 
 
 def as_arrays(flows: object, source: str = "flows") -> FlowArrays:

@@ -44,6 +44,9 @@ class Provenance:
         seed: seed of the draw.
         command: the command line, with files and folders by their last names; empty for flows made from Python.
         hf_ntg: version of the package that made them.
+        view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`. A mark without it is from before
+            there were views, and means ``all``.
+        max_packets: most packets that the generator makes of a flow; None where it is not known.
     """
 
     model: str
@@ -51,6 +54,8 @@ class Provenance:
     seed: int
     command: str = ""
     hf_ntg: str = hf_ntg.__version__
+    view: str = "all"
+    max_packets: int | None = None
 
     @classmethod
     def of_model(cls, folder: str | Path, seed: int, command: str = "") -> Provenance:

@@ -14,7 +14,7 @@ payload_length         list<int32>     transport payload, bytes; zero-payload TC
 direction              list<int8>      +1 from the initiator (upstream), -1 towards it (downstream)
 inter_arrival_time     list<float32>   seconds since the flow's previous packet, the first 0
 tcp_window             list<int32>     raw header field, 0 for UDP and where unknown
-packet_count           int32           packets of the flow before any cut
+packet_count           int32           packets of the flow before any cut and any packet view, empty ones included
 capture                string          capture the flow came from: the group of a leakage-free split
 =====================  ==============  ==================================================================
 
@@ -37,7 +37,9 @@ from hf_ntg.flows.frames import as_dataset
 
 __all__ = [
     "FLOW_FEATURES",
+    "MAX_DATAGRAM",
     "MAX_PAYLOAD",
+    "MAX_SEGMENT",
     "PACKET_COLUMNS",
     "REQUIRED_COLUMNS",
     "TCP",
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 TCP, UDP = 6, 17
+MAX_SEGMENT, MAX_DATAGRAM = 1_460, 1_472  # payload of a frame of 1,500 bytes, less 40 for IPv4 and TCP, 28 for UDP
 
 FLOW_FEATURES = Features(
     {

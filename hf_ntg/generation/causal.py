@@ -25,6 +25,7 @@ class CausalSampler:
     def __init__(self, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.labels: list[str | None] = list(tokenizer.grammar.labels)
+        self.view, self.max_packets = tokenizer.grammar.view, tokenizer.grammar.max_packets
         counts = np.array(tokenizer.grammar.label_counts, dtype=np.float64)
         self.label_weights = counts / counts.sum()
 

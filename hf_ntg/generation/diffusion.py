@@ -21,6 +21,7 @@ class DiffusionSampler:
     def __init__(self, pipeline: FlowDiffusionPipeline) -> None:
         self.pipeline, self.block_size = pipeline, pipeline.flows_per_block
         self.labels: list[str | None] = list(pipeline.processor.labels)
+        self.view, self.max_packets = pipeline.processor.view, pipeline.processor.max_packets
         counts = np.array(pipeline.processor.label_counts, dtype=np.float64)
         self.label_weights = counts / counts.sum()
 

@@ -76,6 +76,16 @@ class FlowGenerator:
         return self.sampler.label_weights
 
     @property
+    def view(self) -> str:
+        """Packet view of the flows that it makes, see :func:`hf_ntg.flows.view.in_view`."""
+        return self.sampler.view
+
+    @property
+    def max_packets(self) -> int:
+        """Most packets of a flow that it makes."""
+        return self.sampler.max_packets
+
+    @property
     def block_size(self) -> int:
         """Flows in a block: what one random stream draws."""
         return self.sampler.block_size
@@ -89,8 +99,10 @@ class FlowGenerator:
     def model_identity(self) -> Provenance:
         """The provenance of this model's flows, with seed 0."""
         if self.source is None:
-            return Provenance(getattr(self.sampler, "name", type(self.sampler).__name__), "", 0)
-        return Provenance.of_model(self.source, 0)
+            mark = Provenance(getattr(self.sampler, "name", type(self.sampler).__name__), "", 0)
+        else:
+            mark = Provenance.of_model(self.source, 0)
+        return replace(mark, view=self.view, max_packets=self.max_packets)
 
     def generate(
         self,

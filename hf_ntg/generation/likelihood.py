@@ -1,4 +1,4 @@
-"""How likely a causal model holds given flows to be, under the grammar that its sampler obeys."""
+"""Log-likelihood of given flows under a causal model, with the grammar of its sampler."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ def sentence_log_likelihood(
 ) -> np.ndarray:
     """Natural log of the probability of each sentence given its label: (N,) float64 nats.
 
-    Every token's share is that among the tokens that the grammar allows in its place, as when flows are drawn: these
-    are the log-probabilities of the sampler at temperature 1. Sentences of one length are laid out alike, and are
-    evaluated together, equal ones once.
+    A token's probability is its share among the tokens that the grammar allows in its place. These are the
+    log-probabilities of the sampler at temperature 1. There are two exceptions. A protocol that the model was not
+    trained on counts with the share that the model leaves for ``proto:other``, which the sampler never draws. Of a
+    flow that was cut, the end of the packets does not count.
+
+    Sentences of one length are evaluated together, and equal ones only once.
 
     Args:
         packets_only: count the packets and their end alone, given the label and the header tokens.
     """
     found = np.empty(len(sentences))
+    cut = np.zeros(len(sentences), dtype=bool) if sentences.cut is None else sentences.cut
     was_training = model.training
     model.eval()
-    for length in np.unique(sentences.lengths):
-        rows = np.flatnonzero(sentences.lengths == length)
+    layouts, layout = np.unique(np.stack([sentences.lengths, cut]), axis=1, return_inverse=True)
+    for number, (length, is_cut) in enumerate(layouts.T.tolist()):
+        rows = np.flatnonzero(layout.ravel() == number)
         ids = sentences.ids[sentences.offsets[rows][:, None] + np.arange(length)]  # (n, length)
         distinct, place = np.unique(ids, axis=0, return_inverse=True)
-        found[rows] = _of_one_length(model, grammar, distinct, packets_only)[place.ravel()]
+        spans = _spans(grammar, length, packets_only, ends=not is_cut)
+        found[rows] = _of_one_layout(model, grammar, distinct, spans)[place.ravel()]
     model.train(was_training)
     return found
 
 
 @torch.inference_mode()
-def _of_one_length(model: PreTrainedModel, grammar: FlowGrammar, ids: np.ndarray, packets_only: bool) -> np.ndarray:
-    spans = _spans(grammar, ids.shape[1], packets_only)
+def _of_one_layout(
+    model: PreTrainedModel, grammar: FlowGrammar, ids: np.ndarray, spans: list[tuple[int, int, slice]]
+) -> np.ndarray:
     head = model.get_output_embeddings().weight  # (V, W)
     batch = max(1, MAX_SCORES // (ids.shape[1] * len(head)))
     totals = []
@@ -49,22 +56,27 @@ def _of_one_length(model: PreTrainedModel, grammar: FlowGrammar, ids: np.ndarray
         hidden = model.base_model(input_ids=part[:, :-1], use_cache=False).last_hidden_state  # (b, length - 1, W)
         total = torch.zeros(len(part), dtype=torch.float64, device=head.device)
         for first, last, allowed in spans:
-            shares = (hidden[:, first - 1 : last - 1] @ head[allowed].T).log_softmax(dim=-1)
+            scores = hidden[:, first - 1 : last - 1] @ head[allowed].T
+            shares = scores.log_softmax(dim=-1)
+            if allowed == grammar.blocks["protocol"]:  # the known ones among themselves, the other among all
+                known = grammar.known_protocols.start - allowed.start
+                shares[:, :, known:] = scores[:, :, known:].log_softmax(dim=-1)
             total += shares.gather(2, part[:, first:last, None] - allowed.start).sum(dim=(1, 2), dtype=torch.float64)
         totals.append(total)
     return torch.cat(totals).cpu().numpy()
 
 
-def _spans(grammar: FlowGrammar, length: int, packets_only: bool) -> list[tuple[int, int, slice]]:
-    """Where in a sentence of `length` tokens which slice of the vocabulary is allowed: (first, last, slice) each.
+def _spans(grammar: FlowGrammar, length: int, packets_only: bool, ends: bool) -> list[tuple[int, int, slice]]:
+    """The slice of the vocabulary that is allowed at each place of a sentence of `length` tokens.
 
-    Places where only one token is allowed are left out: it is certain.
+    Each is (first place, last place, slice), the last place exclusive. Places where only one token is allowed are left
+    out, because it is certain, and so is the end of the packets unless it `ends` them.
     """
     body = length - grammar.prefix_length - 1
     packets = body // 2 if grammar.has_times else body
     start = grammar.prefix_length
     spans = [(start, start + 1, grammar.allowed_packets(0)), (start + 1, start + packets, grammar.allowed_packets(1))]
-    if packets < grammar.max_packets:
+    if ends and packets < grammar.max_packets:
         spans.append((start + packets, start + packets + 1, grammar.allowed_packets(packets)))
     if grammar.has_header and not packets_only:
         spans += [(1, 2, grammar.blocks["protocol"]), (2, 3, grammar.blocks["port"])]

@@ -148,7 +148,7 @@ class _Walk:
     def _allowed(self, nodes: _Nodes) -> slice:
         grammar = self.grammar
         if nodes.place < grammar.prefix_length:
-            return grammar.blocks["protocol" if nodes.place == 1 else "port"]
+            return grammar.known_protocols if nodes.place == 1 else grammar.blocks["port"]
         if not nodes.timed:
             return grammar.allowed_packets(nodes.packets)
         if nodes.place == grammar.prefix_length + 2 * nodes.packets:

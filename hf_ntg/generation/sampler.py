@@ -31,12 +31,15 @@ class Sampler(Protocol):
         label_weights: (K,) shares of the classes among the training flows; they sum to 1.
         block_size: flows that one call of :meth:`draw` makes at most.
         options: names of the keyword arguments that :meth:`draw` takes.
+        view: packet view of the flows it makes. max_packets: most packets of a flow.
     """
 
     labels: list[str | None]
     label_weights: np.ndarray
     block_size: int
     options: tuple[str, ...]
+    view: str
+    max_packets: int
 
     @property
     def device(self) -> torch.device:

@@ -13,9 +13,9 @@ from tqdm import tqdm
 import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.schema import conform_flows
 from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.metrics.info import MetricInfo
+from hf_ntg.metrics.judged_sets import judged_packets, judged_sets, labelled_flows, view_notes
 from hf_ntg.metrics.membership import LIKELIHOOD_MEMBERSHIP, Scorer, likelihood_membership
 from hf_ntg.metrics.neighbours import ratio
 from hf_ntg.metrics.notes import evaluation_notes
@@ -35,7 +35,8 @@ def evaluate_flows(
     synthetic: Dataset,
     *,
     held_back: Dataset | None = None,
-    max_packets: int = 10,
+    max_packets: int | None = None,
+    view: str | None = None,
     seed: int = 0,
     baselines: Sequence[str] = ("replay", "4-gram"),
     log_likelihood: Scorer | None = None,
@@ -52,14 +53,15 @@ def evaluate_flows(
         held_back: more real flows that it has not seen, from the captures of `train`. Copies, nearest distances and
             membership inference are then measured against them. Without them the test flows are used; for membership
             inference only those of training captures, and with a split by capture it has no score.
-        max_packets: flows are judged on this many packets, from the first.
+        max_packets: flows are judged on this many packets, from the first; None: 10, or as many as the generator makes.
+        view: packet view to judge in, see :func:`hf_ntg.flows.view.in_view`; None: the one of `synthetic`.
         baselines: names that :func:`hf_ntg.models.baselines.make_baseline` knows.
         log_likelihood: of the generator behind `synthetic`, where it has one (see
             :func:`hf_ntg.metrics.membership.likelihood_membership`): adds that metric, for it and for n-grams. It is
-            asked about flows cut to `max_packets`, which should be the number that the generator was trained on.
+            asked about flows cut to `max_packets`.
 
     Returns:
-        Plain data that JSON can hold. ``columns``: names of the judged sets. ``metrics``: for each metric its
+        Plain data that JSON can hold. ``view``: the packet view. ``columns``: names of the judged sets. ``metrics``: for each metric its
         description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``,
         the whole result for each judged set; for distances to training flows also the ``ratio`` to the real column.
         ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test flow, in
@@ -68,15 +70,18 @@ def evaluate_flows(
 
     Raises:
         InputError: a table does not follow the schema or holds no labelled flow, no class of `synthetic` is in
-            `test`, `held_back` has no flow of the training captures, a baseline does not exist, or `max_packets` is
-            not positive.
+            `test`, `held_back` has no flow of the training captures, a baseline does not exist, `max_packets` is not
+            positive or more than the generator makes, or the tables are in different packet views.
     """
-    if max_packets < 1:
-        raise InputError(f"max_packets {max_packets}: flows are judged on at least one packet")
+    max_packets = judged_packets(max_packets, synthetic)
     given = {"train": train, "test": test, "synthetic": synthetic}
     if held_back is not None:
         given["held_back"] = held_back
-    arrays = {name: _labelled(flows, f"{name} flows").head(max_packets) for name, flows in given.items()}
+    labelled = {name: labelled_flows(flows, f"{name} flows") for name, flows in given.items()}
+    unlabelled = {name: len(flows) - len(labelled[name]) for name, flows in given.items()}
+    _check_classes({name: Counter(flows.label.tolist()) for name, flows in labelled.items()})
+    seen, dropped, view = judged_sets(labelled, view)
+    arrays = {name: flows.head(max_packets) for name, flows in seen.items()}
     counts = {name: Counter(flows.label.tolist()) for name, flows in arrays.items()}
     _check_classes(counts)
     real = RealFlows(arrays["train"], arrays["test"], _held_back_of(arrays))
@@ -85,17 +90,18 @@ def evaluate_flows(
     judged: dict[str, FlowArrays | None] = {"real": None, "synthetic": arrays["synthetic"]}
     for name, model in fitted.items():
         judged[name] = FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
-    metrics = _measure_all(real, judged, max_packets, seed)
-    if log_likelihood is not None:
+    likelihoods = {}
+    if log_likelihood is not None:  # before the long work, in case the model cannot score these flows
         scorers = {"synthetic": log_likelihood} | {
             name: model.log_likelihood for name, model in fitted.items() if isinstance(model, NGram)
         }
-        metrics[LIKELIHOOD_MEMBERSHIP.name] = _judge_likelihoods(scorers, real, list(judged), max_packets, seed)
+        likelihoods = {LIKELIHOOD_MEMBERSHIP.name: _judge_likelihoods(scorers, real, list(judged), max_packets, seed)}
+    metrics = _measure_all(real, judged, max_packets, seed) | likelihoods
     shown = {"real": real.test} | {name: flows for name, flows in judged.items() if flows is not None}
-    unlabelled = {name: len(flows) - len(arrays[name]) for name, flows in given.items()}
     return {
         "hf_ntg": hf_ntg.__version__,
         "max_packets": max_packets,
+        "view": view,
         "seed": seed,
         "columns": list(judged),
         "sets": {name: {"flows": found.total(), "classes": len(found)} for name, found in counts.items()},
@@ -106,7 +112,7 @@ def evaluate_flows(
             if isinstance(model, NGram)
         },
         "profiles": describe_flows(shown, max_packets),
-        "notes": evaluation_notes(counts, unlabelled, real, metrics),
+        "notes": view_notes(arrays, dropped, max_packets) + evaluation_notes(counts, unlabelled, real, metrics),
     }
 
 
@@ -159,14 +165,6 @@ def _judge_likelihoods(
             for name in columns
         }
     }
-
-
-def _labelled(flows: Dataset, source: str) -> FlowArrays:
-    arrays = FlowArrays.from_dataset(conform_flows(flows, source))
-    labelled = np.array([label is not None for label in arrays.label], dtype=bool)
-    if not labelled.any():
-        raise InputError(f"{source}: none has a label; fill the column 'label'")
-    return arrays if labelled.all() else arrays.take(labelled)
 
 
 def _check_classes(counts: dict[str, Counter]) -> None:

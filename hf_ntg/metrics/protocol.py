@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_ntg.flows.schema import TCP, UDP
+from hf_ntg.flows.schema import MAX_DATAGRAM, MAX_SEGMENT, TCP, UDP
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
 
 __all__ = ["VALIDITY", "check_flows", "validity"]
-
-MOST_TCP, MOST_UDP = 1460, 1472  # payload bytes in an Ethernet frame of 1,500: less 40 for IPv4 and TCP, 28 for UDP
 
 
 def validity(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
@@ -34,20 +32,21 @@ def check_flows(view: FlowView) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     ``handshake``: a TCP flow of three packets or more begins with an empty packet up, an empty one down, one up.
     ``segment_size``: no TCP payload is over 1,460 bytes. ``datagram_size``: no UDP payload is over 1,472 bytes.
     ``empty_run``: no TCP side sends more than two empty packets in a row. ``times``: times are finite and not negative,
-    and the first is 0.
+    and the first is 0. The checks of empty packets apply to no flow in the packet view ``payload``.
     """
     flows = view.flows
     tcp, udp = flows.protocol == TCP, flows.protocol == UDP
+    whole = tcp & (flows.view != "payload")  # flows with their empty packets
     symbols = flows.padded("packet_symbol", max(view.max_packets, 3), fill=-1)  # 0: empty, up; 1: empty, down
     opens = (symbols[:, 0] == 0) & (symbols[:, 1] == 1) & (symbols[:, 2] % 2 == 0)
     empty = (symbols == 0) | (symbols == 1)
     runs = empty[:, 2:] & (symbols[:, 2:] == symbols[:, 1:-1]) & (symbols[:, 1:-1] == symbols[:, :-2])
     longest = np.maximum.reduceat(flows.payload_length, flows.offsets[:-1])
     checks = {
-        "handshake": (opens, tcp & (flows.num_packets >= 3)),
-        "segment_size": (longest <= MOST_TCP, tcp),
-        "datagram_size": (longest <= MOST_UDP, udp),
-        "empty_run": (~runs.any(axis=1), tcp),
+        "handshake": (opens, whole & (flows.num_packets >= 3)),
+        "segment_size": (longest <= MAX_SEGMENT, tcp),
+        "datagram_size": (longest <= MAX_DATAGRAM, udp),
+        "empty_run": (~runs.any(axis=1), whole),
     }
     if flows.inter_arrival_time is not None:
         time = flows.inter_arrival_time

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays, as_arrays
+from hf_ntg.flows.view import in_one_view
 
 __all__ = [
     "ENDED",
@@ -81,14 +82,19 @@ class FlowView:
 
 
 def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowView]]:
-    """Make a view of each of `sets`; returns the sorted names of all their classes, and the views.
+    """Prepare sets of flows for a comparison: labelled, in one packet view, cut, with one numbering of the classes.
 
-    Flows without a label belong to no class and are left out.
+    Real flows take the packet view of the synthetic ones, see :func:`hf_ntg.flows.view.common_view`. Flows without a
+    label belong to no class and are left out.
+
+    Returns:
+        The sorted names of all classes, and a view of each of `sets`.
 
     Raises:
-        InputError: a set holds no labelled flow.
+        InputError: a set holds no labelled flow, or two sets are in different packet views.
     """
-    arrays = [as_arrays(flows) for flows in sets]
+    given = {f"set {place}": as_arrays(flows) for place, flows in enumerate(sets, 1)}
+    arrays = in_one_view(given)[0].values()
     labels = [pa.array(flows.label, pa.string(), from_pandas=True) for flows in arrays]
     known = set().union(*(pc.unique(column).to_pylist() for column in labels)) - {None}
     names = pa.array(sorted(known), pa.string())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.view import DEFAULT_VIEW
 from hf_ntg.models.baselines import BASELINES
 from hf_ntg.training.config import MODEL_FAMILIES
 
@@ -46,6 +47,7 @@ class Profile:
     Attributes:
         models: generators: families of :class:`hf_ntg.training.TrainingConfig` and names of ``make_baseline``.
         by: splits. seeds: each with a split, a training and draws of its own.
+        view: packet view that flows are learned and judged in, see :func:`hf_ntg.flows.view.in_view`.
         max_packets: flows are learned and judged on so many packets.
         training: settings in place of every family's recipe.
         times: synthetic flows for each training flow when a classifier learns from them alone.
@@ -63,6 +65,7 @@ class Profile:
     models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")
     by: tuple[str, ...] = ("random", "capture")
     seeds: tuple[int, ...] = (0, 1, 2)
+    view: str = DEFAULT_VIEW
     max_packets: int = 10
     training: dict[str, Any] = field(default_factory=dict)
     times: tuple[int, ...] = (1, 4, 10)

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from hf_ntg.codecs.packet_codes import PACKET_FORMS
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
+from hf_ntg.flows.schema import MAX_SEGMENT
+from hf_ntg.flows.view import DEFAULT_VIEW, PACKET_VIEWS
 from hf_ntg.ranges import SEEDS, Range
 
 __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
@@ -19,7 +22,8 @@ CONFIG_FILE = "training_config.json"
 MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "overwrite", "tracker")
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "model": MODEL_FAMILIES,
-    "packet_form": ("codes", "separate"),
+    "view": PACKET_VIEWS,
+    "packet_form": PACKET_FORMS,
     "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
     "keep": ("best", "last"),
     "mixed_precision": ("no", "bf16", "fp16"),
@@ -68,7 +72,10 @@ class TrainingConfig:
         output_dir: folder of the finished model; while training runs, checkpoints are in its ``checkpoints/``.
         initial_model: folder or Hub id of a trained causal model of the family to start from, in place of fresh
             weights; words are matched, see :func:`hf_ntg.models.warm_start.start_from`.
-        max_packets: packets of a flow that are learned; longer flows are cut.
+        view: packet view that the model learns and makes: ``payload`` (packets that carry data) or ``all``, see
+            :func:`hf_ntg.flows.view.in_view`.
+        max_packets: packets of a flow that are learned; longer flows are cut. Fewer where all training flows end or are
+            cut before, see :func:`hf_ntg.flows.view.longest_seen`.
         max_payload: payload lengths up to this, in bytes, all have a token.
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
@@ -102,8 +109,9 @@ class TrainingConfig:
     model: str = "gpt2"
     output_dir: str = "model"
     initial_model: str | None = None
+    view: str = DEFAULT_VIEW
     max_packets: int = 10
-    max_payload: int = 1_460
+    max_payload: int = MAX_SEGMENT
     header: bool = True
     times: bool = True
     time_bins: int = 64
@@ -162,7 +170,7 @@ class TrainingConfig:
 
     @classmethod
     def load(cls, folder: str | Path) -> TrainingConfig:
-        """Read a folder's ``training_config.json``.
+        """Read a folder's ``training_config.json``; one without a packet view is older than views, and means ``all``.
 
         Raises:
             InputError: it cannot be read, or holds unknown settings or values out of range.
@@ -177,4 +185,4 @@ class TrainingConfig:
         unknown = set(found) - cls.field_names()
         if unknown:
             raise InputError(f"{path}: unknown setting {', '.join(sorted(unknown))}")
-        return cls(**found)
+        return cls(**({"view": "all"} | found))

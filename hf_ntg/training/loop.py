@@ -27,11 +27,11 @@ from hf_ntg.flows.advice import training_warnings
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.digest import flows_digest
 from hf_ntg.flows.schema import conform_flows
-from hf_ntg.flows.split import split_flows
 from hf_ntg.progress import Progress
 from hf_ntg.training.checkpoints import newest_checkpoint
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.divergence import DivergedError, refuse_divergence, refuse_non_finite
+from hf_ntg.training.flow_sets import prepare_flows
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.run_folder import RunFolder, open_run_folder, run_identity
 from hf_ntg.training.run_record import record_run
@@ -127,12 +127,13 @@ def _run_training(
 ) -> list[dict[str, float]]:
     """Train from epoch `done` on and put the model into the folder; returns the losses of all epochs."""
     set_seed(config.seed)
-    training, validation = _hold_back(flows, config)
+    sets = prepare_flows(flows, config)
+    training, validation, config = sets.training, sets.validation, sets.config
     objective = _objective(config, training, validation)
     steps = math.ceil(objective.num_examples / config.batch_size)  # an epoch
     epochs = config.epochs if config.max_steps is None else max(1, min(config.epochs, config.max_steps // steps))
     if accelerator.is_main_process:
-        for line in training_warnings(FlowArrays.from_dataset(training), config.max_packets, steps * epochs):
+        for line in [*sets.notes, *training_warnings(training, steps * epochs)]:
             warnings.warn(line, stacklevel=2)
     optimizer = torch.optim.AdamW(_decay_groups(objective.module, config.weight_decay), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
@@ -244,19 +245,7 @@ def _batches(
         yield batches[place], np.random.default_rng([config.seed, epoch, place])
 
 
-def _hold_back(flows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset | None]:
-    """Training and validation flows: whole captures held back where captures are known and can be."""
-    if config.validation_share == 0:
-        if config.keep == "best":
-            raise InputError("keep 'best' needs flows to validate on; give validation_share or keep 'last'")
-        return flows, None
-    known = "capture" in flows.column_names and None not in flows.unique("capture")
-    by = "capture" if known and len(flows.unique("capture")) > 1 else "random"
-    parts = split_flows(flows, by=by, test_size=config.validation_share, seed=config.seed)
-    return parts["train"], parts["test"]
-
-
-def _objective(config: TrainingConfig, training: Dataset, validation: Dataset | None) -> Objective:
+def _objective(config: TrainingConfig, training: FlowArrays, validation: FlowArrays | None) -> Objective:
     if config.model == "unet":
         from hf_ntg.training.objective_diffusion import DiffusionObjective
 

@@ -13,7 +13,9 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
-from hf_ntg.codecs.tokenization_flow import FlowTokenizer
+from hf_ntg.codecs.tokenization_flow import EncodedFlows, FlowTokenizer
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.causal_lm import build_causal_lm
 from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
@@ -35,7 +37,10 @@ class CausalObjective(Objective):
 
     unit = "nats per flow"
 
-    def __init__(self, config: TrainingConfig, flows: Dataset, validation: Dataset | None) -> None:
+    def __init__(
+        self, config: TrainingConfig, flows: Dataset | FlowArrays, validation: Dataset | FlowArrays | None
+    ) -> None:
+        flows, _ = flows_in_view(flows, config.view)
         self.tokenizer = FlowTokenizer.fit(
             flows,
             max_packets=config.max_packets,
@@ -45,15 +50,18 @@ class CausalObjective(Objective):
             time_bins=config.time_bins,
         )
         grammar = self.tokenizer.grammar
-        sentences, self._row = np.unique(self.tokenizer.encode_flows(flows).padded(), axis=0, return_inverse=True)
-        self._sentences = sentences.astype(np.int64)  # (S, longest), padded
+        encoded = self.tokenizer.encode_flows(flows)
+        marked = np.column_stack([encoded.padded(), _unknown_ends(encoded, grammar)])
+        marked, self._row = np.unique(marked, axis=0, return_inverse=True)
+        sentences, self._unknown = marked[:, :-1], marked[:, -1]  # (S, longest), padded; (S,)
+        self._sentences = sentences.astype(np.int64)
         self._lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)  # (S,)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
-        weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64)
+        weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64) - (self._unknown > 0)
         self.num_examples, self.mean_weight = len(self._row), weights[self._row].mean().item()
-        self._validation = None if validation is None else self.tokenizer.encode_flows(validation).padded()
+        self._validation = None if validation is None else self.tokenizer.encode_flows(validation)
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
         if config.initial_model is not None:
             start_from(model, self.tokenizer, config.initial_model)
@@ -66,11 +74,13 @@ class CausalObjective(Objective):
         return {
             "sentences": torch.from_numpy(batch),
             "counts": torch.from_numpy(counts[order].astype(np.float32)),
+            "unknown": torch.from_numpy(self._unknown[distinct[order]].astype(np.int64)),
             "sampled": self.module.sample_tokens(rng),
         }
 
     def validation_loss(self, module: nn.Module) -> float:
-        return float(nats_per_flow(module.model, self._validation).mean())
+        unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
+        return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
 
     def save(self, module: nn.Module, folder: Path) -> None:
         module.model.save_pretrained(folder)
@@ -101,9 +111,11 @@ class _CausalLoss(nn.Module):
         shortest = min(map(len, rows), default=0)
         return torch.from_numpy(np.array([row[:shortest] for row in rows], dtype=np.int64))
 
-    def forward(self, sentences: Tensor, counts: Tensor, sampled: Tensor) -> Tensor:
+    def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
         """Weighted sum of the cross-entropies of sentences (B, L) that stand for `counts` (B,) flows each.
 
+        The token at place `unknown` (B,) of a sentence has no loss; 0 for none. It ends the packets of a flow that was
+        cut, of which nobody knows how it goes on.
         The cost is least where the sentences come in the order of their lengths.
         """
         parts = _cut_to_length(sentences, self.model.config.pad_token_id)
@@ -111,7 +123,9 @@ class _CausalLoss(nn.Module):
         hidden = torch.cat([_hidden_states(self.model, part).flatten(0, 1) for part in parts])  # (M, W)
         shares = counts.split([len(part) for part in parts])
         stands_for = [share.repeat_interleave(part.shape[1] - 1) for part, share in zip(parts, shares, strict=True)]
-        weights = self.token_weight[targets] * torch.cat(stands_for)
+        places = unknown.split([len(part) for part in parts])
+        left_out = torch.cat([_at(place, part).flatten() for place, part in zip(places, parts, strict=True)])
+        weights = self.token_weight[targets] * torch.cat(stands_for) * ~left_out
         head = self.model.get_output_embeddings().weight
         rows = _within(targets, self.packets)
         loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows])
@@ -138,19 +152,40 @@ def _cut_to_length(sentences: Tensor, pad: int) -> list[Tensor]:
     return parts
 
 
+def _at(places: Tensor, sentences: Tensor) -> Tensor:
+    """Which targets of `sentences` (B, L) are at `places` (B,): (B, L - 1) bool; place 0 is no target."""
+    return torch.arange(1, sentences.shape[1], device=sentences.device) == places[:, None]
+
+
 def _within(tokens: Tensor, span: slice) -> Tensor:
     return torch.nonzero((tokens >= span.start) & (tokens < span.stop))[:, 0]
 
 
+def _unknown_ends(encoded: EncodedFlows, grammar: FlowGrammar) -> np.ndarray:
+    """(N,) place of the token that ends the packets of a flow that was cut, 0 for other flows."""
+    if encoded.cut is None:
+        return np.zeros(len(encoded), dtype=np.int64)
+    return np.where(encoded.cut, (encoded.padded() == grammar.end_of_packets).argmax(axis=1), 0)
+
+
 @torch.no_grad()
-def nats_per_flow(model: PreTrainedModel, sentences: np.ndarray, batch_size: int = 512) -> np.ndarray:
-    """Negative log-likelihood of padded `sentences` (N, L) given their labels: (N,) nats."""
+def nats_per_flow(
+    model: PreTrainedModel, sentences: np.ndarray, unknown: np.ndarray | None = None, batch_size: int = 512
+) -> np.ndarray:
+    """Negative log-likelihood of padded `sentences` (N, L) given their labels: (N,) nats.
+
+    Args:
+        unknown: (N,) place of a token of each sentence that does not count, 0 for none.
+    """
     was_training = model.training
     model.eval()
     pad, losses = model.config.pad_token_id, []
     for start in range(0, len(sentences), batch_size):
         batch = torch.from_numpy(sentences[start : start + batch_size]).to(model.device).long()
-        losses.append((_token_losses(model, batch) * (batch[:, 1:] != pad)).sum(dim=1).double().cpu())
+        counts = batch[:, 1:] != pad
+        if unknown is not None:
+            counts &= ~_at(torch.from_numpy(unknown[start : start + batch_size]).to(model.device), batch)
+        losses.append((_token_losses(model, batch) * counts).sum(dim=1).double().cpu())
     model.train(was_training)
     return torch.cat(losses).numpy()
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor, FlowSignals
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 from hf_ntg.models.schedulers import make_scheduler
@@ -33,7 +35,10 @@ class DiffusionObjective(Objective):
 
     unit = "loss"
 
-    def __init__(self, config: TrainingConfig, flows: Dataset, validation: Dataset | None) -> None:
+    def __init__(
+        self, config: TrainingConfig, flows: Dataset | FlowArrays, validation: Dataset | FlowArrays | None
+    ) -> None:
+        flows, _ = flows_in_view(flows, config.view)
         self.processor = FlowSignalProcessor.fit(
             flows,
             max_packets=config.max_packets,
@@ -117,7 +122,8 @@ class _DenoisingLoss(nn.Module):
         weight = _snr_weight(net.prediction_type, angle, self.snr_gamma)[:, None, None] * known[:, rest]
         loss = (weight * (out.prediction - target).square()).mean(dim=2).sum()
         if net.code_channels:
-            loss = loss + F.cross_entropy(out.logits.transpose(1, 2), words, reduction="none").mean(dim=1).sum()
+            missed = F.cross_entropy(out.logits.transpose(1, 2), words, reduction="none")  # (B, W)
+            loss = loss + (missed * known[:, 0]).mean(dim=1).sum()
         return loss
 
 

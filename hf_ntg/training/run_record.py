@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from datasets import Dataset
 
 import hf_ntg
 from hf_ntg.files import write_text
+from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = ["RUN_FILE", "read_record", "record_run"]
 
@@ -22,7 +22,7 @@ _LIBRARIES = ("torch", "transformers", "diffusers", "datasets", "accelerate")
 
 def record_run(
     folder: Path,
-    flows: Dataset,
+    flows: FlowArrays,
     epochs: int,
     steps: int,
     accelerator: Accelerator,
@@ -39,7 +39,7 @@ def record_run(
     environment |= {name: version(name) for name in _LIBRARIES}
     record = {
         "flows": len(flows),
-        "classes": len(set(flows["label"])),
+        "classes": len(set(flows.label)),
         "epochs": epochs,
         "steps": steps,
         "device": accelerator.device.type,

@@ -18,26 +18,20 @@ def table(labels, ports=None, packets=2, count=None):
 
 
 def test_a_sound_table_gives_no_warning():
-    assert training_warnings(table(["a", "b"] * 100, count=2), max_packets=10, steps=500) == []
+    assert training_warnings(table(["a", "b"] * 100, count=2), steps=500) == []
 
 
 def test_doubtful_tables_and_settings_are_named():
-    few = " ".join(training_warnings(table(["a"] * 16), max_packets=2, steps=5))
+    few = " ".join(training_warnings(table(["a"] * 16), steps=5))
     assert "16 flows" in few
     assert "5 training steps" in few
     assert "one class ('a')" in few
-    assert "no label" in " ".join(training_warnings(table([None, "a"] * 50), 2))
-    assert "no flow has a label" in " ".join(training_warnings(table([None] * 100), 2))
-
-
-def test_flows_cut_shorter_than_the_model_are_named():
-    (said,) = training_warnings(table(["a", "b"] * 50, packets=32, count=40), max_packets=100)
-    assert "cut at 32 packets" in said
-    assert training_warnings(table(["a", "b"] * 50, packets=32, count=40), max_packets=32) == []
+    assert "no label" in " ".join(training_warnings(table([None, "a"] * 50)))
+    assert "no flow has a label" in " ".join(training_warnings(table([None] * 100)))
 
 
 def test_flows_on_the_port_of_another_service_are_named():
     ports = np.full(200, 443)
     ports[:20:2] = 53
-    (said,) = training_warnings(table(["https", "other"] * 100, ports.tolist()), max_packets=2)
+    (said,) = training_warnings(table(["https", "other"] * 100, ports.tolist()))
     assert said == "class 'https': 10% of its flows go to port 53 (dns)"

@@ -9,7 +9,7 @@ from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
 
 @pytest.fixture(scope="module")
 def objective(flows):
-    return CausalObjective(TrainingConfig(max_packets=6, dropout=0.0), flows, None)
+    return CausalObjective(TrainingConfig(max_packets=6, dropout=0.0, view="all"), flows, None)
 
 
 def test_with_every_token_sampled_the_loss_is_the_likelihood(flows, objective, monkeypatch):

@@ -58,7 +58,7 @@ def load_baseline(path: str | Path) -> Baseline:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error})") from error
     kind = _class_of(head.get("kind", ""), f"{path}: holds no baseline")
-    return kind.restore(head["max_packets"], head["labels"], tensors)
+    return kind.restore(head["max_packets"], head["labels"], head.get("view", "all"), tensors)
 
 
 def _class_of(kind: str, complaint: str) -> type[Baseline]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -12,7 +13,8 @@ from safetensors.numpy import save_file
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
-from hf_ntg.flows.arrays import FlowArrays, as_arrays
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +30,7 @@ class Baseline:
     Attributes:
         labels: names of the classes, sorted. label_weights: (K,) share of each class among the training flows.
         max_packets: flows are learned and drawn up to this many packets.
+        view: packet view that flows are learned and drawn in, see :func:`hf_ntg.flows.view.in_view`.
     """
 
     kind: ClassVar[str]
@@ -37,14 +40,18 @@ class Baseline:
     labels: list[str | None]
     label_weights: np.ndarray
     max_packets: int
+    view: str
 
-    def fit(self, flows: Dataset | FlowArrays, max_packets: int = 10) -> Self:
+    def fit(self, flows: Dataset | FlowArrays, max_packets: int = 10, view: str | None = None) -> Self:
         """Learn from the labelled ones of `flows`, cut to `max_packets` packets.
 
+        Args:
+            view: packet view to learn in; None: the one that `flows` are in, ``all`` where nothing says.
+
         Raises:
-            InputError: no flow has a label.
+            InputError: no flow has a label, or none is left in the packet view.
         """
-        arrays = as_arrays(flows)
+        arrays, _ = flows_in_view(flows, view)
         labelled = np.array([label is not None for label in arrays.label], dtype=bool)
         if not labelled.any():
             raise InputError("the training flows have no labels; fill the column 'label'")
@@ -52,7 +59,7 @@ class Baseline:
         names, classes = np.unique(arrays.label.astype(str), return_inverse=True)
         self.labels = names.tolist()
         self.label_weights = np.bincount(classes) / len(classes)
-        self.max_packets = max_packets
+        self.max_packets, self.view = max_packets, arrays.view or "all"
         self._fit(arrays, classes)
         return self
 
@@ -74,20 +81,22 @@ class Baseline:
         Args:
             seed, block: name the stream of random numbers.
         """
-        return self._generate(classes, np.random.default_rng([seed, block] if block else seed))
+        made = self._generate(classes, np.random.default_rng([seed, block] if block else seed))
+        return replace(made, view=self.view)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted baseline to one safetensors file at `path`."""
-        head = {"kind": self.kind, "max_packets": self.max_packets, "labels": self.labels}
+        head = {"kind": self.kind, "max_packets": self.max_packets, "labels": self.labels, "view": self.view}
         tensors = {"label_weights": self.label_weights, **self._tensors()}
         with replacing(path) as scratch:
             save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, scratch, {"hf_ntg": json.dumps(head)})
         return Path(path)
 
     @classmethod
-    def restore(cls, max_packets: int, labels: list[str], tensors: dict[str, np.ndarray]) -> Self:
+    def restore(cls, max_packets: int, labels: list[str], view: str, tensors: dict[str, np.ndarray]) -> Self:
         """The fitted baseline that :meth:`save` wrote as `tensors`."""
         loaded = cls()
+        loaded.view = view
         loaded.labels, loaded.max_packets = list(labels), max_packets
         loaded.label_weights = tensors.pop("label_weights")
         loaded._restore(tensors)

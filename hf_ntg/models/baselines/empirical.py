@@ -12,14 +12,15 @@ from hf_ntg.models.baselines.donors import DonorTable
 
 __all__ = ["Independent", "Replay"]
 
-_KEPT = [field.name for field in fields(FlowArrays) if field.name not in ("label", "flow_id", "capture")]
+_LEFT_OUT = ("label", "flow_id", "capture", "cut", "view")
+_KEPT = [field.name for field in fields(FlowArrays) if field.name not in _LEFT_OUT]
 
 
 class _Empirical(Baseline):
     """Holds the training flows, less their names and captures."""
 
     def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
-        self.flows = replace(flows, flow_id=None, capture=None)
+        self.flows = replace(flows, flow_id=None, capture=None, cut=None)
         self.classes = classes
 
     def _tensors(self) -> dict[str, np.ndarray]:

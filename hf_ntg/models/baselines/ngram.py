@@ -9,7 +9,7 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays, as_arrays
-from hf_ntg.flows.schema import MAX_PAYLOAD
+from hf_ntg.flows.schema import MAX_PAYLOAD, MAX_SEGMENT
 from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
 from hf_ntg.models.baselines.donors import DonorTable
@@ -19,7 +19,7 @@ __all__ = ["NGram"]
 
 END = 2 * (MAX_PAYLOAD + 1)  # one above the packet symbols
 START = END + 1
-_TYPICAL = 2 * (1460 + 1)  # packet symbols up to the largest TCP payload on Ethernet
+_TYPICAL = 2 * (MAX_SEGMENT + 1)  # packet symbols up to the largest TCP payload on Ethernet
 _TYPICAL_SHARE = 0.99
 _TABLE = ("contexts", "pairs", "counts")
 
@@ -67,9 +67,10 @@ class NGram(Baseline):
         place = {name: k for k, name in enumerate(self.labels)}
         classes = np.array([place.get(label, -1) for label in arrays.label], dtype=np.int64)
         matrix = arrays.padded("packet_symbol", self.max_packets, fill=END).astype(np.int64)  # (N, W)
+        ends = _ends(arrays)
         total = np.zeros(len(arrays))
         for position in range(self.max_packets):
-            alive = np.flatnonzero(arrays.num_packets >= position)
+            alive = np.flatnonzero(arrays.num_packets + ends > position)
             rows = self._rows(classes[alive], matrix[alive, :position])
             total[alive] += np.log(self._probability(rows, matrix[alive, position]))
             if position == 0:  # a flow has a first packet
@@ -78,7 +79,7 @@ class NGram(Baseline):
 
     def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
         matrix = flows.padded("packet_symbol", self.max_packets, fill=END).astype(np.int64)  # (N, W)
-        flow, position = np.nonzero(np.arange(self.max_packets) <= flows.num_packets[:, None])
+        flow, position = np.nonzero(np.arange(self.max_packets) < (flows.num_packets + _ends(flows))[:, None])
         padded = np.pad(matrix, ((0, 0), (self.order - 1, 0)), constant_values=START)
         history = [np.zeros_like(flow), classes[flow]]
         history += [padded[flow, position + self.order - 1 - back] for back in range(1, self.order)] + [position]
@@ -114,7 +115,7 @@ class NGram(Baseline):
             while len(undecided):
                 rows = self._rows(classes[undecided], matrix[undecided, :position])
                 drawn = draw_symbols(self.tables, rows, rng)
-                drawn[drawn < 0] = _base_symbols((drawn < 0).sum(), rng)
+                drawn[drawn < 0] = _base_symbols((drawn < 0).sum(), self._least_symbol, rng)
                 matrix[undecided, position] = drawn
                 undecided = undecided[drawn == END] if position == 0 else undecided[:0]
         return matrix
@@ -133,9 +134,15 @@ class NGram(Baseline):
         return found
 
     def _probability(self, rows: list[np.ndarray], symbols: np.ndarray) -> np.ndarray:
+        least = self._least_symbol
         typical = (symbols < _TYPICAL) | (symbols == END)
-        base = _TYPICAL_SHARE * typical / (_TYPICAL + 1) + (1 - _TYPICAL_SHARE) / (END + 1)
+        base = _TYPICAL_SHARE * typical / (_TYPICAL + 1 - least) + (1 - _TYPICAL_SHARE) / (END + 1 - least)
         return symbol_probability(self.tables, rows, symbols, base)
+
+    @property
+    def _least_symbol(self) -> int:
+        """The first packet symbol: that of one byte in the packet view ``payload``, else of an empty packet."""
+        return 2 if self.view == "payload" else 0
 
     def _time_keys(self, flows: FlowArrays, classes: np.ndarray) -> list[np.ndarray]:
         before = np.concatenate([[0], flows.direction[:-1]])
@@ -165,7 +172,12 @@ class NGram(Baseline):
         self.headers = HeaderTable.restore(tensors)
 
 
-def _base_symbols(count: int, rng: np.random.Generator) -> np.ndarray:
-    typical = rng.integers(0, _TYPICAL + 1, count)
+def _ends(flows: FlowArrays) -> np.ndarray:
+    """(N,) 1 where the end of a flow is known, 0 where the flow was cut."""
+    return np.ones(len(flows), dtype=np.int64) if flows.cut is None else 1 - flows.cut.astype(np.int64)
+
+
+def _base_symbols(count: int, least: int, rng: np.random.Generator) -> np.ndarray:
+    typical = rng.integers(least, _TYPICAL + 1, count)
     typical[typical == _TYPICAL] = END
-    return np.where(rng.random(count) < _TYPICAL_SHARE, typical, rng.integers(0, END + 1, count))
+    return np.where(rng.random(count) < _TYPICAL_SHARE, typical, rng.integers(least, END + 1, count))

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import MAX_SEGMENT
 from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.headers import HeaderTable
 
 __all__ = ["Smote"]
 
-_LARGEST = 1460  # bytes: a full packet has coordinate 1
+_LARGEST = MAX_SEGMENT  # bytes: a full packet has coordinate 1
 _LEAST_TIME, _DECADES = 1e-6, 7  # times from a microsecond to ten seconds have coordinates 0 to 1
 
 
@@ -42,7 +43,8 @@ class Smote(Baseline):
         for label in np.unique(classes):
             wanted = classes == label
             made[wanted] = _oversample(self.points[self.classes == label], wanted.sum(), self.neighbours, rng)
-        flows = _as_flows(made, self.max_packets, np.array(self.labels, dtype=object)[classes])
+        shortest = 1 if self.view == "payload" else 0
+        flows = _as_flows(made, self.max_packets, np.array(self.labels, dtype=object)[classes], shortest)
         return self.headers.give(flows, classes, rng)
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -85,14 +87,17 @@ def _as_points(flows: FlowArrays, width: int) -> np.ndarray:
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def _as_flows(points: np.ndarray, width: int, labels: np.ndarray) -> FlowArrays:
-    """The inverse of :func:`_as_points`, for any points; a first packet is always there."""
+def _as_flows(points: np.ndarray, width: int, labels: np.ndarray, shortest: int) -> FlowArrays:
+    """The inverse of :func:`_as_points`, for any points; a first packet is always there.
+
+    No payload is shorter than `shortest` bytes.
+    """
     there, direction, length, *time = np.split(points.astype(np.float64), points.shape[1] // width, axis=1)
     kept = np.logical_and.accumulate(there >= 0.5, axis=1)
     kept[:, 0] = True
     flows = FlowArrays(
         offsets=np.concatenate([[0], np.cumsum(kept.sum(axis=1))]),
-        payload_length=np.rint(_LARGEST * length[kept] ** 2).astype(np.int32),
+        payload_length=np.rint(_LARGEST * length[kept] ** 2).astype(np.int32).clip(min=shortest),
         direction=np.where(direction[kept] >= 0, 1, -1).astype(np.int8),
         label=labels,
     )

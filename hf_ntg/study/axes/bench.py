@@ -19,6 +19,7 @@ import hf_ntg
 from hf_ntg.files import write_text
 from hf_ntg.flows import load_flows, split_flows
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.models.baselines import BASELINE_FILE, make_baseline
 from hf_ntg.study.axes.meter import Meter
@@ -88,6 +89,7 @@ class Workbench:
         told = {
             "identity": run.identity(),
             "max_packets": self.profile.max_packets,
+            "view": self.profile.view,
             "flows": self.fingerprint(run.flows),
             "hf_ntg": hf_ntg.__version__,
         }
@@ -102,7 +104,8 @@ class Workbench:
 
     def config(self, model: str, seed: int) -> TrainingConfig:
         """The family's recipe with the profile's settings."""
-        training = {"max_packets": self.profile.max_packets, "seed": seed} | self.profile.training
+        training = {"view": self.profile.view, "max_packets": self.profile.max_packets, "seed": seed}
+        training |= self.profile.training
         return TrainingConfig.recipe(model, **training)
 
     def other_table(self, flows: str) -> str:
@@ -143,7 +146,7 @@ class Workbench:
         if config is not None:
             config = replace(config, output_dir=str(scratch), resume=True)
         with Meter() as meter:
-            fit_generator(model, flows, config, scratch, self.profile.max_packets)
+            fit_generator(model, flows, config, scratch, self.profile.max_packets, self.profile.view)
         costs = {
             "training_seconds": meter.seconds,
             "training_cpu_seconds": meter.cpu_seconds,
@@ -162,8 +165,8 @@ class Workbench:
         return self._open(folder)
 
     def _load(self, name: str) -> Dataset:
-        # By way of arrays, so that labels are names, whatever the table keeps them as.
-        return FlowArrays.from_dataset(load_flows(self.sources[name])).to_dataset()
+        """The flows of a table in the study's packet view, with class names as labels."""
+        return flows_in_view(load_flows(self.sources[name]), self.profile.view)[0].to_dataset()
 
     def _split(self, name: str, by: str, seed: int) -> Split:
         parts = split_flows(self.flows(name), by=by, seed=seed)
@@ -176,7 +179,7 @@ class Workbench:
         arrays, seen = FlowArrays.from_dataset(self.flows(name)), hashlib.sha256()
         for field in fields(arrays):
             values = getattr(arrays, field.name)
-            if values is not None:
+            if isinstance(values, np.ndarray):
                 seen.update(field.name.encode())
                 seen.update(repr(values.tolist()).encode() if values.dtype == object else values.tobytes())
         return seen.hexdigest()[:16]
@@ -185,6 +188,7 @@ class Workbench:
         config = self.config(model, seed) if model in MODEL_FAMILIES else None
         told = {
             "flows": self.fingerprint(flows),
+            "view": self.profile.view,
             "max_packets": self.profile.max_packets,
             "training": None if config is None else self._settings(config),
             "hf_ntg": hf_ntg.__version__,
@@ -211,7 +215,9 @@ class Workbench:
         return {name: value for name, value in asdict(config).items() if name not in MACHINE_SETTINGS}
 
 
-def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, folder: Path, max_packets: int) -> None:
+def fit_generator(
+    model: str, flows: Dataset, config: TrainingConfig | None, folder: Path, max_packets: int, view: str
+) -> None:
     """Train or fit `model` on `flows` and save it in `folder`. All flows that any generator of a study sees pass here.
 
     Args:
@@ -219,7 +225,7 @@ def fit_generator(model: str, flows: Dataset, config: TrainingConfig | None, fol
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config is None:
-        make_baseline(model).fit(flows, max_packets).save(folder / BASELINE_FILE)
+        make_baseline(model).fit(flows, max_packets, view).save(folder / BASELINE_FILE)
     else:
         from hf_ntg.training import train
 
