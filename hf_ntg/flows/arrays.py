@@ -78,8 +78,8 @@ class FlowArrays:
                 found[name] = column.to_numpy(zero_copy_only=False)
         if found["view"] == "payload" and (found["payload_length"] == 0).any():
             raise InputError(
-                "the table mixes synthetic flows of the packet view 'payload' with flows that hold empty packets; put all "
-                "of them into one view first (hf_ntg.flows.view.in_view)"
+                "the table mixes synthetic flows of the packet view 'payload' with flows that hold empty packets; put "
+                "all of them into one view first (hf_ntg.flows.view.in_view)"
             )
         return cls(**found)
 

@@ -125,9 +125,7 @@ def common_view(tables: Mapping[str, FlowArrays], view: str | None = None) -> st
     named = {name: table.view for name, table in tables.items() if table.view is not None}
     if view is None and len(set(named.values())) > 1:
         said = ", ".join(f"{name}: {own}" for name, own in named.items())
-        raise InputError(
-            f"the tables are in different packet views ({said}); compare them in 'payload' or leave one out"
-        )
+        raise InputError(f"the tables are in different packet views ({said}); ask for the view 'payload'")
     chosen = view or next(iter(named.values()), "all")
     check_view(chosen)
     partial = [name for name, own in named.items() if own == "payload"]

@@ -135,7 +135,7 @@ def test_planted_defects_show_where_they_should(sets):
 def test_what_is_left_out_is_said(sets):
     train, test, _ = sets
     extra = table(("chat", [5]), (None, [6]), *(("web", [700]),) * 3)
-    notes = " ".join(evaluate_flows(train, test, extra, baselines=())["notes"])
+    notes = " ".join(evaluate_flows(train, test, extra, baselines=(), view="all")["notes"])
     assert "1 synthetic flows have no label" in notes
     assert "no synthetic flow (mail)" in notes
     assert "not among the test flows (chat; 0 training and 1 synthetic flows)" in notes
