@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, List, Value
 
+from hf_ntg.constants import MAX_DATAGRAM, MAX_SEGMENT, TCP, UDP
 from hf_ntg.errors import InputError
 from hf_ntg.flows.columns import MAX_PAYLOAD, number_column, packet_column, text_column
 from hf_ntg.flows.frames import as_dataset
@@ -47,9 +48,6 @@ __all__ = [
     "column_of",
     "conform_flows",
 ]
-
-TCP, UDP = 6, 17
-MAX_SEGMENT, MAX_DATAGRAM = 1_460, 1_472  # payload of a frame of 1,500 bytes, less 40 for IPv4 and TCP, 28 for UDP
 
 FLOW_FEATURES = Features(
     {

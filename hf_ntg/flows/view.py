@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from datasets import Dataset
 
+from hf_ntg.constants import DEFAULT_VIEW, PACKET_VIEWS
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays, as_arrays, ragged_positions
 
@@ -23,9 +24,6 @@ __all__ = [
     "in_view",
     "longest_seen",
 ]
-
-PACKET_VIEWS = ("payload", "all")
-DEFAULT_VIEW = "payload"
 
 
 def check_view(view: str) -> None:

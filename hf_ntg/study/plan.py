@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hf_ntg.constants import DEFAULT_VIEW
 from hf_ntg.errors import InputError
-from hf_ntg.flows.view import DEFAULT_VIEW
 from hf_ntg.models.baselines import BASELINES
 from hf_ntg.training.config import MODEL_FAMILIES
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.codecs.packet_codes import PACKET_FORMS
+from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
-from hf_ntg.flows.schema import MAX_SEGMENT
-from hf_ntg.flows.view import DEFAULT_VIEW, PACKET_VIEWS
 from hf_ntg.ranges import SEEDS, Range
 
 __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
