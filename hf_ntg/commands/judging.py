@@ -68,7 +68,7 @@ def evaluate(
     """
     from hf_ntg.flows import load_flows
     from hf_ntg.metrics import evaluate_flows
-    from hf_ntg.metrics.fidelity import DEFAULT_PACKETS
+    from hf_ntg.metrics.judged_sets import DEFAULT_PACKETS
     from hf_ntg.report import headline, write_report
 
     check_output_folder(output)

@@ -61,9 +61,10 @@ def evaluate_flows(
             asked about flows cut to `max_packets`.
 
     Returns:
-        Plain data that JSON can hold. ``view``: the packet view. ``columns``: names of the judged sets. ``metrics``: for each metric its
-        description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``,
-        the whole result for each judged set; for distances to training flows also the ``ratio`` to the real column.
+        Plain data that JSON can hold. ``view``: the packet view. ``columns``: names of the judged sets. ``metrics``:
+        for each metric its description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``)
+        and ``columns``, the whole result for each judged set; for distances to training flows also the ``ratio`` to the
+        real column.
         ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test flow, in
         nats, for baselines that have one. ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``:
         sentences about what was left out or scored by rule.

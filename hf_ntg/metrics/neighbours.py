@@ -6,6 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
+from hf_ntg.constants import MAX_SEGMENT
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.membership import attack_success, unseen_of_shared_classes
 from hf_ntg.metrics.views import FlowSet, FlowView, cut_to_one_size, pair_by_class, row_bytes, view_flows
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 _BALL_MEASURES = ("coverage", "precision", "recall", "density")
-_TYPICAL = 1460  # bytes: a full packet
+_TYPICAL = MAX_SEGMENT  # bytes: a full packet
 
 
 def embed_flows(view: FlowView) -> np.ndarray:

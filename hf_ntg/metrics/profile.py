@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hf_ntg.constants import MAX_SEGMENT
 from hf_ntg.metrics.distance import log_times
 from hf_ntg.metrics.views import FlowSet, FlowView, view_flows
 
@@ -11,7 +12,7 @@ __all__ = ["LENGTH_EDGES", "describe_flows"]
 
 MAX_CLASSES = 24
 # One bin for empty payloads, 16 bins of equal width on a square-root scale up to 1,460 bytes, one bin above.
-LENGTH_EDGES = (np.linspace(0, np.sqrt(1460), 17) ** 2).round(1).tolist()
+LENGTH_EDGES = (np.linspace(0, np.sqrt(MAX_SEGMENT), 17) ** 2).round(1).tolist()
 _PERCENTS = np.arange(0, 101)
 
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 from datasets import Dataset
 
+from hf_ntg.constants import MAX_SEGMENT
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = ["perturb_flows"]
 
 LENGTH_SPREAD, TIME_SPREAD, LOST = 0.05, 0.2, 0.1
-MOST = 1_460  # bytes; a payload that was longer keeps its length
+MOST = MAX_SEGMENT  # bytes; a payload that was longer keeps its length
 
 
 def perturb_flows(flows: Dataset, kind: str, counts: dict[str, int], seed: int, max_packets: int = 10) -> Dataset:

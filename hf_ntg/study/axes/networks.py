@@ -11,12 +11,13 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_ntg.constants import MAX_SEGMENT
 from hf_ntg.metrics.views import FlowView
 
 __all__ = ["PacketCNN", "Schedule", "packet_inputs", "train_network"]
 
 LONGEST = 1_500  # bytes; longer payloads (joined by offloading) share a symbol
-_FULL_PACKET = 1_460  # bytes
+_FULL_PACKET = MAX_SEGMENT  # bytes
 _PERIODS = 2 ** np.arange(1, 12)  # bytes, of the sines and cosines
 _LEAST_TIME = 1e-6  # seconds
 
