@@ -118,7 +118,7 @@ _TOKENIZER: dict[str, Rule] = {
     "backend": ("tokenizers",),
     "eos_token": ("<eos>",),
     "pad_token": ("<pad>",),
-    "padding_side": ("right",),
+    "padding_side": ("left", "right"),
     "tokenizer_class": ("FlowTokenizer", "TokenizersBackend", "PreTrainedTokenizerFast"),
     "model_max_length": ANY_NUMBER,
     "is_local": flag,
