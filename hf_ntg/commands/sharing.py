@@ -1,4 +1,4 @@
-"""Others' hands: `ntg publish`, `ntg demo`."""
+"""Commands that share results: `ntg publish`, `ntg demo`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def publish(
     report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
     license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
     trained_on: Annotated[str | None, typer.Option(help="Models: what data they learned from, in words.")] = None,
+    allow_label: Annotated[
+        list[str] | None, typer.Option(help="A class that may look like an address without a warning; repeatable.")
+    ] = None,
     private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch to commit to; made where it is missing.")] = None,
     dry_run: Annotated[
@@ -40,6 +43,7 @@ def publish(
 
     to = Destination(repo_id, private=private, revision=revision)
     options = {"license": license, "report": report, "trained_on": trained_on}
+    options["allowed_labels"] = tuple(allow_label or ())
     if folder is not None and not dry_run:
         raise InputError("--folder goes with --dry-run")
     if dry_run:

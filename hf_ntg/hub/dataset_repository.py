@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,34 +16,43 @@ from datasets.splits import SplitDict, SplitInfo
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.provenance import Provenance, provenance_metadata, provenance_of_file
-from hf_ntg.flows.schema import conform_flows
+from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.hub.configuration import Configuration
 from hf_ntg.hub.dataset_card import write_dataset_card
-from hf_ntg.hub.scan import refuse_private
+from hf_ntg.hub.scan import RECORDED_COLUMNS, refuse_private, warn_of_labels
 from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
 
 __all__ = ["lay_out_dataset", "publish_dataset"]
 
 FLOWS_PER_SHARD = 500_000
 _ROWS_AT_ONCE = 20_000
+_GENERATED = re.compile(r"synthetic-\d+")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _CONFIG, _SPLIT = re.compile(r"\w[\w.-]*"), re.compile(r"\w+")
 
 
 def publish_dataset(
-    source: str | Path, to: Destination, *, license: str = "apache-2.0", report: str | Path | None = None
+    source: str | Path,
+    to: Destination,
+    *,
+    license: str = "apache-2.0",
+    report: str | Path | None = None,
+    allowed_labels: Collection[str] = (),
 ) -> Published:
     """Send synthetic flows to the Hub, where ``load_dataset`` finds them, streaming or not.
 
     Args:
-        source: see :func:`lay_out_dataset`. to: where they go. license, report: of the card.
+        source: see :func:`lay_out_dataset`. to: where they go. license, report: for the card.
+        allowed_labels: classes that may look like an address without a warning.
 
     Raises:
         InputError: a table is no flow table or not a generator's, or the Hub refuses.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        folder = lay_out_dataset(source, Path(scratch) / "repository", to.repo_id, license=license, report=report)
-        return send_folder(folder, "dataset", to)
+        folder = Path(scratch) / "repository"
+        options = {"license": license, "report": report, "allowed_labels": allowed_labels}
+        lay_out_dataset(source, folder, to.repo_id, **options)
+        return send_folder(folder, "dataset", to, dataset_labels(folder))
 
 
 def lay_out_dataset(
@@ -54,6 +63,7 @@ def lay_out_dataset(
     license: str = "apache-2.0",
     report: str | Path | None = None,
     flows_per_shard: int = FLOWS_PER_SHARD,
+    allowed_labels: Collection[str] = (),
 ) -> Path:
     """Write what :func:`publish_dataset` would send into the new `folder`, and look through it; returns the folder.
 
@@ -69,8 +79,16 @@ def lay_out_dataset(
     folder = fresh_folder(folder)
     made = [_write_configuration(name, splits, folder, flows_per_shard) for name, splits in tables.items()]
     write_dataset_card(folder, repo_id, made, license=license, report=report)
-    refuse_private(folder, "dataset")
+    labels = dataset_labels(folder)
+    warn_of_labels(labels, allowed_labels)
+    refuse_private(folder, "dataset", labels)
     return folder
+
+
+def dataset_labels(folder: Path) -> list[str]:
+    """Names of all classes in the Parquet files of `folder`."""
+    schemas = (pq.read_schema(path) for path in sorted(folder.rglob("*.parquet")))
+    return sorted({label for schema in schemas for label in Features.from_arrow_schema(schema)["label"].names})
 
 
 def _find_tables(source: Path) -> dict[str, dict[str, list[Path]]]:
@@ -154,7 +172,7 @@ def _write_shards(
     names, writer = pa.array(classes, pa.string()), None
     features, num_bytes, done = None, 0, 0
     for path, batch in _pieces(paths, flows_per_shard):
-        flows = conform_flows(Dataset(pa.Table.from_batches([batch])), str(path))
+        flows = _published_columns(Dataset(pa.Table.from_batches([batch])), path)
         features = Features({**flows.features, "label": ClassLabel(names=classes)})
         schema = features.arrow_schema
         schema = schema.with_metadata({**schema.metadata, **provenance_metadata([mark])})
@@ -170,6 +188,24 @@ def _write_shards(
         done += len(table)
     writer.close()
     return features, num_bytes
+
+
+def _published_columns(flows: Dataset, path: Path) -> Dataset:
+    """`flows` with the columns of the flow schema alone, once every flow has the id that a generator gives.
+
+    A mark of a generator can be copied onto other flows; ids tell those that were added later.
+    """
+    ids = flows.with_format("numpy")["flow_id"][:] if "flow_id" in flows.column_names else []
+    foreign = [str(name) for name in ids if not _GENERATED.fullmatch(str(name))]
+    if foreign or not len(ids):
+        named = f"flow {foreign[0]!r}" if foreign else "the column 'flow_id' is missing: a flow"
+        raise InputError(f"{path}: {named} is not from the generator that the file names; real flows are not published")
+    recorded = [name for name in RECORDED_COLUMNS if name in flows.column_names]
+    if recorded:
+        raise InputError(f"{path}: column '{recorded[0]}' is of recorded traffic; real flows are not published")
+    return conform_flows(
+        flows.select_columns([name for name in FLOW_FEATURES if name in flows.column_names]), str(path)
+    )
 
 
 def _pieces(paths: list[Path], flows_per_shard: int) -> Iterator[tuple[Path, pa.RecordBatch]]:

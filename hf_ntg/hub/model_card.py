@@ -17,7 +17,7 @@ from hf_ntg.hub.evaluation import eval_results, figure_rows, keep_evaluation, re
 from hf_ntg.hub.templates import render
 from hf_ntg.hub.training_data import TrainingData
 
-__all__ = ["PICTURE_FILE", "write_model_card"]
+__all__ = ["PICTURE_FILE", "model_labels", "write_model_card"]
 
 PICTURE_FILE = "packets.png"
 _FAMILIES = {
@@ -102,6 +102,11 @@ def write_model_card(
     )
     write_text(folder / "README.md", f"---\n{metadata.to_yaml()}\n---\n\n{text}")
     return folder / "README.md"
+
+
+def model_labels(folder: Path) -> list[str | None]:
+    """Names of the classes of the model in `folder`."""
+    return _read_codec(folder).labels
 
 
 def _read_codec(folder: Path) -> _Codec:

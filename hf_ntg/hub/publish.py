@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,14 @@ def kind_of(source: str) -> RepoType:
 
 
 def lay_out(
-    source: str, folder: Path, to: Destination, *, license: str, report: Path | None, trained_on: str | None
+    source: str,
+    folder: Path,
+    to: Destination,
+    *,
+    license: str,
+    report: Path | None,
+    trained_on: str | None,
+    allowed_labels: Collection[str] = (),
 ) -> RepoType:
     """Write the repository that `source` becomes into the new `folder`; returns its kind."""
     kind = kind_of(source)
@@ -48,11 +56,13 @@ def lay_out(
         from hf_ntg.hub.model_repository import lay_out_model
 
         data = TrainingData(trained_on) if trained_on else None
-        lay_out_model(source, folder, to.repo_id, license=license, report=report, trained_on=data)
+        lay_out_model(
+            source, folder, to.repo_id, license=license, report=report, trained_on=data, allowed_labels=allowed_labels
+        )
     elif kind == "dataset":
         from hf_ntg.hub.dataset_repository import lay_out_dataset
 
-        lay_out_dataset(source, folder, to.repo_id, license=license, report=report)
+        lay_out_dataset(source, folder, to.repo_id, license=license, report=report, allowed_labels=allowed_labels)
     else:
         from hf_ntg.hub.metric_repository import lay_out_metric
 
@@ -65,4 +75,17 @@ def send(source: str, to: Destination, **options: Any) -> Published:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "repository"
         kind = lay_out(source, folder, to, **options)
-        return send_folder(folder, kind, to)
+        return send_folder(folder, kind, to, _labels(kind, folder))
+
+
+def _labels(kind: RepoType, folder: Path) -> list[str | None]:
+    """Names of the classes in a repository that :func:`lay_out` wrote."""
+    if kind == "model":
+        from hf_ntg.hub.model_card import model_labels
+
+        return model_labels(folder)
+    if kind == "dataset":
+        from hf_ntg.hub.dataset_repository import dataset_labels
+
+        return list(dataset_labels(folder))
+    return []

@@ -8,17 +8,20 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hf_ntg.codecs.flow_grammar import label_token
 from hf_ntg.errors import InputError
 from hf_ntg.flows.provenance import provenance_of_file
+from hf_ntg.hub.secrets import has_secret, secret_rules
 
-__all__ = ["RepoType", "refuse_private"]
+__all__ = ["RECORDED_COLUMNS", "RepoType", "labels_like_private", "refuse_private", "warn_of_labels"]
 
 RepoType = Literal["model", "dataset", "space"]
 
@@ -29,13 +32,9 @@ _KNOWN = {
     "space": (".md", ".txt", ".py"),
 }
 # Columns that only recorded traffic has: where a flow was captured, who spoke, what for.
-_RECORDED = ("capture", "sni", "source", "destination", "source_hash", "destination_hash")
+RECORDED_COLUMNS = ("capture", "sni", "source", "destination", "source_hash", "destination_hash")
 _LONGEST = 120  # characters of an offending line that are shown
 
-_SECRET = re.compile(
-    r"\bhf_[A-Za-z0-9]{16,}|\b(?:ghp|gho|ghs|glpat|xox[abp])[_-][A-Za-z0-9_-]{16,}|\bAKIA[0-9A-Z]{16}\b"
-    r"|\bsk-[A-Za-z0-9_-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
 _PATH = re.compile(
     r"(?<![\w:/.~<])(?:file://)?/(?:home|root|Users|tmp|var|mnt|media|srv|opt|data|scratch|work|workspace|Volumes|private)"
     r"/[\w.~-]+|(?<!\w)[A-Za-z]:\\{1,2}[\w.-]+"
@@ -48,30 +47,56 @@ _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291: what is handed out
 _DOCUMENTED_MAC = "00005e0053"  # RFC 7042
 
 
-def refuse_private(folder: str | Path, kind: RepoType) -> None:
-    """Look at every file of `folder`, which is to become a repository of `kind`.
+def refuse_private(folder: str | Path, kind: RepoType, labels: Iterable[str | None] = ()) -> None:
+    """Scan every file of `folder`, which is to become a repository of `kind`.
 
-    Refused are: files of other kinds than such a repository holds (captures, tables beside a model, pickles and other
-    files that run code when loaded); Parquet files without a generator's mark or with columns that only recorded
-    traffic has; and, in all that is text, public IPv4 and IPv6 addresses, hardware addresses, absolute paths, tokens
-    and private keys. Addresses from private and documentation ranges may stay.
+    Refused are:
+
+    - links, and files of other kinds than such a repository holds: captures, tables next to a model, pickles and other
+      files that run code when they are loaded;
+    - Parquet files without a mark of a generator, or with columns that only recorded traffic has;
+    - in all that is text: tokens, keys and passwords, public IPv4 and IPv6 addresses, hardware addresses, and absolute
+      paths. Addresses from private and documentation ranges may stay.
+
+    A scan finds what its rules know. It cannot promise that nothing else is private.
+
+    Args:
+        labels: names of classes. They are the user's own words, so one that looks like an address or a path may stay;
+            :func:`labels_like_private` names those.
 
     Raises:
         InputError: something was found; the message names the file, the place and what it is.
     """
-    folder = Path(folder)
-    for path in sorted(path for path in folder.rglob("*") if not path.is_dir()):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            raise InputError(f"{name}: a link, not a file; copy what it points to")
-        if path.suffix not in _KNOWN[kind]:
-            raise InputError(f"{name}: {_what(path)} does not belong in a {kind} repository; move it away")
-        if path.suffix == ".parquet":
-            _check_table(path, name)
-        for place, text in _texts(path, name):
-            found = _finding(text)
-            if found is not None:
-                raise InputError(f"{name}, {place}: holds {found}; remove it before publishing")
+    folder, named = Path(folder), labels_like_private(labels)
+    with secret_rules():
+        for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()):
+            name = path.relative_to(folder).as_posix()
+            if path.is_symlink():
+                raise InputError(f"{name}: a link, not a file; copy what it points to")
+            if path.suffix not in _KNOWN[kind]:
+                raise InputError(f"{name}: {_what(path)} does not belong in a {kind} repository; move it away")
+            if path.suffix == ".parquet":
+                _check_table(path, name)
+            for place, text in _texts(path, name):
+                found = _finding(text, named)
+                if found is not None:
+                    raise InputError(f"{name}, {place}: holds {found}; remove it before publishing")
+
+
+def labels_like_private(labels: Iterable[str | None]) -> list[str]:
+    """Those of `labels` that look like an address or an absolute path, longest first.
+
+    They are published as they are, since a class keeps its name.
+    """
+    return sorted({label for label in labels if label is not None and _private(label)}, key=len, reverse=True)
+
+
+def warn_of_labels(labels: Iterable[str | None], allowed: Collection[str] = ()) -> None:
+    """Warn of each label that looks like an address or a path and is not among those `allowed`."""
+    for label in labels_like_private(labels):
+        if label not in allowed:
+            what = _private(label)
+            warnings.warn(f"the class {label!r} looks like {what}; its name is published as it is", stacklevel=3)
 
 
 def _what(path: Path) -> str:
@@ -93,7 +118,7 @@ def _check_table(path: Path, name: str) -> None:
         raise InputError(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
     if not provenance_of_file(schema):
         raise InputError(f"{name}: nothing says that a generator made these flows; real flows are not published")
-    recorded = [column for column in schema.names if column in _RECORDED]
+    recorded = [column for column in schema.names if column in RECORDED_COLUMNS]
     if recorded:
         raise InputError(f"{name}: column '{recorded[0]}' tells of recorded traffic; real flows are not published")
 
@@ -151,10 +176,18 @@ def _safetensors_texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
         raise InputError(f"{name}: not a safetensors file; save the weights again") from error
 
 
-def _finding(text: str) -> str | None:
+def _finding(text: str, labels: list[str]) -> str | None:
     """What `text` holds that must not be published, or None."""
-    if _SECRET.search(text):
+    if has_secret(text):
         return "a token or key"  # not shown
+    for label in labels:
+        for written in (label, label_token(label)[1:-1]):
+            text = text.replace(written, "")
+    return _private(text)
+
+
+def _private(text: str) -> str | None:
+    """An address or a path in `text`, in words, or None."""
     found = _PATH.search(text) or _WHOLE_PATH.fullmatch(text)
     if found:
         return f"an absolute path ({found.group()[:_LONGEST]})"

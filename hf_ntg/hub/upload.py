@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -52,7 +53,7 @@ class Published:
     files: dict[str, int]
 
 
-def send_folder(folder: str | Path, kind: RepoType, to: Destination) -> Published:
+def send_folder(folder: str | Path, kind: RepoType, to: Destination, labels: Iterable[str | None] = ()) -> Published:
     """Make `folder` the content of a repository: it is made where it is missing, and all files go in one commit.
 
     One commit, so that a reader sees the old content or the new, never half of it. An upload that was interrupted is
@@ -60,13 +61,16 @@ def send_folder(folder: str | Path, kind: RepoType, to: Destination) -> Publishe
 
     Shards and modules of an older version that `folder` does not hold go away; other files in the repository stay.
 
+    Args:
+        labels: names of classes, which may look like addresses; see :func:`~hf_ntg.hub.scan.refuse_private`.
+
     Raises:
         InputError: the folder holds what must not be published, or the Hub refuses or cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     folder = Path(folder)
-    refuse_private(folder, kind)
+    refuse_private(folder, kind, labels)
     files = list_files(folder)
     api = HfApi(token=to.token, library_name="hf_ntg")
     with hub_in_words(to.repo_id, kind, "not published: "):

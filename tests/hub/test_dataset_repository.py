@@ -127,7 +127,12 @@ def test_real_flows_are_refused(flows, tmp_path):
     with pytest.raises(InputError, match="real flows are not published"):
         lay_out_dataset(real, tmp_path / "a", "org/a")
     marked = save_flows(mark_flows(flows, Provenance("m", "r", 0)), tmp_path / "marked.parquet")
-    with pytest.raises(InputError, match="column 'capture' tells of recorded traffic"):
+    with pytest.raises(InputError, match="the column 'flow_id' is missing"):
+        lay_out_dataset(marked, tmp_path / "c", "org/a")
+    ids = [f"synthetic-{row}" for row in range(len(flows))]
+    named = mark_flows(flows.add_column("flow_id", ids), Provenance("m", "r", 0))
+    marked = save_flows(named, tmp_path / "marked.parquet")
+    with pytest.raises(InputError, match="column 'capture' is of recorded traffic"):
         lay_out_dataset(marked, tmp_path / "b", "org/b")
 
 

@@ -138,9 +138,10 @@ def test_what_is_no_model_or_holds_more_is_refused(tiny_gpt2, synthetic, tmp_pat
         lay_out_model(tmp_path, tmp_path / "a", "org/a")
     model = shutil.copytree(tiny_gpt2, tmp_path / "model")
     shutil.copy(synthetic, model / "train.parquet")
-    with pytest.raises(InputError, match=r"train\.parquet: a table, which may hold training data"):
-        lay_out_model(model, tmp_path / "b", "org/b")
-    (model / "train.parquet").unlink()
+    (model / "secret.txt").symlink_to("/etc/passwd")
+    with pytest.warns(UserWarning, match=r"secret\.txt, train\.parquet: no part of a model, and not published"):
+        laid_out = lay_out_model(model, tmp_path / "b", "org/b")
+    assert not {"train.parquet", "secret.txt"} & {path.name for path in laid_out.iterdir()}
     (model / "model.safetensors").write_bytes(b"\x80\x04pickle")
     with pytest.raises(InputError, match="not a safetensors file"):
         lay_out_model(model, tmp_path / "c", "org/c")

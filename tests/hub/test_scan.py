@@ -2,11 +2,13 @@
 
 import json
 import pickle
+import warnings
 
 import pytest
 
 from hf_ntg import InputError
 from hf_ntg.hub import refuse_private
+from hf_ntg.hub.scan import warn_of_labels
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,15 @@ from hf_ntg.hub import refuse_private
         ("token hf_abcdefghijklmnopqrstuvwxyz", "a token or key"),
         ("-----BEGIN RSA PRIVATE KEY-----", "a token or key"),
         ("AKIAABCDEFGHIJKLMNOP", "a token or key"),
+        ("ASIAABCDEFGHIJKLMNOP", "a token or key"),
+        ("github_pat_11ABCDEFG0abcdefghijkl_abcdefghijkl", "a token or key"),
+        ("AIzaSyA-1234567890abcdefghijklmnopqrstu", "a token or key"),
+        ("npm_" + 18 * "a1", "a token or key"),
+        ("pypi-AgEIcHlwaS5vcmc" + 50 * "a1", "a token or key"),
+        ("sk_live_" + 6 * "a1B2", "a token or key"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmN", "a token or key"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----", "a token or key"),
+        ("https://user:s3cret@example.org/x", "a token or key"),
     ],
 )
 def test_private_text_is_found_wherever_it_stands(text, said, tmp_path):
@@ -77,3 +88,23 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "repository" / "README.md").symlink_to(tmp_path / "secret.txt")
     with pytest.raises(InputError, match="a link"):
         refuse_private(tmp_path / "repository", "model")
+
+
+def test_a_class_may_be_called_like_an_address(tmp_path):
+    labels = ["Chrome 1.2.3.4", "web"]
+    (tmp_path / "flow_grammar.json").write_text(json.dumps({"labels": labels}))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"<Chrome%201.2.3.4>": 3}))
+    with pytest.raises(InputError, match="a public address"):
+        refuse_private(tmp_path, "model")
+    refuse_private(tmp_path, "model", labels)
+    with pytest.warns(UserWarning, match=r"'Chrome 1\.2\.3\.4' looks like a public address"):
+        warn_of_labels(labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_labels(labels, allowed=["Chrome 1.2.3.4"])
+    (tmp_path / "README.md").write_text("Chrome 1.2.3.4 and 8.8.4.4")
+    with pytest.raises(InputError, match=r"8\.8\.4\.4"):
+        refuse_private(tmp_path, "model", labels)
+    (tmp_path / "README.md").write_text("class AKIAABCDEFGHIJKLMNOP")
+    with pytest.raises(InputError, match="a token or key"):
+        refuse_private(tmp_path, "model", ["AKIAABCDEFGHIJKLMNOP"])

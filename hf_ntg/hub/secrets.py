@@ -1,0 +1,46 @@
+"""Tokens, keys and passwords in text: the rules of detect-secrets, and those that it lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+from detect_secrets.core.scan import scan_line
+from detect_secrets.settings import transient_settings
+
+__all__ = ["has_secret", "secret_rules"]
+
+# detect-secrets has also rules that guess by entropy or by a word nearby; hashes and settings would set those off.
+_GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "KeywordDetector", "IPPublicDetector")
+_OTHERS = re.compile(
+    r"\bhf_[A-Za-z0-9]{16,}"  # Hugging Face
+    r"|\bgithub_pat_[A-Za-z0-9_]{22,}"
+    r"|\b(?:ghp|gho|ghu|ghs|ghr|glpat|xox[abeprs])[_-][A-Za-z0-9_-]{16,}"
+    r"|\bAIza[A-Za-z0-9_-]{30,}"  # Google
+    r"|\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"  # AWS
+    r"|\bsk-[A-Za-z0-9_-]{20,}"  # OpenAI and others
+    r"|\bnpm_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
+    r"|\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"  # Stripe
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\."  # JSON Web Token, RFC 7519
+    r"|://[^\s/:@]+:[^\s/@]+@"  # a password in a URL
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+)
+_SHORTEST = 16  # characters in a row: no token is shorter
+_RUN = re.compile(rf"\S{{{_SHORTEST},}}|-----BEGIN")
+
+
+@contextmanager
+def secret_rules() -> Iterator[None]:
+    """Set detect-secrets up for the calls of :func:`has_secret` in the block."""
+    names = {plugin.__name__ for plugin in get_mapping_from_secret_type_to_class().values()}
+    with transient_settings({"plugins_used": [{"name": name} for name in sorted(names.difference(_GUESSING))]}):
+        yield
+
+
+def has_secret(text: str) -> bool:
+    """Whether `text` holds a token, a private key or a password in a URL."""
+    if not _RUN.search(text):
+        return False
+    return bool(_OTHERS.search(text)) or any(True for _ in scan_line(text))
