@@ -100,9 +100,6 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "info" if verbose else "error")
-    # Threads wait for each other by spinning. With the libraries' default time-outs, and other programs that want the
-    # cores too, a training step has been seen to take ten times the processor's time.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     logging.getLogger("accelerate").setLevel(logging.INFO if verbose else logging.ERROR)
     warnings.showwarning = lambda message, category, *_: say(f"ntg: warning: {message}")
 

@@ -1,13 +1,5 @@
 """Flows to model input and back, exactly."""
 
-from hf_ntg.lazy import attributes
+import lazy_loader
 
-_HOMES = {
-    "EncodedFlows": "hf_ntg.codecs.tokenization_flow",
-    "FlowGrammar": "hf_ntg.codecs.flow_grammar",
-    "FlowSignalProcessor": "hf_ntg.codecs.processing_flow_signal",
-    "FlowTokenizer": "hf_ntg.codecs.tokenization_flow",
-}
-
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

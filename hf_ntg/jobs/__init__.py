@@ -1,12 +1,5 @@
 """Whole recipes: split, train, generate, judge, report."""
 
-from hf_ntg.lazy import attributes
+import lazy_loader
 
-_HOMES = {
-    "Recipe": "hf_ntg.jobs.recipe",
-    "RecipeRun": "hf_ntg.jobs.run",
-    "run_recipe": "hf_ntg.jobs.run",
-}
-
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

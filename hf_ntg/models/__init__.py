@@ -1,14 +1,5 @@
 """What learns: causal language models, Mamba's scan, the diffusion pipeline, and the baselines they must beat."""
 
-from hf_ntg.lazy import attributes
+import lazy_loader
 
-_HOMES = {
-    "CAUSAL_FAMILIES": "hf_ntg.models.causal_lm",
-    "FlowDiffusionPipeline": "hf_ntg.models.pipeline_flow_diffusion",
-    "build_causal_lm": "hf_ntg.models.causal_lm",
-    "load_causal_lm": "hf_ntg.models.causal_lm",
-    "make_baseline": "hf_ntg.models.baselines",
-}
-
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

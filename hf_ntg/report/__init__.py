@@ -1,11 +1,5 @@
 """The evaluation report and its figures: what the commands, studies, cards and the page show."""
 
-from hf_ntg.lazy import attributes
+import lazy_loader
 
-_HOMES = {
-    "headline": "hf_ntg.report.evaluation",
-    "write_report": "hf_ntg.report.evaluation",
-}
-
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

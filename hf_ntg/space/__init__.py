@@ -1,8 +1,5 @@
 """The page: draw flows with a model, look at them, take them along."""
 
-from hf_ntg.lazy import attributes
+import lazy_loader
 
-_HOMES = {"build_page": "hf_ntg.space.page", "launch": "hf_ntg.space.page"}
-
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

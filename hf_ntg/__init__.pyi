@@ -1,0 +1,26 @@
+from .codecs import FlowSignalProcessor, FlowTokenizer
+from .errors import InputError
+from .flows import load_flows, split_flows, write_pcap
+from .generation import augment
+from .hub.generator import FlowGenerator
+from .metrics import evaluate_flows
+from .models import FlowDiffusionPipeline
+from .train import train
+from .training import TrainingConfig
+
+__version__: str
+
+__all__ = [
+    "FlowDiffusionPipeline",
+    "FlowGenerator",
+    "FlowSignalProcessor",
+    "FlowTokenizer",
+    "InputError",
+    "TrainingConfig",
+    "augment",
+    "evaluate_flows",
+    "load_flows",
+    "split_flows",
+    "train",
+    "write_pcap",
+]
