@@ -1,22 +1,29 @@
-"""How fast causal models learn: steps against stock transformers, and the way to a held-out likelihood against Trainer.
+"""How fast causal models learn: steps against stock transformers, time to a held-out likelihood against others.
 
     python scripts/benchmark_training.py train.parquet --epochs 4
+    python scripts/benchmark_training.py train.parquet --parts commit --checkout ../older-hf_ntg
 
-Prints, for one machine in one run: seconds of a training step of 256 flows of 24 tokens for every family (median after
-a warm-up) and the share of the measured matrix-product peak; Mamba's against that of the stock class; the seconds until
-the held-out likelihood that our loop reaches in so many epochs, for our loop and for ``transformers.Trainer``, with its
-default settings and with our batch and rate; and the steps of two processes of one thread against those of one.
+Prints, for one machine in one run:
+
+- steps: seconds of a training step of 256 flows of 24 tokens for every family (median after a warm-up), the share of
+  the measured matrix-product peak, and Mamba's time against that of the stock class;
+- likelihood: seconds until the held-out likelihood that our loop reaches after `--epochs`, for our loop and for
+  ``transformers.Trainer`` with its default settings and with our batch size and rate;
+- commit: CPU seconds until the best held-out likelihood of another checkout's recipe, for that checkout and for ours;
+- processes: the steps of two processes of one thread against those of one.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +40,7 @@ from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
 
 SHAPE = (256, 24)  # flows and tokens of the step that is timed
 PATIENCE = 5.0  # times our seconds that a rival is given
+CPU = time.process_time
 
 
 def main() -> None:
@@ -42,13 +50,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="of the recipe's; what our loop has reached is the mark")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--parts", nargs="+", default=["steps", "likelihood", "processes"])
+    parser.add_argument("--checkout", help="folder of another checkout of the project, for the part 'commit'")
+    parser.add_argument("--curve", help=argparse.SUPPRESS)  # what the part 'commit' starts: the curve as JSON, here
     arguments = parser.parse_args()
-    print(f"{machine()}; {arguments.flows}")
     flows = load_flows(arguments.flows)
+    if arguments.curve:
+        Path(arguments.curve).write_text(json.dumps(our_curve(flows, _held_back(arguments.family), clock=CPU)))
+        return
+    print(f"{machine()}; {arguments.flows}")
     if "steps" in arguments.parts:
         time_steps(flows, arguments.repeats)
     if "likelihood" in arguments.parts:
         race(flows, arguments.family, arguments.epochs)
+    if "commit" in arguments.parts:
+        race_checkout(arguments.flows, arguments.family, arguments.checkout)
     if "processes" in arguments.parts:
         time_processes(arguments.flows, arguments.family)
 
@@ -93,9 +108,34 @@ def backward(loss: torch.Tensor, module: torch.nn.Module) -> None:
     module.zero_grad()
 
 
+def _held_back(family: str) -> TrainingConfig:
+    return TrainingConfig.recipe(family, validation_share=0.1, checkpoint_every=0)
+
+
+def race_checkout(source: str, family: str, checkout: str) -> None:
+    """CPU seconds of two checkouts' recipes to the best held-out likelihood of the other one's."""
+    curves = {}
+    for name, folder in {"that checkout": Path(checkout), "ours": Path(__file__).parents[1]}.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            target = Path(scratch) / "curve.json"
+            command = [sys.executable, __file__, source, "--family", family, "--curve", str(target)]
+            environment = os.environ | {"PYTHONPATH": str(folder.resolve())}
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            curves[name] = json.loads(target.read_text())
+    mark = min(nats for _, nats in curves["that checkout"])
+    seconds = {name: next((t for t, nats in curve if nats <= mark), None) for name, curve in curves.items()}
+    best = {name: min(nats for _, nats in curve) for name, curve in curves.items()}
+    for name, curve in curves.items():
+        reached = "never" if seconds[name] is None else f"{seconds[name]:.0f} CPU s"
+        print(f"{family}, {name}: {mark:.2f} nats a held-out flow: {reached}; {best[name]:.2f} at best, in", end=" ")
+        print(f"{len(curve)} epochs of {curve[-1][0] / len(curve):.1f} CPU s")
+    if seconds["ours"] is not None:
+        print(f"  {seconds['that checkout'] / seconds['ours']:.1f} times as long")
+
+
 def race(flows: Dataset, family: str, epochs: int) -> None:
     """Seconds to the held-out likelihood that our loop has after the first `epochs` of its recipe."""
-    config = TrainingConfig.recipe(family, validation_share=0.1, checkpoint_every=0)
+    config = _held_back(family)
     ours, mark = our_curve(flows, config, epochs)[-1]
     print(f"our loop, {family}, {epochs} epochs: {mark:.3f} nats a held-out flow after {ours:.1f} s")
     by = "capture" if "capture" in flows.column_names else "random"
@@ -123,17 +163,19 @@ class Enough(Exception):  # noqa: N818 (no error)
     """Our loop has run the epochs that were wanted."""
 
 
-def our_curve(flows: Dataset, config: TrainingConfig, epochs: int) -> list[tuple[float, float]]:
-    """Seconds of training, and held-out nats, at the end of each of the first `epochs`."""
+def our_curve(
+    flows: Dataset, config: TrainingConfig, epochs: int | None = None, clock: Callable[[], float] = time.perf_counter
+) -> list[tuple[float, float]]:
+    """Seconds of training on `clock`, and held-out nats, after each of the first `epochs` (None: all)."""
     measure, curve, paused = CausalObjective.validation_loss, [], 0.0
-    started = time.perf_counter()
+    started = clock()
 
     def timed(objective, module):
         nonlocal paused
-        stopped = time.perf_counter()
+        stopped = clock()
         nats = measure(objective, module)
         curve.append((stopped - started - paused, nats))
-        paused += time.perf_counter() - stopped
+        paused += clock() - stopped
         if len(curve) == epochs:
             raise Enough
         return nats

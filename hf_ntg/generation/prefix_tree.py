@@ -1,14 +1,13 @@
-"""Drawing many flows from a causal model at once: one model evaluation a distinct prefix, not a flow.
+"""Draw many flows from a causal model: one model evaluation per distinct prefix instead of one per flow.
 
-Flows that agree so far share the distribution of their next token. So the flows are held as a tree: a node is a
-distinct prefix, the model runs once a node, and each flow of the node draws its own next token from the node's
-distribution by inversion with a uniform number that belongs to that flow and that place alone. The flows are
-independent draws from the model, as they would be one by one. The grammar masks what may not follow before anything is
-drawn, so every sentence is legal.
+Flows with the same tokens so far have the same distribution of the next token. The flows therefore form a tree. A node
+is a distinct prefix, and the model runs once per node. Each flow of the node draws its own next token by inversion,
+with a uniform number that belongs to this flow and this place only. So the flows are independent draws from the model.
+The grammar masks forbidden tokens before a draw, so that every sentence is legal.
 
-The tree is walked breadth first while it is narrow and depth first in chunks when it is wide, which bounds the memory:
-a chunk's rows of the model's memory are gathered when its turn comes. Where most flows have gone their own way, the
-few that still agree are told apart too: nothing is left to gather from then on.
+The tree is walked breadth first while it is narrow, and depth first in chunks when it is wide. This bounds the memory:
+the cache rows of a chunk are gathered when its turn comes. Once most flows have a prefix of their own, the remaining
+ones get their own node too, and nothing needs to be gathered any more.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from hf_ntg.models.decoder import Memory, make_decoder
 __all__ = ["sample_sentences"]
 
 MAX_NODES = 512  # nodes evaluated at once
-APART = 0.6  # distinct prefixes a flow above which every flow becomes a node of its own
-MAX_SCORES = 500_000  # entries of a score matrix held at once: what the processor's cache holds
-GROUP = 64  # scores are searched in two levels: groups of so many, then inside the group
+APART = 0.6  # distinct prefixes per flow above which every flow becomes a node of its own
+MAX_SCORES = 500_000  # entries of a score matrix at once, so that it fits the processor's cache
+GROUP = 64  # scores are searched in two levels: among groups of this many, then inside a group
 
 
 def sample_sentences(
@@ -46,7 +45,7 @@ def sample_sentences(
     Args:
         model: a causal model of the grammar's sentences. labels: (N,) places in ``grammar.labels``.
         uniforms: (N, ``grammar.max_tokens``) numbers in [0, 1); a flow's row decides its tokens.
-        temperature: scores are divided by it. max_nodes: distinct prefixes evaluated at once; bounds memory.
+        temperature: divides the scores. max_nodes: prefixes evaluated at once; bounds memory.
 
     Returns:
         The N sentences, in the order of `labels`.
@@ -64,11 +63,11 @@ class _Nodes:
     """Distinct prefixes of one length, and the flows that share them.
 
     Attributes:
-        place: where in the sentence the next token goes. packets: how many the prefixes hold; ``timed``: they are
+        place: index of the next token in the sentence. packets: packets of the prefixes. timed: the packets are
             complete and times follow.
-        token: (n,) last token of each prefix. memory: what the model remembers of the tokens before it. rows: (n,) the
-            row of each prefix there; None where they are the rows in order, and the nodes' own to write to.
-        flow: (m,) flows, sorted by node. node: (m,) place of each flow's node, ascending.
+        token: (n,) last token of each prefix. memory: cache of the tokens before it. rows: (n,) row of each prefix in
+            the cache; None if the rows are in order and belong to these nodes only.
+        flow: (m,) flows, sorted by node. node: (m,) index of each flow's node, ascending.
     """
 
     place: int
@@ -88,7 +87,7 @@ class _Nodes:
         return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
 
     def own_memory(self) -> Memory:
-        """A memory that is these nodes' alone, row by row."""
+        """A cache whose rows belong to these nodes only, in order."""
         return self.memory if self.rows is None else self.memory.select(self.rows)
 
 
@@ -107,7 +106,7 @@ class _Walk:
         self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
 
     def run(self, labels: Tensor) -> None:
-        """Draw everything, from the labels on."""
+        """Draw all sentences, starting with their `labels` (N,)."""
         first = self.grammar.blocks["label"].start + labels
         self.tokens[:, 0] = first.int()
         flow = torch.argsort(first, stable=True)
@@ -122,7 +121,7 @@ class _Walk:
                 stack += self._step(nodes)
 
     def _step(self, nodes: _Nodes) -> list[_Nodes]:
-        """Draw the next token of every flow of `nodes`; returns what is left to draw."""
+        """Draw the next token of every flow of `nodes`; returns the nodes that follow."""
         grammar = self.grammar
         allowed = self._allowed(nodes)
         if allowed == slice(grammar.eos, grammar.eos + 1):
@@ -175,7 +174,7 @@ class _Walk:
         return allowed.start + token
 
     def _head_of(self, allowed: slice) -> tuple[Tensor, Tensor]:
-        """Rows of the head for the tokens `allowed`, filled to whole groups, and a bias that forbids the filling."""
+        """Rows of the head for the tokens `allowed`, padded to whole groups, and a bias that excludes the padding."""
         key = allowed.start, allowed.stop
         if key not in self.heads:
             width = allowed.stop - allowed.start
@@ -186,7 +185,7 @@ class _Walk:
         return self.heads[key]
 
     def _children(self, nodes: _Nodes, token: Tensor, chosen: Tensor | None, **changes) -> _Nodes:
-        """The distinct prefixes that the flows of `nodes` (those `chosen`) make with their new `token`."""
+        """The distinct prefixes of the flows of `nodes` (only those `chosen`) with their new `token` appended."""
         flow, parent = nodes.flow, nodes.node
         if chosen is not None:
             flow, parent, token = flow[chosen], parent[chosen], token[chosen]
@@ -197,7 +196,7 @@ class _Walk:
         else:
             order = torch.argsort(node, stable=True)
             rows, token, node = key // len(self.head), key % len(self.head), node[order]
-        # Once every flow is a node of its own, nothing moves any more and nothing need be gathered.
+        # Once every flow is a node of its own, rows keep their order and nothing is gathered.
         still = chosen is None and len(rows) == len(nodes.token) and bool((rows[1:] > rows[:-1]).all())
         new = {"token": token, "rows": None if still else rows, "flow": flow[order], "node": node}
         return replace(nodes, place=nodes.place + 1, **new, **changes)
@@ -206,8 +205,7 @@ class _Walk:
 def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,), result (m,).
 
-    A is a multiple of the group's size; `scores` are used up. The sums that are searched are float64; two levels spare
-    most of the work of a cumulative sum over all of A.
+    A is a multiple of `GROUP`. `scores` is overwritten. Sums are float64. The two levels avoid a cumulative sum over A.
     """
     groups = scores.shape[1] // GROUP
     weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().unflatten(1, (groups, GROUP))
@@ -217,6 +215,6 @@ def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     group = torch.searchsorted(reached[row], target).clamp_(max=groups - 1)
     target -= (reached - mass)[row].gather(1, group)
     inside = weights[row, group[:, 0]].double().cumsum(dim=1)  # (m, GROUP)
-    # The two levels may differ in the last bit: a target past the group's end means its last token with any mass.
+    # The two levels may differ in the last bit. A target past the group's end means its last token with any mass.
     target = torch.minimum(target, inside[:, -1:])
     return group[:, 0] * GROUP + torch.searchsorted(inside, target)[:, 0].clamp_(max=GROUP - 1)

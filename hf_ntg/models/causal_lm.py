@@ -40,8 +40,8 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
     """A fresh model of `family` (``gpt2``, ``llama``, ``mamba``) for the sentences of `tokenizer`.
 
     Args:
-        dropout: of embeddings and residual branches, and of attention where there is any. LLaMA and Mamba have none of
-            their own for the first two: hooks give it, which are not saved.
+        dropout: of embeddings and residual branches, and of attention where there is any. LLaMA and Mamba have no
+            dropout on embeddings and branches in their classes; hooks add it, and are not saved.
         seed: of the initial weights.
     """
     if family not in _PRESETS:
@@ -67,7 +67,7 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
         _add_dropout(model, dropout)
     model.generation_config = GenerationConfig(
         do_sample=True,
-        top_k=0,  # stock sampling cuts at 50 tokens unless told not to
+        top_k=0,  # the stock default samples from the 50 most likely tokens only
         max_length=positions,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -76,7 +76,7 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
 
 
 def _add_dropout(model: PreTrainedModel, share: float) -> None:
-    """Dropout on what the embedding and the last projection of every residual branch give, in training."""
+    """Dropout in training on the outputs of the embedding and of the last projection of every residual branch."""
 
     def drop(module: nn.Module, _, output: Tensor) -> Tensor:
         return F.dropout(output, share, module.training)

@@ -1,13 +1,15 @@
-"""One token at a time through a stock causal model, for many sequences whose memories are gathered by row.
+"""Decode one token at a time with a stock causal model, for many sequences whose caches are gathered by row.
 
-The step is written out over the modules of the transformers class, without its cache classes, masks and dispatch: a
-small model spends more time in those than in its arithmetic, and their names change between versions.
+The step calls the modules of the transformers class directly, without its cache classes, masks and dispatch. A small
+model spends more time in those than in arithmetic, and their names change between versions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,29 +23,30 @@ __all__ = ["Decoder", "Memory", "make_decoder"]
 
 @dataclass
 class Memory:
-    """What a model remembers of n sequences that are `held` tokens long: tensors with a row a sequence."""
+    """The cache of n sequences of `held` tokens each: tensors with one row per sequence."""
 
     held: int
     tensors: list[Tensor]
 
     def select(self, rows: Tensor) -> Memory:
-        """The memory of sequences `rows`, in tensors of their own."""
+        """The cache of sequences `rows`, copied."""
         return Memory(self.held, [part.index_select(0, rows) for part in self.tensors])
 
 
 class Decoder(ABC):
-    """Steps `model`, in inference; `capacity` is the longest sequence, in tokens."""
+    """Decodes with `model` in inference; `capacity` is the length of the longest sequence, in tokens."""
 
     def __init__(self, model: PreTrainedModel, capacity: int) -> None:
-        self.config, self.trunk, self.capacity = model.config, model.base_model, capacity
+        self.config, self.capacity = model.config, capacity
+        self.trunk: Any = model.base_model  # modules of the transformers class
 
     @abstractmethod
     def empty(self, rows: int) -> Memory:
-        """The memory of `rows` sequences that hold no token yet."""
+        """The cache of `rows` empty sequences."""
 
     @abstractmethod
     def step(self, token: Tensor, memory: Memory) -> Tensor:
-        """Append `token` (n,) to the n sequences of `memory`, in place: (n, W), what the head scores."""
+        """Append `token` (n,) to the n sequences of `memory`, in place; returns the last hidden states (n, W)."""
 
 
 def make_decoder(model: PreTrainedModel, capacity: int) -> Decoder:
@@ -52,7 +55,7 @@ def make_decoder(model: PreTrainedModel, capacity: int) -> Decoder:
 
 
 class _AttentionDecoder(Decoder):
-    """Keys and values lie in buffers made once for the longest sequence: a new token is written, nothing is moved."""
+    """Keys and values are stored in buffers as long as the longest sequence, so that appending moves nothing."""
 
     def empty(self, rows: int) -> Memory:
         heads = getattr(self.config, "num_key_value_heads", self.config.num_attention_heads)
@@ -80,15 +83,15 @@ class _GPT2Decoder(_AttentionDecoder):
         hidden = trunk.wte(token) + trunk.wpe.weight[memory.held]
         for place, block in enumerate(trunk.h):
             projected = block.attn.c_attn(block.ln_1(hidden))
-            parts = projected.unflatten(1, (3, heads, -1)).unbind(1)
-            hidden = hidden + block.attn.c_proj(self.attend(place, *parts, memory))
+            query, key, value = projected.unflatten(1, (3, heads, -1)).unbind(1)
+            hidden = hidden + block.attn.c_proj(self.attend(place, query, key, value, memory))
             hidden = hidden + block.mlp(block.ln_2(hidden))
         memory.held += 1
         return trunk.ln_f(hidden)
 
 
 class _LlamaDecoder(_AttentionDecoder):
-    """Projections of one input are joined into one product, and norms are the fused ones."""
+    """Projections of one input are joined into one product, and the norms are PyTorch's fused ones."""
 
     def __init__(self, model: PreTrainedModel, capacity: int) -> None:
         super().__init__(model, capacity)
@@ -114,7 +117,7 @@ class _LlamaDecoder(_AttentionDecoder):
         return self.norm(hidden, trunk.norm)
 
     @staticmethod
-    def norm(hidden: Tensor, norm: nn.Module) -> Tensor:
+    def norm(hidden: Tensor, norm: Any) -> Tensor:
         return F.rms_norm(hidden, hidden.shape[-1:], norm.weight, norm.variance_epsilon)
 
 
@@ -137,16 +140,20 @@ class _MambaDecoder(Decoder):
         return trunk.norm_f(hidden)
 
 
-_DECODERS = {"gpt2": _GPT2Decoder, "llama": _LlamaDecoder, "mamba": _MambaDecoder}
+_DECODERS: dict[str, Callable[[PreTrainedModel, int], Decoder]] = {
+    "gpt2": _GPT2Decoder,
+    "llama": _LlamaDecoder,
+    "mamba": _MambaDecoder,
+}
 
 
 def _join(*layers: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of one linear layer that does the work of `layers`, which have a bias all or none."""
+    """Weight and bias of one linear layer that equals `layers` side by side; all of them have a bias or none has."""
     biased = layers[0].bias is not None
     return torch.cat([part.weight for part in layers]), torch.cat([part.bias for part in layers]) if biased else None
 
 
 def _rotate(part: Tensor) -> Tensor:
-    """Rotary embedding's other half: (…, D) halves a, b to -b, a."""
+    """The rotated half of a rotary embedding: (…, D) with halves a, b becomes -b, a."""
     first, second = part.chunk(2, dim=-1)
     return torch.cat([-second, first], dim=-1)

@@ -1,9 +1,9 @@
-"""Mamba's selective scan for short sequences, on a CPU above all.
+"""Mamba's selective scan for short sequences, mainly on a CPU.
 
-The stock fall-back of transformers walks the time axis with slices of (batch, channels, time, state) tensors: its
-backward pass costs grow with the square of the length. Here the state is laid out (batch, state, channels), one step is
-a handful of fused in-place operations over contiguous memory, and the gradient is written out by hand, so that nothing
-but the states is kept. On a GPU with the official kernels the stock path is left in charge.
+The fallback in transformers loops over slices of (batch, channels, time, state) tensors. Its backward pass costs grow
+with the square of the length. Here the state has shape (batch, state, channels), one step is a few in-place operations
+over contiguous memory, and the gradient is written by hand, so that only the states are kept. On a GPU with the
+official kernels the stock code runs.
 
 The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a and 2b with the zero-order hold of A:
 ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`` and ``y_t = C_t h_t``.
@@ -14,22 +14,25 @@ from __future__ import annotations
 from functools import cache
 from importlib.util import find_spec
 from types import MethodType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from transformers.models.mamba.modeling_mamba import MambaForCausalLM, MambaMixer
+from transformers import PreTrainedModel
+from transformers.models.mamba.modeling_mamba import MambaMixer
 
 __all__ = ["mixer_step", "selective_scan", "use_fast_scan"]
 
 
-def use_fast_scan(model: MambaForCausalLM) -> MambaForCausalLM:
-    """Let the mixers of `model` scan whole sequences by :func:`selective_scan`; returns `model`.
+def use_fast_scan(model: PreTrainedModel) -> PreTrainedModel:
+    """Make the mixers of `model` scan whole sequences with :func:`selective_scan`; returns `model`.
 
-    Weights, configuration and saved files stay those of the stock class, and so does a forward pass with a cache.
+    Weights, configuration and saved files stay those of the stock class. A forward pass with a cache stays stock too.
     """
-    for block in model.backbone.layers:
+    backbone: Any = model.base_model
+    for block in backbone.layers:
         block.mixer.forward = MethodType(_mixer_forward, block.mixer)
     return model
 
@@ -48,10 +51,10 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Te
 
 
 def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_mask=None, **others) -> Tensor:
-    # Whatever else a version of transformers hands over, above all a cache, is for the stock path.
+    # Other arguments, above all a cache, need the stock code.
     if more or any(value is not None for value in others.values()) or _has_kernels(hidden_states.device):
         return MambaMixer.forward(mixer, hidden_states, *more, attention_mask=attention_mask, **others)
-    # Time first from here on: every step of the scan then works on contiguous memory.
+    # Time is the first axis from here on, so that every step of the scan works on contiguous memory.
     hidden_states = hidden_states.transpose(0, 1)
     mask = None if attention_mask is None else attention_mask.t()[:, :, None].to(hidden_states.dtype)
     x, gate = mixer.in_proj(hidden_states if mask is None else hidden_states * mask).chunk(2, dim=-1)  # (T, B, D) each
@@ -73,7 +76,7 @@ def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor)
     """One token through a mixer.
 
     Args:
-        hidden: (B, W) input. window: (B, K - 1, D) the last inputs of the convolution. state: (B, N, D) moves on in
+        hidden: (B, W) input. window: (B, K - 1, D) the last inputs of the convolution. state: (B, N, D), updated in
             place.
 
     Returns:
@@ -120,7 +123,7 @@ class _CausalConvolution(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         x, taps = ctx.saved_tensors
         grad_x = torch.mul(grad, taps[-1].to(grad.dtype))
-        # Step by step, so that what is summed over stays in the processor's cache.
+        # One time step after the other, so that the operands stay in the processor's cache.
         sums = grad.new_zeros(len(taps), *grad.shape[1:])  # (K, B, D)
         for lag in range(min(len(taps), len(x))):
             if lag:

@@ -1,4 +1,4 @@
-"""A model that begins where another ended, though the two do not share all their words."""
+"""Warm start: copy the weights of a trained model into a fresh one whose vocabulary differs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["matching_words", "start_from"]
 
 @torch.no_grad()
 def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | Path) -> None:
-    """Give the fresh `model` the weights of the trained one at `source`, a folder or a Hub id, word by word.
+    """Copy the weights of the trained model at `source`, a folder or a Hub id, into the fresh `model`.
 
-    Words of both (packets, protocols, ports, classes of one name) take their rows of the embedding over; a time bin
-    takes that of the old bin nearest to it on the log scale. A word that is new, such as another data set's class,
-    starts from the mean of its kind's old rows, plus what it was given at random.
+    Embedding rows are matched by word. Words of both vocabularies (packets, protocols, ports, classes of one name) keep
+    their rows. A time bin takes the row of the old bin nearest to it on the log scale. A new word, such as a class of
+    another data set, starts from the mean of the old rows of its kind plus its own random initial row.
 
     Raises:
-        InputError: `source` is no model of ours, of another family, or of other sizes.
+        InputError: `source` is not a model of this package, is of another family, or has other sizes.
     """
     try:
         folder = model_folder(source)
@@ -54,7 +54,11 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
 
 
 def matching_words(new: FlowGrammar, old: FlowGrammar) -> tuple[np.ndarray, dict[int, slice]]:
-    """For every word of `new` its id in `old`, -1 where it has none; and for those the ids of its kind in `old`."""
+    """Match the words of two vocabularies.
+
+    Returns:
+        For every word of `new` its id in `old`, or -1: (V,). For the words with -1, the ids of their kind in `old`.
+    """
     place = {word: number for number, word in enumerate(old.words())}
     rows = np.array([place.get(word, -1) for word in new.words()])
     if new.has_times and old.has_times:

@@ -24,6 +24,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "view": PACKET_VIEWS,
     "packet_form": PACKET_FORMS,
     "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
+    "optimizer": ("muon", "adamw"),
     "keep": ("best", "last"),
     "mixed_precision": ("no", "bf16", "fp16"),
     "tracker": (None, "tensorboard"),
@@ -36,6 +37,7 @@ RANGES: dict[str, Range] = {
     "time_bins": Range(1, 10_000, whole=True),
     "epochs": Range(1, 1_000_000, whole=True),
     "max_steps": Range(1, 1_000_000_000, whole=True),
+    "max_memory": Range(-1, 1),
     "batch_size": Range(1, 1_000_000, whole=True),
     "learning_rate": Range(0, 1_000, above=True),
     "warmup": _SHARE,
@@ -52,13 +54,12 @@ RANGES: dict[str, Range] = {
     "checkpoint_every": Range(0, 1_000_000, whole=True),
 }
 
-# What differs from the defaults below, by family; chosen on validation flows taken from training flows. The length of
-# LLaMA's training is extrapolated from shorter runs on them.
+# What differs from the defaults below, by family; chosen on validation flows taken from training flows.
 RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {},
     "llama": {"epochs": 35},
     "mamba": {"epochs": 20, "dropout": 0.2, "weight_decay": 0.5},
-    "unet": {"epochs": 300, "max_steps": 8_000},
+    "unet": {"epochs": 300, "max_steps": 8_000, "batch_size": 64, "learning_rate": 2e-3, "optimizer": "adamw"},
 }
 
 
@@ -79,10 +80,17 @@ class TrainingConfig:
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
         time_bins: bins of the inter-arrival times, at most; each holds as many of the training flows' times.
-        epochs: passes over the training flows, unless `max_steps` ends sooner.
+        epochs: passes over the training flows, unless `max_steps` or `max_memory` ends sooner.
         max_steps: whole passes end before more optimizer steps than this, after one pass at least; None: no limit.
+        max_memory: end once a causal model repeats more once-seen training flows than real flows are expected to, by
+            this share of its flows, see :mod:`hf_ntg.training.memory`; checked after every epoch; None: no limit.
         batch_size: flows a step, over all processes together.
         learning_rate: peak rate of AdamW, reached after the warm-up, then a cosine down to `final_rate` times it.
+            Muon's rate is a fixed multiple of it.
+        optimizer: ``muon`` for the matrices inside the blocks of a causal model and AdamW for the rest, or ``adamw``
+            for all.
+        structured: give lengths and time bins of a causal model embeddings that share structure while it trains, see
+            :mod:`hf_ntg.models.structured_embedding`; the saved model is an ordinary one.
         warmup: share of the steps in which the rate rises.
         final_rate: share of the peak rate left at the end.
         weight_decay: of matrices; biases, gains and state-space parameters have none.
@@ -116,8 +124,11 @@ class TrainingConfig:
     time_bins: int = 64
     epochs: int = 30
     max_steps: int | None = 3_000
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    max_memory: float | None = None
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    optimizer: str = "muon"
+    structured: bool = True
     warmup: float = 0.05
     final_rate: float = 0.05
     weight_decay: float = 0.1
@@ -154,7 +165,7 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
         for name, allowed_range in RANGES.items():
-            if name != "max_steps" or self.max_steps is not None:
+            if name not in ("max_steps", "max_memory") or getattr(self, name) is not None:
                 allowed_range.check(name, getattr(self, name))
         for field in fields(self):
             if field.type == "bool" and not isinstance(getattr(self, field.name), bool):

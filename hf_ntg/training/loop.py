@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, is_tensorboard_available, set_seed
+from accelerate.utils import broadcast, broadcast_object_list, is_tensorboard_available, set_seed
 from datasets import Dataset
-from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from hf_ntg.errors import InputError, Interrupted
@@ -33,6 +32,7 @@ from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.divergence import DivergedError, refuse_divergence, refuse_non_finite
 from hf_ntg.training.flow_sets import prepare_flows
 from hf_ntg.training.objective import Objective
+from hf_ntg.training.optimizer import make_optimizer
 from hf_ntg.training.run_folder import RunFolder, open_run_folder, run_identity
 from hf_ntg.training.run_record import record_run
 from hf_ntg.training.run_start import RunStart, decide_start
@@ -135,7 +135,7 @@ def _run_training(
     if accelerator.is_main_process:
         for line in [*sets.notes, *training_warnings(training, steps * epochs)]:
             warnings.warn(line, stacklevel=2)
-    optimizer = torch.optim.AdamW(_decay_groups(objective.module, config.weight_decay), lr=config.learning_rate)
+    optimizer = make_optimizer(objective.module, config)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
     average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=_moving_average(config.ema_decay))
@@ -153,9 +153,13 @@ def _run_training(
                 rate = len(training) / (time.perf_counter() - started)
                 if validation is not None:
                     record["validation_loss"] = _validate(objective, state)
+                if config.max_memory is not None:
+                    record |= _memory(objective, average, accelerator)
                 state.history.append(record)
                 accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
                 bar.describe(_in_words(record, objective.unit, rate))
+                if config.max_memory is not None and record.get("memory_excess", -1.0) > config.max_memory:
+                    break
                 if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
                     state.save(accelerator, run.work, epoch + 1)
         if config.keep == "best" and state.best_weights is not None:
@@ -165,7 +169,8 @@ def _run_training(
             with run.placing_model() as place:
                 objective.save(average.module, place)
                 config.save(place)
-                record_run(place, training, epochs, steps * epochs, accelerator, identity, state.history)
+                passes = len(state.history)
+                record_run(place, training, passes, steps * passes, accelerator, identity, state.history)
     except DivergedError as error:
         if accelerator.is_main_process:
             run.discard()  # what leads to no model is nothing to go on from
@@ -231,6 +236,14 @@ def _validate(objective: Objective, state: RunState) -> float:
     return loss
 
 
+def _memory(objective: Objective, average: AveragedModel, accelerator: Accelerator) -> dict[str, float]:
+    """The objective's memory excess for an epoch's record; the main process's, so that all processes stop together."""
+    excess = objective.memory_excess(average.module)
+    if excess is None:
+        return {}
+    return {"memory_excess": broadcast(torch.tensor(excess, device=accelerator.device)).item()}
+
+
 def _batches(
     objective: Objective, config: TrainingConfig, epoch: int
 ) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
@@ -253,15 +266,6 @@ def _objective(config: TrainingConfig, training: FlowArrays, validation: FlowArr
     from hf_ntg.training.objective_causal import CausalObjective
 
     return CausalObjective(config, training, validation)
-
-
-def _decay_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Weight decay for matrices only; Mamba's state-space parameters ask for none themselves."""
-    decayed, free = [], []
-    for name, parameter in module.named_parameters():
-        exempt = parameter.ndim < 2 or getattr(parameter, "_no_weight_decay", False) or name.endswith("A_log")
-        (free if exempt else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
 def _rate_curve(config: TrainingConfig, total: int):

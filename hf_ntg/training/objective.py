@@ -1,4 +1,4 @@
-"""What the training loop asks of a family of models."""
+"""The interface between the training loop and a family of models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Objective(ABC):
     """A model, its training examples and its loss.
 
     Attributes:
-        module: the network in training clothes; called with a collated batch it returns the *sum* of the weighted
-            losses of its examples, so that the loop can divide by the whole step's examples, whatever the processes.
-        num_examples: that there are.
-        mean_weight: mean over all examples of the weight of an example's losses. A step's sum is divided by this times
-            its examples, not by the weight of those that it happens to hold: small examples count like large ones.
-        unit: what one unit of the validation loss is, for people.
+        module: the network wrapped with its loss. Called with a collated batch, it returns the *sum* of the weighted
+            losses of its examples. The loop divides it by the examples of the whole step, over all processes.
+        num_examples: number of training examples.
+        mean_weight: mean total weight of an example's losses. The loop divides a step's sum by this times the number
+            of its examples, not by the weight of the examples in the step, so that short examples count like long ones.
+        unit: unit of the validation loss, for display.
     """
 
     module: nn.Module
@@ -30,12 +30,19 @@ class Objective(ABC):
 
     @abstractmethod
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Examples `rows` as keyword arguments of the module; `rng` is the step's own, the same on every process."""
+        """Examples `rows` as keyword arguments of the module; `rng` is the same on every process."""
 
     @abstractmethod
     def validation_loss(self, module: nn.Module) -> float:
         """Loss of `module` (the raw or the averaged network) on the validation flows, in `unit`."""
 
+    def memory_excess(self, module: nn.Module) -> float | None:
+        """Share of the model's flows that repeat a training flow seen once, less the share expected of real flows.
+
+        None if the family cannot tell.
+        """
+        return None
+
     @abstractmethod
     def save(self, module: nn.Module, folder: Path) -> None:
-        """Write `module`'s network and its codec to `folder`, as users load it."""
+        """Write `module`'s network and its codec to `folder`, ready for ``from_pretrained``."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
@@ -17,25 +19,27 @@ from hf_ntg.codecs.tokenization_flow import EncodedFlows, FlowTokenizer
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.causal_lm import build_causal_lm
+from hf_ntg.models.structured_embedding import share_structure, stock_state
 from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
+from hf_ntg.training.memory import OnceSeen
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.softmax_loss import softmax_loss
 
 __all__ = ["CausalObjective", "nats_per_flow"]
 
-SAMPLED_TOKENS = 128  # tokens scored beside those that a place allows
-LENGTH_GROUPS = 4  # a batch goes through the network in so many parts at most, each padded to its own longest sentence
+SAMPLED_TOKENS = 128  # forbidden tokens scored where few tokens are allowed
+LENGTH_GROUPS = 4  # a batch is computed in at most this many parts, each padded to its own longest sentence
 
 
 class CausalObjective(Objective):
     """Cross-entropy of every token after the label.
 
-    A sentence that recurs is held once, and computed once a batch, with its count as weight: the gradient is that of
-    all its flows, at the cost of one.
+    Equal sentences are stored once and computed once per batch, weighted by their count. The gradient is the same.
     """
 
     unit = "nats per flow"
+    module: _CausalLoss
 
     def __init__(
         self, config: TrainingConfig, flows: Dataset | FlowArrays, validation: Dataset | FlowArrays | None
@@ -56,6 +60,8 @@ class CausalObjective(Objective):
         sentences, self._unknown = marked[:, :-1], marked[:, -1]  # (S, longest), padded; (S,)
         self._sentences = sentences.astype(np.int64)
         self._lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)  # (S,)
+        counts = np.bincount(self._row.ravel())
+        self._once_seen = OnceSeen(grammar, sentences, counts, self.tokenizer.pad_token_id)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
@@ -65,6 +71,8 @@ class CausalObjective(Objective):
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
         if config.initial_model is not None:
             start_from(model, self.tokenizer, config.initial_model)
+        if config.structured:
+            share_structure(model, grammar, config.seed, fresh=config.initial_model is None)
         self.module = _CausalLoss(model, grammar, torch.from_numpy(token_weight))
 
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -79,21 +87,30 @@ class CausalObjective(Objective):
         }
 
     def validation_loss(self, module: nn.Module) -> float:
+        assert isinstance(module, _CausalLoss)
+        assert self._validation is not None
         unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
         return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
 
+    def memory_excess(self, module: nn.Module) -> float:
+        assert isinstance(module, _CausalLoss)
+        return self._once_seen.excess(lambda sentences: nats_per_flow(module.model, sentences))
+
     def save(self, module: nn.Module, folder: Path) -> None:
-        module.model.save_pretrained(folder)
+        assert isinstance(module, _CausalLoss)
+        module.model.save_pretrained(folder, state_dict=stock_state(module.model))
         self.tokenizer.save_pretrained(folder)
 
 
 class _CausalLoss(nn.Module):
     """The model with its loss inside, so that data-parallel wrappers see one call.
 
-    A packet's place is scored against the whole vocabulary. The places of header facts and times, which have few
-    choices, are scored against these and a fresh random sample of all other tokens, each standing for its share of
-    them: the network still learns never to say a packet there, at a tenth of the cost.
+    Packets are scored against the whole vocabulary. Header facts and times have few choices. They are scored against
+    these and a random sample of all other tokens, and each sampled token is weighted for the tokens it represents.
+    The network still learns that no packet belongs there, at a tenth of the cost.
     """
+
+    token_weight: Tensor
 
     def __init__(self, model: PreTrainedModel, grammar: FlowGrammar, token_weight: Tensor) -> None:
         super().__init__()
@@ -105,28 +122,29 @@ class _CausalLoss(nn.Module):
         self.packets = slice(grammar.end_of_packets, len(token_weight))
 
     def sample_tokens(self, rng: np.random.Generator) -> Tensor:
-        """For each kind of place with few choices, tokens that are none of them: (kinds, SAMPLED_TOKENS or fewer)."""
+        """Random forbidden tokens for each kind of place with few choices: (kinds, at most SAMPLED_TOKENS)."""
         vocabulary = len(self.token_weight)
         rows = [rng.permutation(np.delete(np.arange(vocabulary), span))[:SAMPLED_TOKENS] for span in self.few]
         shortest = min(map(len, rows), default=0)
         return torch.from_numpy(np.array([row[:shortest] for row in rows], dtype=np.int64))
 
-    def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
-        """Weighted sum of the cross-entropies of sentences (B, L) that stand for `counts` (B,) flows each.
-
-        The token at place `unknown` (B,) of a sentence has no loss; 0 for none. It ends the packets of a flow that was
-        cut, of which nobody knows how it goes on.
-        The cost is least where the sentences come in the order of their lengths.
+        assert isinstance(module, _CausalLoss)
+        assert self._validation is not None
+        unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
+        return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
         """
+        with parametrize.cached():  # a structured embedding is summed once a step
+            return self._loss(sentences, counts, sampled)
+
+    def _loss(self, sentences: Tensor, counts: Tensor, sampled: Tensor) -> Tensor:
         parts = _cut_to_length(sentences, self.model.config.pad_token_id)
         targets = torch.cat([part[:, 1:].flatten() for part in parts])  # (M,)
         hidden = torch.cat([_hidden_states(self.model, part).flatten(0, 1) for part in parts])  # (M, W)
         shares = counts.split([len(part) for part in parts])
-        stands_for = [share.repeat_interleave(part.shape[1] - 1) for part, share in zip(parts, shares, strict=True)]
-        places = unknown.split([len(part) for part in parts])
-        left_out = torch.cat([_at(place, part).flatten() for place, part in zip(places, parts, strict=True)])
-        weights = self.token_weight[targets] * torch.cat(stands_for) * ~left_out
-        head = self.model.get_output_embeddings().weight
+        assert isinstance(module, _CausalLoss)
+        assert self._validation is not None
+        unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
+        return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
         rows = _within(targets, self.packets)
         loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows])
         for span, others in zip(self.few, sampled, strict=True):
@@ -139,7 +157,7 @@ class _CausalLoss(nn.Module):
 
 
 def _cut_to_length(sentences: Tensor, pad: int) -> list[Tensor]:
-    """Padded sentences (B, L) in at most `LENGTH_GROUPS` parts, in order, each without the padding of all its rows."""
+    """Padded sentences (B, L) in at most `LENGTH_GROUPS` parts, in order, without columns that are all padding."""
     lengths = (sentences != pad).sum(dim=1)
     size = -(-len(sentences) // LENGTH_GROUPS)
     longest = [part.max().item() for part in lengths.split(size)]
@@ -197,7 +215,7 @@ def _token_losses(model: PreTrainedModel, sentences: Tensor) -> Tensor:
 
 
 def _hidden_states(model: PreTrainedModel, sentences: Tensor) -> Tensor:
-    """What `model` makes of each token of padded sentences (B, L) but the last: (B, L - 1, W)."""
-    # Padding is on the right and the models look left only: any token does there, and no attention mask is needed.
+    """Last hidden states of padded sentences (B, L), without the last token: (B, L - 1, W)."""
+    # Padding is on the right and the models are causal. No attention mask is needed; padding can be any real token.
     inputs = sentences[:, :-1].masked_fill(sentences[:, :-1] == model.config.pad_token_id, model.config.eos_token_id)
     return model.base_model(input_ids=inputs, use_cache=False).last_hidden_state

@@ -1,8 +1,8 @@
-"""The cross-entropy of a large softmax, with its gradient, without ever holding all the scores.
+"""Cross-entropy of a large softmax with its gradient, without a matrix of all scores.
 
-The plain way writes the scores of every position (rows x vocabulary), reads them for the log-softmax, writes that, and
-does the same again for the gradient: for a small model it is memory traffic that costs, not arithmetic. Here a chunk of
-rows small enough for the processor's cache is scored, turned into its loss and then, in place, into its gradient.
+The plain way writes the scores of every position (rows x vocabulary), reads them for the log-softmax, and does the same
+for the gradient. With a small model this memory traffic costs more than the arithmetic. Here rows are computed in
+chunks that fit the processor's cache: scores, then the loss, then in place the gradient.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch.nn import functional as F
 
 __all__ = ["softmax_loss"]
 
-MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # of a chunk: what a cache holds, or what a GPU needs to be busy
+MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # scores of a chunk: to fit a CPU's cache, or to fill a GPU
 
 
 def softmax_loss(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weighted sum of the cross-entropies of ``softmax(hidden @ head.T + bias)``: a scalar, differentiable once.
 
     Args:
-        hidden: (M, W) what the scores are made of. head: (V, W) one row a class. bias: (V,), takes no gradient.
-        targets: (M,) int64 true classes. weights: (M,) of each row's loss, take no gradient.
+        hidden: (M, W). head: (V, W), one row per class. bias: (V,), without gradient.
+        targets: (M,) int64 true classes. weights: (M,) weights of the rows' losses, without gradient.
     """
     return _SoftmaxLoss.apply(hidden, head, targets, weights, bias)
 

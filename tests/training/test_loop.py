@@ -16,6 +16,7 @@ from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
 from hf_ntg.errors import Interrupted
 from hf_ntg.files import lock_folder
 from hf_ntg.models import CAUSAL_FAMILIES
+from hf_ntg.models.structured_embedding import stock_state
 from hf_ntg.training import loop
 from hf_ntg.training.objective_causal import CausalObjective
 
@@ -209,7 +210,7 @@ def test_best_weights_are_kept(flows, tmp_path, monkeypatch):
 
     def watched(objective, state, *rest):
         loss = run_epoch(objective, state, *rest)
-        saved[len(saved)] = copy.deepcopy(state.average.module.model.state_dict())
+        saved[len(saved)] = copy.deepcopy(stock_state(state.average.module.model))
         return loss
 
     monkeypatch.setattr(loop, "_run_epoch", watched)
@@ -286,3 +287,12 @@ def test_two_ranks_make_the_model_of_one(flows, tmp_path):
     assert "processes 1" in said["one"]
     assert said["two"].count("processes 2") == 1
     assert_same_weights(tmp_path / "one", tmp_path / "two", atol=2e-4, rtol=1e-3)
+
+
+def test_a_limit_of_memory_ends_the_run(flows, tmp_path):
+    settings = {**SMALL, "validation_share": 0.0, "epochs": 4}
+    for limit, epochs in ((None, 4), (2.0, 4), (-1.0, 1)):
+        result = train(flows, TrainingConfig(output_dir=str(tmp_path), max_memory=limit, **settings))
+        assert len(result.history) == epochs
+        assert json.loads((tmp_path / "training_run.json").read_text())["epochs"] == epochs
+        assert ("memory_excess" in result.history[0]) == (limit is not None)
