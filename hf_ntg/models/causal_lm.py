@@ -34,14 +34,20 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "mamba": {"hidden_size": WIDTH, "num_hidden_layers": 6, "state_size": 8, "expand": 2, "tie_word_embeddings": True},
 }
 CAUSAL_FAMILIES = tuple(_PRESETS)
+# Modules whose output gets the dropout: what follows the embedding, and the last layer of every residual branch.
+_LAST_LAYERS = {
+    "gpt2": {"drop", "c_proj"},
+    "llama": {"embed_tokens", "o_proj", "down_proj"},
+    "mamba": {"embeddings", "out_proj"},
+}
 
 
 def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0, seed: int = 0) -> PreTrainedModel:
     """A fresh model of `family` (``gpt2``, ``llama``, ``mamba``) for the sentences of `tokenizer`.
 
     Args:
-        dropout: of embeddings and residual branches, and of attention where there is any. LLaMA and Mamba have no
-            dropout on embeddings and branches in their classes; hooks add it, and are not saved.
+        dropout: of embeddings and residual branches. Hooks apply it, in the same way for all families; they are not
+            saved.
         seed: of the initial weights.
     """
     if family not in _PRESETS:
@@ -49,9 +55,9 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
     positions = tokenizer.grammar.max_tokens
     options = dict(_PRESETS[family])
     if family == "gpt2":
-        options |= {"n_positions": positions, "embd_pdrop": dropout, "attn_pdrop": dropout, "resid_pdrop": dropout}
+        options |= {"n_positions": positions, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}
     elif family == "llama":
-        options |= {"max_position_embeddings": positions, "attention_dropout": dropout}
+        options |= {"max_position_embeddings": positions}
     config = AutoConfig.for_model(
         family,
         vocab_size=len(tokenizer),
@@ -63,7 +69,7 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    if family != "gpt2" and dropout:
+    if dropout:
         _add_dropout(model, dropout)
     model.generation_config = GenerationConfig(
         do_sample=True,
@@ -79,11 +85,25 @@ def _add_dropout(model: PreTrainedModel, share: float) -> None:
     """Dropout in training on the outputs of the embedding and of the last projection of every residual branch."""
 
     def drop(module: nn.Module, _, output: Tensor) -> Tensor:
-        return F.dropout(output, share, module.training)
+        return _dropped(output, share) if module.training else output
 
     for name, module in model.base_model.named_modules():
-        if name.endswith(("embed_tokens", "embeddings", "o_proj", "down_proj", "out_proj")):
+        if name.rsplit(".", 1)[-1] in _LAST_LAYERS[model.config.model_type]:
             module.register_forward_hook(drop)
+
+
+def _dropped(x: Tensor, share: float) -> Tensor:
+    """Dropout of `x` with a share rounded to 1/256.
+
+    PyTorch draws a whole random number per element, which takes a tenth of a training step on a CPU. Here an element
+    needs one byte of a 64-bit number.
+    """
+    if x.device.type != "cpu":
+        return F.dropout(x, share)
+    threshold = round(256 * share)
+    numbers = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    kept = numbers.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
+    return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
 
 
 def load_causal_lm(source: str | Path, **hub: Any) -> PreTrainedModel:

@@ -3,7 +3,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from hf_ntg import FlowTokenizer, InputError
-from hf_ntg.models.causal_lm import CAUSAL_FAMILIES, build_causal_lm
+from hf_ntg.models.causal_lm import CAUSAL_FAMILIES, _dropped, build_causal_lm
 
 
 @pytest.mark.parametrize("family", CAUSAL_FAMILIES)
@@ -36,3 +36,19 @@ def test_stock_classes_load_the_folder_and_print_a_flow(folder, request):
     for words in printed:
         assert words[0] == "<web>"
         assert all(word in tokenizer.get_vocab() for word in words)
+
+
+@pytest.mark.parametrize("family", CAUSAL_FAMILIES)
+def test_dropout_is_of_training_alone_and_keeps_the_mean(flows, family):
+    tokenizer = FlowTokenizer.fit(flows, max_packets=4)
+    plain, dropped = (build_causal_lm(family, tokenizer, dropout=share) for share in (0.0, 0.25))
+    words = torch.arange(1, 7)[None]
+    with torch.no_grad():
+        assert torch.equal(plain.eval()(input_ids=words).logits, dropped.eval()(input_ids=words).logits)
+        assert torch.equal(plain.train()(input_ids=words).logits, plain(input_ids=words).logits)
+        assert not torch.equal(dropped.train()(input_ids=words).logits, dropped(input_ids=words).logits)
+    values = torch.ones(64, 1_000)
+    torch.manual_seed(0)
+    kept = _dropped(values, 0.25)
+    assert (kept == 0).float().mean() == pytest.approx(0.25, abs=0.01)
+    assert kept.mean() == pytest.approx(1.0, abs=0.01)

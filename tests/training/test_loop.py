@@ -291,8 +291,9 @@ def test_two_ranks_make_the_model_of_one(flows, tmp_path):
 
 def test_a_limit_of_memory_ends_the_run(flows, tmp_path):
     settings = {**SMALL, "validation_share": 0.0, "epochs": 4}
-    for limit, epochs in ((None, 4), (2.0, 4), (-1.0, 1)):
-        result = train(flows, TrainingConfig(output_dir=str(tmp_path), max_memory=limit, **settings))
+    for limit, epochs in ((None, 4), (1.0, 4), (-1.0, 1)):
+        folder = tmp_path / str(limit)
+        result = train(flows, TrainingConfig(output_dir=str(folder), max_memory=limit, **settings))
         assert len(result.history) == epochs
-        assert json.loads((tmp_path / "training_run.json").read_text())["epochs"] == epochs
+        assert json.loads((folder / "training_run.json").read_text())["epochs"] == epochs
         assert ("memory_excess" in result.history[0]) == (limit is not None)
