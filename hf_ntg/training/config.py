@@ -59,7 +59,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {"max_memory": 0.0},
     "llama": {"max_memory": 0.0},
     "mamba": {"max_memory": 0.0},
-    "unet": {"epochs": 300, "max_steps": 8_000, "batch_size": 64, "learning_rate": 2e-3, "optimizer": "adamw"},
+    "unet": {"epochs": 300, "max_steps": 8_000, "optimizer": "adamw"},
 }
 
 
@@ -125,8 +125,8 @@ class TrainingConfig:
     epochs: int = 15
     max_steps: int | None = 1_500
     max_memory: float | None = None
-    batch_size: int = 128
-    learning_rate: float = 3e-3
+    batch_size: int = 64
+    learning_rate: float = 2e-3
     optimizer: str = "muon"
     structured: bool = True
     warmup: float = 0.05

@@ -18,7 +18,7 @@ from hf_ntg.training.config import TrainingConfig
 
 __all__ = ["MuonAdamW", "make_optimizer", "orthogonalized"]
 
-MATRIX_RATE = 20 / 3  # Muon's rate in multiples of AdamW's
+MATRIX_RATE = 10.0  # Muon's rate in multiples of AdamW's
 MOMENTUM = 0.95
 # Coefficients of the quintic iteration. They send singular values between 0.7 and 1.2 rather than to 1, in five steps.
 NEWTON_SCHULZ, STEPS = (3.4445, -4.7750, 2.0315), 5
