@@ -195,4 +195,5 @@ class TrainingConfig:
         unknown = set(found) - cls.field_names()
         if unknown:
             raise InputError(f"{path}: unknown setting {', '.join(sorted(unknown))}")
-        return cls(**({"view": "all"} | found))
+        settings: dict[str, Any] = {"view": "all"} | found
+        return cls(**settings)

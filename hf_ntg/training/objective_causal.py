@@ -128,23 +128,29 @@ class _CausalLoss(nn.Module):
         shortest = min(map(len, rows), default=0)
         return torch.from_numpy(np.array([row[:shortest] for row in rows], dtype=np.int64))
 
-        assert isinstance(module, _CausalLoss)
-        assert self._validation is not None
-        unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
-        return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
+    def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
+        """Sum of the cross-entropies of padded sentences (B, L), weighted by `counts` (B,).
+
+        Sentences in order of length cost least: a part of the batch has the length of its longest sentence.
+
+        Args:
+            unknown: (B,) place of a token of each sentence without loss, 0 for none: the end of the packets of a flow
+                that was cut.
+            sampled: (kinds, n) forbidden tokens, see :meth:`sample_tokens`.
         """
         with parametrize.cached():  # a structured embedding is summed once a step
-            return self._loss(sentences, counts, sampled)
+            return self._loss(sentences, counts, unknown, sampled)
 
-    def _loss(self, sentences: Tensor, counts: Tensor, sampled: Tensor) -> Tensor:
+    def _loss(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
         parts = _cut_to_length(sentences, self.model.config.pad_token_id)
         targets = torch.cat([part[:, 1:].flatten() for part in parts])  # (M,)
         hidden = torch.cat([_hidden_states(self.model, part).flatten(0, 1) for part in parts])  # (M, W)
         shares = counts.split([len(part) for part in parts])
-        assert isinstance(module, _CausalLoss)
-        assert self._validation is not None
-        unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
-        return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
+        repeats = [share.repeat_interleave(part.shape[1] - 1) for part, share in zip(parts, shares, strict=True)]
+        places = unknown.split([len(part) for part in parts])
+        left_out = torch.cat([_at(place, part).flatten() for place, part in zip(places, parts, strict=True)])
+        weights = self.token_weight[targets] * torch.cat(repeats) * ~left_out
+        head: Any = self.model.get_input_embeddings().weight  # tied with the output embedding
         rows = _within(targets, self.packets)
         loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows])
         for span, others in zip(self.few, sampled, strict=True):
