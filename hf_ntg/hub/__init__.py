@@ -1,4 +1,4 @@
-"""On the Hub: models, synthetic data sets and metrics published with cards made from results; recipes of models."""
+"""Publish models, synthetic data sets and metrics on the Hub, with cards made from results."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The card of a synthetic data set: configurations, classes, and where the flows come from."""
+"""The card of a synthetic data set: configurations, columns, classes, and which models made the flows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCardData
 
 from hf_ntg.files import write_text
 from hf_ntg.hub.configuration import Configuration
-from hf_ntg.hub.evaluation import figure_rows, keep_evaluation
+from hf_ntg.hub.evaluation import keep_evaluation, score_rows
 from hf_ntg.hub.templates import render
 
 __all__ = ["write_dataset_card"]
@@ -43,7 +43,7 @@ def write_dataset_card(
 
     Args:
         configurations: what ``data/`` holds; the first is the default.
-        report: ``report.json`` of ``ntg evaluate`` for the flows, taken over as ``evaluation.json``.
+        report: ``report.json`` of ``ntg evaluate`` for the flows, whose scores are kept as ``evaluation.json``.
     """
     flows = sum(part.num_examples for one in configurations for part in one.info.splits.values())
     evaluation = None if report is None else keep_evaluation(report, folder)
@@ -67,7 +67,7 @@ def write_dataset_card(
         columns=_COLUMNS,
         class_counts=_class_counts(configurations),
         evaluation=evaluation,
-        rows=[] if evaluation is None else figure_rows(evaluation),
+        rows=[] if evaluation is None else score_rows(evaluation),
     )
     write_text(folder / "README.md", f"---\n{metadata.to_yaml()}\n---\n\n{text}")
     return folder / "README.md"
@@ -77,8 +77,8 @@ def _data_files(configuration: Configuration, first: bool) -> dict:
     files = [
         {"split": split, "path": f"data/{configuration.name}/{split}-*.parquet"} for split in configuration.info.splits
     ]
-    told = {"config_name": configuration.name, "data_files": files}
-    return told | {"default": True} if first else told
+    entry = {"config_name": configuration.name, "data_files": files}
+    return entry | {"default": True} if first else entry
 
 
 def _class_counts(configurations: list[Configuration]) -> list[tuple[str | None, list[int]]]:

@@ -1,4 +1,4 @@
-"""Synthetic flow tables to a data set repository on the Hub: Parquet shards a configuration and split, and a card."""
+"""Publish synthetic flow tables as a data set on the Hub: Parquet shards by configuration and split, and a card."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def lay_out_dataset(
     flows_per_shard: int = FLOWS_PER_SHARD,
     allowed_labels: Collection[str] = (),
 ) -> Path:
-    """Write what :func:`publish_dataset` would send into the new `folder`, and look through it; returns the folder.
+    """Write what :func:`publish_dataset` would send into the new `folder`, and scan it; returns the folder.
 
     The column ``label`` becomes a ``ClassLabel``; :func:`hf_ntg.load_flows` gives the names back.
 

@@ -1,4 +1,4 @@
-"""A model's figures: ``evaluation.json`` in its repository, taken from the report of ``ntg evaluate``."""
+"""Scores of a model: ``evaluation.json`` in its repository, made from the report of ``ntg evaluate``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.hub.training_data import TrainingData
 
-__all__ = ["EVALUATION_FILE", "eval_results", "figure_rows", "keep_evaluation", "read_evaluation"]
+__all__ = ["EVALUATION_FILE", "eval_results", "keep_evaluation", "read_evaluation", "score_rows"]
 
 EVALUATION_FILE = "evaluation.json"
 # The scores that the Hub's own widget lists; the card's table has all of them.
@@ -20,13 +20,16 @@ _BETTER = {"lower": "↓", "higher": "↑", "real": "= real"}
 
 
 def keep_evaluation(report: str | Path, folder: str | Path) -> dict:
-    """Write what a repository holds of `report` (``report.json``) to ``evaluation.json`` in `folder`; returns it.
+    """Write the scores of `report` (``report.json``) to ``evaluation.json`` in `folder`.
 
-    Every metric's figure for every judged set, and what each metric is. What the report says of single classes and
-    the profiles of the flows themselves stay behind, and so do the paths of its inputs.
+    Kept are the overall score of every metric for every set of flows, and what each metric is. Scores of single
+    classes, profiles of the flows and paths of the inputs are left out.
+
+    Returns:
+        What was written.
 
     Raises:
-        InputError: `report` is missing or no report.
+        InputError: `report` is missing or is not a report.
     """
     result = _read(Path(report))
     kept = {name: result[name] for name in ("hf_ntg", "max_packets", "seed", "columns", "sets", "notes")}
@@ -40,7 +43,7 @@ def keep_evaluation(report: str | Path, folder: str | Path) -> dict:
 
 
 def read_evaluation(folder: str | Path) -> dict | None:
-    """The figures in a model's folder; None where it has none."""
+    """The scores in a model's folder; None where it has none."""
     path = Path(folder) / EVALUATION_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
@@ -59,8 +62,8 @@ def _read(path: Path) -> dict:
     return result
 
 
-def figure_rows(evaluation: dict) -> list[dict]:
-    """The lines of a card's table: ``title``, ``unit``, ``better`` and ``values`` in the order of the columns."""
+def score_rows(evaluation: dict) -> list[dict]:
+    """The rows of a card's table: ``title``, ``unit``, ``better``, and ``values`` in the order of the columns."""
     return [
         {
             "title": metric["title"],

@@ -19,7 +19,7 @@ from hf_ntg.metrics.registry import find_metric
 
 __all__ = ["lay_out_metric", "publish_metric"]
 
-GRADIO_VERSION = "6.31.0"  # that the page was tried with
+GRADIO_VERSION = "6.31.0"  # the version that the page was tested with
 
 
 def publish_metric(name: str, to: Destination) -> Published:

@@ -1,4 +1,4 @@
-"""The card of a trained model, made from what training and judging left in its folder."""
+"""The card of a trained model, made from the files that training and evaluation left in its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from hf_ntg.codecs.flow_grammar import label_token
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing, write_text
-from hf_ntg.hub.evaluation import eval_results, figure_rows, keep_evaluation, read_evaluation
+from hf_ntg.hub.evaluation import eval_results, keep_evaluation, read_evaluation, score_rows
 from hf_ntg.hub.templates import render
 from hf_ntg.hub.training_data import TrainingData
 
@@ -33,7 +33,7 @@ _ONLY_DIFFUSION = {"packet_form", "prediction_type", "snr_gamma", "condition_dro
 
 @dataclass(frozen=True)
 class _Codec:
-    """What the codec beside the weights says of the classes and the form of a flow."""
+    """Classes and form of a flow, as the codec next to the weights has them."""
 
     labels: list[str | None]
     label_counts: list[int]
@@ -43,7 +43,7 @@ class _Codec:
 
     @property
     def most_frequent(self) -> str | None:
-        """A class to show: the one with the most training flows that has a name."""
+        """The class that examples use: the named one with the most training flows."""
         named = [pair for pair in zip(self.label_counts, self.labels, strict=True) if pair[1] is not None]
         return max(named, key=lambda pair: (pair[0], pair[1]))[1] if named else None
 
@@ -53,17 +53,17 @@ def write_model_card(
 ) -> Path:
     """Write ``README.md`` into the model's `folder`: the Hub's metadata and the card.
 
-    All figures come from files: ``training_config.json`` and ``training_run.json`` (the run), ``training_data.json``
-    (the data, where somebody named them), ``evaluation.json`` (the judgement).
+    Everything on the card comes from files: ``training_config.json`` and ``training_run.json`` (the run),
+    ``training_data.json`` (the data, where the publisher described them) and ``evaluation.json`` (the scores).
 
     Args:
         repo_id: id that the model will have, ``ORGANISATION/NAME``.
         license: licence of the weights, as the Hub abbreviates it.
-        report: ``report.json`` of ``ntg evaluate``; taken over as ``evaluation.json``, and its picture of the packets
+        report: ``report.json`` of ``ntg evaluate``. Its scores are kept as ``evaluation.json``, its plot of the packets
             as ``packets.png``.
 
     Raises:
-        InputError: `folder` holds no model of ours, or `report` is no report.
+        InputError: `folder` holds no model of hf_ntg, or `report` is not a report.
     """
     folder = Path(folder)
     codec, family = _read_codec(folder), _family(folder)
@@ -80,7 +80,7 @@ def write_model_card(
         datasets=[data.hub_id] if data is not None and data.hub_id else None,
         model_name=repo_id.rpartition("/")[2],
         eval_results=None if evaluation is None else eval_results(evaluation, data or TrainingData("own flows")),
-        # What the Hub's page offers to try; the causal models go on from a class.
+        # The prompt that the Hub's page offers; the causal models continue it.
         widget=None if family == "unet" else [{"text": label_token(shown), "example_title": str(shown)}],
         inference=False if family == "unet" else None,
     )
@@ -97,7 +97,7 @@ def write_model_card(
         run=_json(folder / "training_run.json"),
         config=_settings(folder, family),
         evaluation=evaluation,
-        rows=[] if evaluation is None else figure_rows(evaluation),
+        rows=[] if evaluation is None else score_rows(evaluation),
         picture=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else None,
     )
     write_text(folder / "README.md", f"---\n{metadata.to_yaml()}\n---\n\n{text}")
@@ -164,7 +164,7 @@ def _count_parameters(folder: Path) -> int:
 
 
 def _keep_picture(report: str | Path, folder: Path) -> None:
-    """Real and synthetic flows, packet by packet, drawn from the shares that the report holds."""
+    """Plot real and synthetic flows, packet by packet, from the shares in the report."""
     from hf_ntg.report.plots import packet_profiles
 
     result = json.loads(Path(report).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What `ntg publish` was given, and who publishes it: a model's folder, flow tables, or a metric's name."""
+"""Publish a model folder, flow tables or a metric: whatever `ntg publish` is given."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["kind_of", "lay_out", "send"]
 
 
 def kind_of(source: str) -> RepoType:
-    """The kind of repository that `source` becomes.
+    """The kind of repository for `source`.
 
     Raises:
-        InputError: it is nothing that can be published.
+        InputError: `source` cannot be published.
     """
     path = Path(source)
     if (path / "flow_grammar.json").is_file() or (path / "model_index.json").is_file():
@@ -46,12 +46,16 @@ def lay_out(
     trained_on: str | None,
     allowed_labels: Collection[str] = (),
 ) -> RepoType:
-    """Write the repository that `source` becomes into the new `folder`; returns its kind."""
+    """Write the repository of `source` into the new `folder`.
+
+    Returns:
+        Its kind.
+    """
     kind = kind_of(source)
     if kind == "space" and report is not None:
-        raise InputError("--report: a metric has no figures of its own; leave it out")
+        raise InputError("--report: a metric has no scores of its own; leave it out")
     if kind != "model" and trained_on is not None:
-        raise InputError("--trained-on: goes with a model; flows name their model themselves")
+        raise InputError("--trained-on: only for a model; flows carry the name of theirs")
     if kind == "model":
         from hf_ntg.hub.model_repository import lay_out_model
 
@@ -71,7 +75,7 @@ def lay_out(
 
 
 def send(source: str, to: Destination, **options: Any) -> Published:
-    """Publish `source` as what it is; `options` as for :func:`lay_out`."""
+    """Publish `source`; `options` as for :func:`lay_out`."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "repository"
         kind = lay_out(source, folder, to, **options)

@@ -1,7 +1,4 @@
-"""What must not leave the machine: training data, addresses, absolute paths, secrets, code that loading would run.
-
-A folder passes only if every file is of a kind that its repository is known to hold, and says nothing it should not.
-"""
+"""Scan a folder for what must not be published: training data, addresses, absolute paths, secrets, pickles."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _KNOWN = {
     "dataset": (".json", ".md", ".parquet"),
     "space": (".md", ".txt", ".py"),
 }
-# Columns that only recorded traffic has: where a flow was captured, who spoke, what for.
+# Columns that only recorded traffic has: its capture, its hosts and their names.
 RECORDED_COLUMNS = ("capture", "sni", "source", "destination", "source_hash", "destination_hash")
 _LONGEST = 120  # characters of an offending line that are shown
 

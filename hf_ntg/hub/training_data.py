@@ -1,4 +1,4 @@
-"""What a model was trained on, in words: kept in its repository as ``training_data.json``. It holds no flow."""
+"""TrainingData: a description of what a model was trained on, kept in its repository as ``training_data.json``."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ TRAINING_DATA_FILE = "training_data.json"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training flows as a card names them.
+    """The training flows, described for a card. It holds no flow.
 
     Attributes:
-        name: of the data set. url: where it is to be had. licence: what it says of its use.
-        citation: how its authors want to be cited. hub_id: its id on the Hub, where it has one.
-        classes: how the classes were chosen. split: how training and test flows were parted.
-        notes: what a reader of the figures must know.
-        commands: what makes the model again.
-        complete: False where the recipe was run on less than all of its data.
+        name: name of the data set. url: where to get it. licence: its licence.
+        citation: how its authors want to be cited. hub_id: its id on the Hub, if it has one.
+        classes: how the classes were chosen. split: how training and test flows were separated.
+        notes: what a reader of the scores must know.
+        commands: the commands that make the model again.
+        complete: False for a trial run: fewer data or other settings than the recipe has.
     """
 
     name: str
@@ -47,7 +47,7 @@ class TrainingData:
         """Read a folder's ``training_data.json``; None where it has none.
 
         Raises:
-            InputError: the file is not what :meth:`save` writes.
+            InputError: the file was not written by :meth:`save`.
         """
         path = Path(folder) / TRAINING_DATA_FILE
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""From a folder to a repository on the Hub: looked through first, then sent as one commit."""
+"""Send a folder to a repository on the Hub: scanned first, then sent as one commit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Destination", "Published", "fresh_folder", "list_files", "send_folder"]
 
-# Files of a repository that an upload of that kind replaces as a whole.
+# By kind, the files of a repository that an upload replaces as a whole.
 _REPLACED = {"dataset": "data/*", "space": "ntg_*.py"}
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a folder goes.
+    """The repository that a folder is sent to.
 
     Attributes:
-        repo_id: ``ORGANISATION/NAME``. private: whether the repository is, where it is made by this; None leaves it to
-            the account. revision: branch to commit to; it is made where it is missing. token: of the account; the one
-            of ``hf auth login`` when None. message: of the commit.
+        repo_id: ``ORGANISATION/NAME``.
+        private: whether a new repository is private; None leaves it to the account's default.
+        revision: branch to commit to; it is created if missing.
+        token: token of the account; None uses the one of ``hf auth login``.
+        message: commit message.
     """
 
     repo_id: str
@@ -46,7 +48,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Published:
-    """What was sent: the address of the repository and of the commit, and the files with their sizes in bytes."""
+    """A finished upload: address of the repository, commit, and the files with their sizes in bytes."""
 
     url: str
     commit: str
@@ -54,12 +56,11 @@ class Published:
 
 
 def send_folder(folder: str | Path, kind: RepoType, to: Destination, labels: Iterable[str | None] = ()) -> Published:
-    """Make `folder` the content of a repository: it is made where it is missing, and all files go in one commit.
+    """Make `folder` the content of a repository, which is created if missing.
 
-    One commit, so that a reader sees the old content or the new, never half of it. An upload that was interrupted is
-    simply run again: the Hub says which files it holds already, and those are not sent twice.
-
-    Shards and modules of an older version that `folder` does not hold go away; other files in the repository stay.
+    All files go in one commit, so that a reader sees the old content or the new, never half of it. Run an interrupted
+    upload again: the Hub knows which files it has, and those are not sent twice. Shards and modules of an older version
+    that `folder` does not hold are deleted; other files in the repository stay.
 
     Args:
         labels: names of classes, which may look like addresses; see :func:`~hf_ntg.hub.scan.refuse_private`.
@@ -87,17 +88,17 @@ def send_folder(folder: str | Path, kind: RepoType, to: Destination, labels: Ite
 
 
 def list_files(folder: str | Path) -> dict[str, int]:
-    """Files of `folder` by their names in a repository, with their sizes in bytes."""
+    """The files of `folder`, by their names in a repository, with their sizes in bytes."""
     folder = Path(folder)
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
 
 
 def fresh_folder(path: str | Path) -> Path:
-    """The empty folder at `path`, made where it is missing.
+    """The empty folder at `path`, created if missing.
 
     Raises:
-        InputError: something is there.
+        InputError: there is something in it.
     """
     path = Path(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):

@@ -1,10 +1,14 @@
-"""What all reports and cards share: page templates, and how a score is written."""
+"""What all reports and cards share: page templates, and how scores and names are written."""
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-__all__ = ["format_score", "page_templates"]
+__all__ = ["escape_markdown", "format_score", "page_templates"]
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 
 
 def page_templates(package: str = "hf_ntg.report") -> Environment:
@@ -21,6 +25,7 @@ def page_templates(package: str = "hf_ntg.report") -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["score"] = format_score
+    templates.filters["markdown"] = escape_markdown
     return templates
 
 
@@ -29,3 +34,8 @@ def format_score(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def escape_markdown(text: object) -> str:
+    """`text` as Markdown shows it literally, on one line: for names of classes and other words of the user."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))

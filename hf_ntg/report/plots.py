@@ -42,6 +42,7 @@ STYLE = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a class may be called "$x"
     "svg.hashsalt": "hf_ntg",
 }
 _COLUMNS = 4

@@ -1,4 +1,4 @@
-"""The texts of cards and of a metric's page. They are package data, so that an installed wheel can publish."""
+"""Templates of cards and of a metric's page; they are package data, so that an installed wheel can publish."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hf_ntg.report.pages import format_score
+from hf_ntg.report.pages import escape_markdown, format_score
 
 __all__ = ["render"]
 
 
 def render(name: str, **values: Any) -> str:
-    """The template `name` with `values` in it; a value that is missing is an error."""
+    """Fill the template `name` with `values`. A value that the template needs and does not get is an error."""
     texts = Environment(
         loader=PackageLoader("hf_ntg.hub"),
         autoescape=False,  # Markdown and Python, not HTML
@@ -25,11 +25,12 @@ def render(name: str, **values: Any) -> str:
     )
     texts.filters["score"] = format_score
     texts.filters["cell"] = _cell
+    texts.filters["markdown"] = escape_markdown
     texts.filters["zip"] = zip
     texts.filters["literal"] = partial(json.dumps, ensure_ascii=False)
     return texts.get_template(name).render(values)
 
 
 def _cell(text: object) -> str:
-    """Text as a table's cell takes it."""
+    """`text` for a cell of a Markdown table."""
     return str(text).replace("|", "\\|").replace("\n", " ")
