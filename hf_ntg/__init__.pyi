@@ -1,7 +1,7 @@
+from .augmentation import augment
 from .codecs import FlowSignalProcessor, FlowTokenizer
 from .errors import InputError
 from .flows import load_flows, split_flows, write_pcap
-from .generation import augment
 from .hub.generator import FlowGenerator
 from .metrics import evaluate_flows
 from .models import FlowDiffusionPipeline

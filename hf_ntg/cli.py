@@ -13,7 +13,7 @@ from typing import Any
 import typer
 import typer.main
 
-from hf_ntg.commands import flows, generators, judging, sharing  # noqa: F401 (they register)
+from hf_ntg.commands import augmenting, flows, generators, judging, sharing  # noqa: F401 (they register)
 from hf_ntg.commands.app import FOR_EVERY_COMMAND, Stopped, app, results, say
 from hf_ntg.errors import InputError
 from hf_ntg.launch import is_launched

@@ -47,6 +47,8 @@ class Provenance:
         view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`. A mark without it is from before
             there were views, and means ``all``.
         max_packets: most packets that the generator makes of a flow; None where it is not known.
+        holds_real: whether the table also holds real flows, or flows that were made by changing single real ones. Such
+            a table is not published.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Provenance:
     hf_ntg: str = hf_ntg.__version__
     view: str = "all"
     max_packets: int | None = None
+    holds_real: bool = False
 
     @classmethod
     def of_model(cls, folder: str | Path, seed: int, command: str = "") -> Provenance:

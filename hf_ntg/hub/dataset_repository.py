@@ -147,6 +147,8 @@ def _mark(paths: list[Path]) -> Provenance:
                 f"{path}: nothing says that a generator made these flows, and real flows are not published; make them "
                 "by 'ntg generate', or by FlowGenerator.generate and save_flows"
             )
+        if any(mark.holds_real for mark in marks):
+            raise InputError(f"{path}: holds real flows, or changed ones ('ntg augment'), which are not published")
         first = first or marks[0]
         for mark in marks:
             if (mark.model, mark.revision, mark.seed) != (first.model, first.revision, first.seed):

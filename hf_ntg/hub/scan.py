@@ -113,8 +113,11 @@ def _check_table(path: Path, name: str) -> None:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{name}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-    if not provenance_of_file(schema):
+    marks = provenance_of_file(schema)
+    if not marks:
         raise InputError(f"{name}: nothing says that a generator made these flows; real flows are not published")
+    if any(mark.holds_real for mark in marks):
+        raise InputError(f"{name}: holds real flows, or changed ones, which are not published")
     recorded = [column for column in schema.names if column in RECORDED_COLUMNS]
     if recorded:
         raise InputError(f"{name}: column '{recorded[0]}' tells of recorded traffic; real flows are not published")

@@ -1,0 +1,84 @@
+"""FewFlowsClassifier: a traffic classifier for few flows, which compares packet lengths by nearness."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from datasets import Dataset
+from sklearn.ensemble import ExtraTreesClassifier
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+
+__all__ = ["FewFlowsClassifier"]
+
+_AT_ONCE = 4_096  # flows whose features are held together
+
+
+class FewFlowsClassifier:
+    """Extremely randomised trees on what packets a flow has, wherever they are in it.
+
+    A forest on the signed lengths of the first packets has to learn a threshold for each position. Few flows do not
+    suffice for that. The features here are the signed lengths and, for each signed length that occurs in training, the
+    distance of the flow's nearest packet to it, on a logarithmic scale. No header fact and no time is used.
+
+    Args:
+        max_packets: the first packets of a flow that are looked at.
+        landmarks: most training lengths to measure distances to; the more frequent ones are kept.
+        seed: of the trees.
+
+    Attributes:
+        labels: names of the classes, sorted.
+
+    Source: Geurts, Ernst, Wehenkel, Extremely randomized trees, Machine Learning 63(1), 2006; nearness to landmarks as
+    in Balcan, Blum, Srebro, A theory of learning with similarity functions, Machine Learning 72, 2008.
+    """
+
+    def __init__(self, max_packets: int = 10, landmarks: int = 1_000, seed: int = 0) -> None:
+        self.max_packets, self.landmarks, self.seed = max_packets, landmarks, seed
+        self.labels: list[str] = []
+
+    def fit(self, flows: Dataset | FlowArrays) -> Self:
+        """Learn from labelled flows, such as those of :func:`hf_ntg.augment`.
+
+        Raises:
+            InputError: a flow has no label.
+        """
+        arrays = _arrays(flows)
+        if any(label is None for label in arrays.label):
+            raise InputError("flows to learn from: some have no label; fill the column 'label' or leave them out")
+        lengths = arrays.padded("signed_length", self.max_packets)
+        values, counts = np.unique(lengths[lengths != 0], return_counts=True)
+        kept = np.sort(np.argsort(-counts, kind="stable")[: self.landmarks])
+        self._landmarks = _signed_log(values[kept])
+        self._trees = ExtraTreesClassifier(200, random_state=self.seed, n_jobs=1)
+        self._trees.fit(self._features(lengths), arrays.label.astype(str))
+        self.labels = self._trees.classes_.tolist()
+        return self
+
+    def predict_proba(self, flows: Dataset | FlowArrays) -> np.ndarray:
+        """Probability of each of ``labels`` for N flows: (N, K)."""
+        lengths = _arrays(flows).padded("signed_length", self.max_packets)
+        parts = [lengths[first : first + _AT_ONCE] for first in range(0, len(lengths), _AT_ONCE)]
+        return np.concatenate([self._trees.predict_proba(self._features(part)) for part in parts])
+
+    def predict(self, flows: Dataset | FlowArrays) -> np.ndarray:
+        """The most probable label of N flows: (N,) str."""
+        return np.array(self.labels)[self.predict_proba(flows).argmax(axis=1)]
+
+    def _features(self, lengths: np.ndarray) -> np.ndarray:
+        """(N, landmarks + max_packets) float32 from signed lengths (N, max_packets)."""
+        logs = _signed_log(lengths)
+        nearest = np.full((len(lengths), len(self._landmarks)), np.inf, dtype=np.float32)
+        for packet in logs.T:
+            np.minimum(nearest, np.abs(packet[:, None] - self._landmarks), out=nearest)
+        return np.concatenate([nearest, lengths], axis=1, dtype=np.float32)
+
+
+def _signed_log(lengths: np.ndarray) -> np.ndarray:
+    return (np.sign(lengths) * np.log1p(np.abs(lengths))).astype(np.float32)
+
+
+def _arrays(flows: Dataset | FlowArrays) -> FlowArrays:
+    return flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)

@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+from made_flows import table, two_services
+
+from hf_ntg import InputError
+from hf_ntg.augmentation import FewFlowsClassifier
+from hf_ntg.flows.arrays import FlowArrays
+
+
+def moved_key(flows_each, seed):
+    """Two classes told apart by a length that is near 600 or near 900, at any position."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for label, key in (("a", 600), ("b", 900)):
+        for _ in range(flows_each):
+            packets = rng.integers(40, 300, 8).tolist()
+            packets[int(rng.integers(0, 8))] = key + int(rng.integers(-20, 20))
+            made.append((label, packets))
+    return table(*made)
+
+
+def test_a_length_counts_wherever_it_is():
+    few, test = moved_key(8, 0), moved_key(200, 1)
+    model = FewFlowsClassifier(seed=0).fit(few)
+    assert model.labels == ["a", "b"]
+    assert np.mean(model.predict(test) == np.array(test["label"])) > 0.95
+    assert model.predict_proba(FlowArrays.from_dataset(test)).shape == (400, 2)
+    again = FewFlowsClassifier(seed=0).fit(few).predict_proba(test)
+    assert (again == model.predict_proba(test)).all()
+
+
+def test_direction_is_part_of_a_length():
+    few = table(*[("up", [300, -40]), ("down", [40, -300])] * 4)
+    asked = table(("up", [301, -41]), ("down", [41, -301]))
+    assert FewFlowsClassifier().fit(few).predict(asked).tolist() == ["up", "down"]
+
+
+def test_flows_need_labels():
+    flows = two_services(2, 0)
+    with pytest.raises(InputError, match="some have no label"):
+        FewFlowsClassifier().fit(flows.map(lambda row: {"label": None}))
