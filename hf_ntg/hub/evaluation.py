@@ -33,6 +33,7 @@ def keep_evaluation(report: str | Path, folder: str | Path) -> dict:
     """
     result = _read(Path(report))
     kept = {name: result[name] for name in ("hf_ntg", "max_packets", "seed", "columns", "sets", "notes")}
+    kept |= {name: result[name] for name in ("view",) if name in result}
     kept["metrics"] = {
         name: {part: metric[part] for part in ("title", "group", "unit", "better", "range", "formula", "source")}
         | {"values": {column: found.get("overall") for column, found in metric["columns"].items()}}

@@ -40,6 +40,7 @@ class _Codec:
     max_packets: int
     times: bool
     headers: bool
+    view: str
 
     @property
     def most_frequent(self) -> str | None:
@@ -119,7 +120,9 @@ def _read_codec(folder: Path) -> _Codec:
         times, headers = bool(found["time_knots"]), bool(found["headers"])
     else:
         raise InputError(f"{folder}: no model of hf_ntg to publish; train one by 'ntg train'")
-    return _Codec(found["labels"], found["label_counts"], found["max_packets"], times, headers)
+    return _Codec(
+        found["labels"], found["label_counts"], found["max_packets"], times, headers, found.get("view", "all")
+    )
 
 
 def _family(folder: Path) -> str:

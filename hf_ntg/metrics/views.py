@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -94,6 +95,7 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
         InputError: a set holds no labelled flow, or two sets are in different packet views.
     """
     given = {f"set {place}": as_arrays(flows) for place, flows in enumerate(sets, 1)}
+    _warn_of_unnamed_views(given)
     arrays = in_one_view(given)[0].values()
     labels = [pa.array(flows.label, pa.string(), from_pandas=True) for flows in arrays]
     known = set().union(*(pc.unique(column).to_pylist() for column in labels)) - {None}
@@ -107,6 +109,19 @@ def view_flows(*sets: FlowSet, max_packets: int) -> tuple[list[str], list[FlowVi
             raise InputError("a set to be compared holds no labelled flow; fill the column 'label'")
         views.append(FlowView(flows.head(max_packets), classes, len(names), max_packets))
     return names.to_pylist(), views
+
+
+def _warn_of_unnamed_views(sets: dict[str, FlowArrays]) -> None:
+    """Warn where no set names its packet view, and some have empty packets and others none."""
+    if any(flows.view is not None for flows in sets.values()):
+        return
+    empty = [bool((flows.payload_length == 0).any()) for flows in sets.values()]
+    if any(empty) and not all(empty):
+        warnings.warn(
+            "some of the compared sets hold empty packets and others none, and no set names its packet view; if they "
+            "are in different views, put all of them into 'payload' first (hf_ntg.flows.view.in_view)",
+            stacklevel=3,
+        )
 
 
 def cut_to_one_size(views: list[FlowView], seed: int, most: int) -> list[FlowView]:

@@ -1,4 +1,4 @@
-"""A native UNet1DModel in the clothes of a flow: what it is told, and what its output means."""
+"""FlowDenoiser: UNet1DModel with the conditioning of flows and the decoding of its output."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = [
 ]
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")
-COLUMNS = 3  # of the UNet's signal: packets stand in one column in groups, so that five taps see them all
+COLUMNS = 3  # of the UNet's signal; each column holds a group of packets, so that five taps see all of them
 CHANNELS = 128
-TRAIN_TIMESTEPS = 1_000  # the UNet is told the noise level as a timestep of 0 to this
-CODE_SCALE = 0.25  # of the code words' channels, see FlowDenoiser
+TRAIN_TIMESTEPS = 1_000  # the UNet takes the noise level as a timestep from 0 to this
+CODE_SCALE = 0.25  # scale of the code words' channels, see FlowDenoiser
 
 
 class FlowCondition(NamedTuple):
-    """What the denoiser is told of B flows: `channels` (B, K, 3) for the UNet, `word_log_prior` (B, W, V)."""
+    """The condition of B flows: `channels` (B, K, 3) of the UNet's input, and `word_log_prior` (B, W, V)."""
 
     channels: Tensor
     word_log_prior: Tensor
@@ -40,12 +40,12 @@ class FlowCondition(NamedTuple):
 
 @dataclass(frozen=True)
 class DenoiserOutput:
-    """What the network makes of a noisy batch.
+    """The network's output for a noisy batch.
 
     Attributes:
         logits: (B, W, V) of the code words; V is 0 unless packets are written as codes.
-        prediction: (B, C', W) for the channels that are not of code words.
-        clean: (B, C, W) the signal that this implies.
+        prediction: (B, C', W) for the channels that do not hold code words.
+        clean: (B, C, W) the clean signal that these two imply.
     """
 
     logits: Tensor
@@ -54,22 +54,24 @@ class DenoiserOutput:
 
 
 class FlowDenoiser(nn.Module):
-    """Condition and noisy signal into the UNet, clean signal out. All weights are the UNet's own.
+    """Takes a condition and a noisy signal, and returns the clean signal. All weights are the UNet's own.
 
-    Signals, times the `scale` of each channel, are mixed with noise at an angle: ``noisy = cos(angle) * clean +
-    sin(angle) * noise``, angle from 0 to pi/2, so that the variance is kept; the noise schedule of any scheduler is a
-    walk along this angle. Code words are scaled to a quarter because at +-1 they can be read without error out of a mix
-    that is mostly noise: nearly all noise levels would have nothing to decide, and a sampler of few steps would decide
-    on a whole flow in one (Chen, "On the importance of noise scheduling for diffusion models", 2023).
+    Each channel of a signal is multiplied by its `scale` and mixed with noise at an angle from 0 to pi/2:
+    ``noisy = cos(angle) * clean + sin(angle) * noise``. This keeps the variance, and the noise schedule of any
+    scheduler is a path along this angle. The scale of code words is a quarter. At +-1 they can be decoded without
+    error from a mix that is mostly noise: nearly all noise levels would have nothing to decide, and a sampler of few
+    steps would decide on a whole flow in one step (Chen, "On the importance of noise scheduling for diffusion models",
+    2023).
 
     Packets written as codes are classified, and their clean signal is the mean of the words under the softmax (Dieleman
-    et al., "Continuous diffusion for categorical data", 2022). Bayes' rule gives the logits of a packet that stands
-    alone: the log share of each word in the class at this position, and the log likelihood of the noisy word. The
-    UNet's output is added to them: it has only to learn what the packets say of one another. The other channels are
-    read by the `prediction_type`.
+    et al., "Continuous diffusion for categorical data", 2022). Each packet is first denoised alone, in closed form:
+    by Bayes' rule its logits are the log share of each word in the class at this position plus the log-likelihood of
+    the noisy word. The UNet's output is added to these logits, so the network only learns the dependence between
+    packets. The `prediction_type` says how the other channels are decoded.
 
-    The UNet gets, a group of packets in each of three columns: the mean word of every packet by Bayes' rule alone, the
-    other channels' noisy values, the code words of class and header (zeros where not given), and which column it is.
+    The UNet's input has three columns with a group of packets each. Its channels are the mean word of every packet
+    by Bayes' rule alone, the noisy values of the other channels, the code words of class and header (zeros where not
+    given), and the number of the column.
     """
 
     def __init__(self, unet: UNet1DModel, processor: FlowSignalProcessor, prediction_type: str) -> None:
@@ -86,23 +88,23 @@ class FlowDenoiser(nn.Module):
         self._keep("header_words", code_words(np.arange(len(processor.headers))))
 
     def condition(self, classes: Tensor, headers: Tensor) -> FlowCondition:
-        """What the UNet is told of flows whose class and header stand at these places (B,), -1 for none."""
+        """The condition of flows with these classes and headers, places of (B,) each; -1 for none."""
         parts = [_looked_up(self.class_words, classes)]
         if len(self.header_words):
             parts.append(_looked_up(self.header_words, headers))
-        told = torch.cat(parts, dim=1)[:, :, None].expand(-1, -1, COLUMNS)
-        columns = torch.eye(COLUMNS, device=told.device).expand(len(told), -1, -1)
-        channels = torch.cat([told, columns], dim=1)
+        words = torch.cat(parts, dim=1)[:, :, None].expand(-1, -1, COLUMNS)
+        columns = torch.eye(COLUMNS, device=words.device).expand(len(words), -1, -1)
+        channels = torch.cat([words, columns], dim=1)
         return FlowCondition(channels, self.word_log_prior[classes])
 
     def forward(self, noisy: Tensor, angle: Tensor, condition: FlowCondition) -> DenoiserOutput:
-        """Denoise (B, C, W) at `angle` (B,), given `condition`."""
+        """Denoise a signal (B, C, W) at noise level `angle` (B,), given `condition`."""
         num_words, seen = self.word_log_prior.shape[2], noisy[:, self.code_channels :]
         if self.code_channels:
             alone = self._alone(noisy, angle, condition.word_log_prior)  # (B, W, V)
             seen = torch.cat([self._mean_word(alone), seen], dim=1)
-        told = torch.cat([self._grouped(seen), condition.channels], dim=1)
-        raw = self.unet(told, angle * (2 * TRAIN_TIMESTEPS / math.pi)).sample  # (B, G (V + C'), 3)
+        inputs = torch.cat([self._grouped(seen), condition.channels], dim=1)
+        raw = self.unet(inputs, angle * (2 * TRAIN_TIMESTEPS / math.pi)).sample  # (B, G (V + C'), 3)
         raw = raw.transpose(1, 2).reshape(len(raw), COLUMNS * self.group, -1)[:, : self.num_packets]
         logits, prediction = raw[:, :, :num_words], raw[:, :, num_words:].transpose(1, 2)
         if self.code_channels:
@@ -110,15 +112,15 @@ class FlowDenoiser(nn.Module):
         return DenoiserOutput(logits, prediction, self.read(logits, prediction, noisy, angle))
 
     def read(self, logits: Tensor, prediction: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
-        """The clean signal (B, C, W) that `logits` and `prediction` for `noisy` at `angle` imply."""
+        """The clean signal (B, C, W) that `logits` and `prediction` imply for `noisy` at `angle`."""
         clean = _clean_of(self.prediction_type, prediction, noisy[:, self.code_channels :], angle).clamp(-1, 1)
         return torch.cat([self._mean_word(logits) * CODE_SCALE, clean], dim=1) if self.code_channels else clean
 
     def _alone(self, noisy: Tensor, angle: Tensor, word_log_prior: Tensor) -> Tensor:
-        """(B, W, V) logits of the words of packets that know nothing of one another.
+        """(B, W, V) logits of the words of each packet, from that packet alone.
 
-        All words are of one length, so the log likelihood of a word is, but for a constant, its product with the noisy
-        one times ``cos(angle) / sin(angle)**2``.
+        All words have the same norm. So the log-likelihood of a word is, up to a constant, its product with the noisy
+        word times ``cos(angle) / sin(angle)**2``.
         """
         keep, mix = _rotation(angle)
         codes = noisy[:, : self.code_channels] * (keep / mix.square().clamp(min=1e-4) * CODE_SCALE)
@@ -130,7 +132,7 @@ class FlowDenoiser(nn.Module):
         return (logits.softmax(dim=2) @ self.code_book).transpose(1, 2)
 
     def _grouped(self, signal: Tensor) -> Tensor:
-        """(B, C, W) to (B, C G, 3): packets side by side in one column, zeros after the last."""
+        """Reshape (B, C, W) to (B, C G, 3): G packets in each column, zeros after the last packet."""
         padded = F.pad(signal, (0, COLUMNS * self.group - self.num_packets))
         return padded.unflatten(2, (COLUMNS, self.group)).transpose(2, 3).flatten(1, 2)
 
@@ -139,9 +141,12 @@ class FlowDenoiser(nn.Module):
 
 
 def build_unet(processor: FlowSignalProcessor, seed: int = 0) -> UNet1DModel:
-    """A fresh UNet for the signals of `processor`; `seed` is of its weights, 1.1 million for 10 packets and 300 words.
+    """A UNet with fresh weights for the signals of `processor`: 1.1 million for 10 packets and 300 words.
 
-    It has one level: three columns leave nothing to halve.
+    It has one level, because a signal of three columns cannot be halved.
+
+    Args:
+        seed: of the weights.
     """
     coded = processor.packet_form == "codes"
     others = processor.num_channels - (processor.packet_channels - 1 if coded else 0)
@@ -165,7 +170,7 @@ def build_unet(processor: FlowSignalProcessor, seed: int = 0) -> UNet1DModel:
 
 
 def noise_target(prediction_type: str, clean: Tensor, noise: Tensor, angle: Tensor) -> Tensor:
-    """What a network of `prediction_type` should put out for a mix (B, C, W) at `angle` (B,).
+    """The output that a network of `prediction_type` should have for a mix (B, C, W) at `angle` (B,).
 
     ``epsilon`` is the noise (Ho et al., 2020), ``sample`` the clean signal, ``v_prediction`` the change of the mix with
     the angle (Salimans and Ho, 2022), ``flow`` the velocity from clean to noise on a straight line (Liu et al., 2022).
@@ -193,7 +198,7 @@ def _rotation(angle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _group(processor: FlowSignalProcessor) -> int:
-    """Packets that stand in one column of the UNet."""
+    """Number of packets in one column of the UNet."""
     return -(-processor.max_packets // COLUMNS)
 
 

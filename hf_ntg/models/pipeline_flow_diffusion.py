@@ -1,4 +1,4 @@
-"""FlowDiffusionPipeline: labelled flows out of noise, in diffusers' own manner."""
+"""FlowDiffusionPipeline: a diffusers pipeline that generates labelled flows."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from hf_ntg.models.short_unet import quicken
 
 __all__ = ["FlowDiffusionPipeline", "FlowPipelineOutput"]
 
-# Flows drawn in one batch, always: the arithmetic of a batch depends on its size.
-FLOWS_PER_BLOCK = {"cpu": 256, "cuda": 4_096}  # what a cache holds, or what a GPU needs to be busy
+# Flows of a batch, always the same number, because the rounding in a batch depends on its size. 256 fit a CPU's cache.
+FLOWS_PER_BLOCK = {"cpu": 256, "cuda": 4_096}
 _HUB_OPTIONS = ("revision", "token", "cache_dir", "local_files_only", "force_download")
 
 
 @dataclass
 class FlowPipelineOutput(BaseOutput):
-    """What a call of the pipeline returns.
+    """The result of a call of the pipeline.
 
     Attributes:
-        flows: a ``datasets.Dataset`` in the schema; None where signals alone were asked for.
-        signals: (N, C, W) clean signals: a tensor, or an array where that was asked for.
+        flows: a ``datasets.Dataset`` in the flow schema; None for the output types ``pt`` and ``np``.
+        signals: (N, C, W) clean signals; a tensor, or an array for the output type ``np``.
     """
 
     flows: Dataset | None
@@ -50,7 +50,7 @@ class FlowPipelineOutput(BaseOutput):
 class FlowDiffusionPipeline(DiffusionPipeline):
     """Draws labelled flows with a native ``UNet1DModel``.
 
-    It is saved and loaded as every pipeline of diffusers, and its scheduler may be exchanged for any that diffuses with
+    It is saved and loaded like every pipeline of diffusers. Its scheduler can be replaced by any other that diffuses in
     discrete steps (DDPM, DDIM, DPM-Solver++, Euler, …) or by flow matching, whatever the UNet was trained to predict.
     """
 
@@ -63,12 +63,12 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         num_inference_steps: int = 5,
         guidance_scale: float = 1.0,
     ) -> None:
-        """Put a pipeline together.
+        """Make a pipeline from its parts.
 
         Args:
-            unet: the network. scheduler: the sampler. processor: reads signals as flows.
+            unet: the network. scheduler: the sampler. processor: decodes signals to flows.
             prediction_type: what the UNet predicts of a signal, one of ``PREDICTION_TYPES``; code words are classified.
-            num_inference_steps, guidance_scale: what a call uses unless told otherwise.
+            num_inference_steps, guidance_scale: defaults of a call.
         """
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, processor=processor)
@@ -108,13 +108,14 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         """Draw one flow for each of `class_labels`, all in one batch.
 
         Args:
-            num_inference_steps: steps of the scheduler. guidance_scale: how far the guess for the class is pushed away
-                from the guess for no class (Ho and Salimans, 2022); 1 is none, and half the work.
+            class_labels: (N,) names of classes.
+            num_inference_steps: steps of the scheduler.
+            guidance_scale: weight of classifier-free guidance (Ho and Salimans, 2022). 1 is none, and half the work.
             generator: source of everything random. output_type: ``dataset``, ``pt`` or ``np``.
-            snap: payload lengths are moved to the nearest that the class was seen with.
+            snap: move payload lengths to the nearest that the training flows of the class have.
 
         Raises:
-            InputError: a class is not one the model knows, or no such `output_type`.
+            InputError: the model does not know a class, or there is no such `output_type`.
         """
         if output_type not in ("dataset", "pt", "np"):
             raise InputError(f"output type {output_type!r}: choose one of dataset, pt, np")
@@ -127,13 +128,13 @@ class FlowDiffusionPipeline(DiffusionPipeline):
 
     @property
     def flows_per_block(self) -> int:
-        """Flows that one batch of :meth:`draw_block` holds on the pipeline's device."""
+        """Number of flows in a batch of :meth:`draw_block` on the pipeline's device."""
         return FLOWS_PER_BLOCK.get(self.device.type, FLOWS_PER_BLOCK["cuda"])
 
     def generate_flows(
         self, labels: Sequence[str | None] | np.ndarray, seed: int = 0, *, progress: bool = False, **options
     ) -> Dataset:
-        """Draw one flow for each of `labels` as one data set; `options` as for :meth:`draw_block`."""
+        """Draw one flow for each of `labels`, in one data set; `options` as for :meth:`draw_block`."""
         blocks = []
         with tqdm(total=len(labels), unit="flow", desc="generating", disable=not progress) as bar:
             for start in range(0, len(labels), self.flows_per_block):
@@ -158,11 +159,11 @@ class FlowDiffusionPipeline(DiffusionPipeline):
     ) -> FlowArrays:
         """Draw one flow for each of at most `flows_per_block` labels.
 
-        Every block has a random stream and a batch of its own, so that a flow depends on `seed`, `block`, its place and
-        its label alone, and several processes can share a request.
+        Every block has a random stream and a batch of its own. A flow depends only on `seed`, `block`, its place and
+        its label, so several processes can share a request.
 
         Args:
-            seed, block: number the random stream.
+            seed, block: name the random stream.
             scheduler: one of ``SCHEDULERS`` in place of the pipeline's own.
             num_inference_steps, guidance_scale, snap: as for a call of the pipeline.
         """
@@ -189,7 +190,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         steps = self.config.num_inference_steps if steps is None else steps
         guidance = self.config.guidance_scale if guidance is None else guidance
         classes = self.processor.places_of(np.array(labels, dtype=object))
-        # One number from the generator seeds what is drawn in NumPy: headers and ports.
+        # One number from the generator is the seed of what NumPy draws: headers and ports.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else None))
         headers = self.processor.draw_headers(classes, np.random.default_rng([seed, 0]))
         device = self._execution_device
@@ -205,8 +206,8 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         for timestep in scheduler.timesteps if quiet else self.progress_bar(scheduler.timesteps):
             noisy, angle = _at_unit_variance(scheduler, sample, timestep)
             clean = _guided(denoiser, noisy, angle, condition, blank, guidance)
-            told = _told_scheduler(scheduler, clean, noisy, angle)
-            sample = scheduler.step(told, timestep, sample, **extra).prev_sample
+            output = _model_output(scheduler, clean, noisy, angle)
+            sample = scheduler.step(output, timestep, sample, **extra).prev_sample
         return _Drawn(sample / denoiser.scale, classes, headers, seed)
 
     def _read(self, drawn: _Drawn, snap: bool) -> FlowArrays:
@@ -217,7 +218,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A batch of clean signals and what they are of; `seed` draws what is left to draw."""
+    """A batch of clean signals (N, C, W), with their classes and headers (N,); `seed` is for the draws of ports."""
 
     signals: Tensor
     classes: np.ndarray
@@ -226,7 +227,7 @@ class _Drawn:
 
 
 def _at_unit_variance(scheduler: SchedulerMixin, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-    """The scheduler's sample as the denoiser sees it, and its angle (B,)."""
+    """The scheduler's sample, scaled to unit variance for the denoiser, and its angle (B,)."""
     if _matches_flow(scheduler):
         mix = float(timestep) / scheduler.config.num_train_timesteps
         noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
@@ -236,8 +237,8 @@ def _at_unit_variance(scheduler: SchedulerMixin, sample: Tensor, timestep: Tenso
     return noisy, torch.full((len(sample),), angle, dtype=sample.dtype, device=sample.device)
 
 
-def _told_scheduler(scheduler: SchedulerMixin, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
-    """The guess of the clean signal in the terms that the scheduler expects of a model."""
+def _model_output(scheduler: SchedulerMixin, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+    """The estimate of the clean signal, converted to the prediction type that the scheduler expects."""
     kind = "flow" if _matches_flow(scheduler) else scheduler.config.prediction_type
     turn = angle[:, None, None]
     noise = (noisy - torch.cos(turn) * clean) / torch.sin(turn)
@@ -256,10 +257,11 @@ def _guided(
     blank: FlowCondition | None,
     scale: float,
 ) -> Tensor:
-    """The clean signal guessed for the class, pushed away from the one for no class where there is a `blank`."""
-    told = denoiser(noisy, angle, condition)
+    """The estimate of the clean signal, with classifier-free guidance if there is a `blank` condition."""
+    conditional = denoiser(noisy, angle, condition)
     if blank is None:
-        return told.clean
-    untold = denoiser(noisy, angle, blank)
-    logits = torch.lerp(untold.logits, told.logits, scale)
-    return denoiser.read(logits, torch.lerp(untold.prediction, told.prediction, scale), noisy, angle)
+        return conditional.clean
+    unconditional = denoiser(noisy, angle, blank)
+    logits = torch.lerp(unconditional.logits, conditional.logits, scale)
+    prediction = torch.lerp(unconditional.prediction, conditional.prediction, scale)
+    return denoiser.read(logits, prediction, noisy, angle)

@@ -1,4 +1,4 @@
-"""The samplers that a flow diffusion model is studied with, by name; any other of diffusers can be put in as well."""
+"""Schedulers for flow diffusion models, by name. Any other scheduler of diffusers works as well."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hf_ntg.errors import InputError
 
 __all__ = ["SCHEDULERS", "make_scheduler"]
 
-# The cosine schedule, down to pure noise (Lin et al., 2024). Told v, which every scheduler of diffusers understands, so
-# that any can be made from another's configuration.
+# The cosine schedule, down to pure noise (Lin et al., 2024). They expect v-prediction, which every scheduler of
+# diffusers supports, so that any can be made from another's configuration.
 _NOISE = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
 
 SCHEDULERS: dict[str, Callable[[], SchedulerMixin]] = {
@@ -31,10 +31,10 @@ SCHEDULERS: dict[str, Callable[[], SchedulerMixin]] = {
 
 
 def make_scheduler(name: str) -> SchedulerMixin:
-    """A fresh scheduler.
+    """A new scheduler of the given `name`.
 
     Raises:
-        InputError: none is called `name`.
+        InputError: there is no scheduler of that name.
     """
     if name not in SCHEDULERS:
         raise InputError(f"scheduler {name!r}: choose one of {', '.join(SCHEDULERS)}")

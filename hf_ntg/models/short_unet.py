@@ -1,8 +1,8 @@
-"""Convolutions over a few columns as dense matrix products: the arithmetic of a native UNet1DModel on short signals.
+"""Fast inference of UNet1DModel on short signals: convolutions over a few columns as dense matrix products.
 
-A convolution of five taps pads a signal of three columns to seven and multiplies the padding too. As one matrix from
-all columns to all columns it does 9 products in place of 15, at a matrix product's pace. Only inference gains: in
-training, writing the matrices costs what they save.
+A convolution of five taps pads a signal of three columns to seven, and multiplies the padding too. One dense matrix
+from all columns to all columns needs 9 products instead of 15, at the speed of a matrix product. Only inference gains:
+in training, building the matrices costs as much as they save.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 __all__ = ["MOST_COLUMNS", "quicken"]
 
-MOST_COLUMNS = 4  # from five on, a convolution of five taps multiplies less
+MOST_COLUMNS = 4  # from five columns on, a convolution of five taps needs fewer products
 
 
 def quicken(unet: UNet1DModel) -> UNet1DModel:
-    """Let `unet` compute the same in less time where no gradient is asked for, in place; returns `unet`.
+    """Speed up `unet` for inference, in place, with the same results; returns `unet`.
 
-    Its parameters and their names stay: it is saved, loaded and trained as if nothing had happened.
+    Its parameters and their names do not change, so it is saved, loaded and trained as before.
     """
     for module in unet.modules():
         if type(module) is nn.Conv1d and 2 * module.padding[0] == module.kernel_size[0] - 1:
@@ -31,6 +31,8 @@ def quicken(unet: UNet1DModel) -> UNet1DModel:
 
 
 class _DenseConv1d(nn.Conv1d):
+    """A convolution that is computed as one matrix product in inference, on signals of few columns."""
+
     def forward(self, signal: Tensor) -> Tensor:
         if torch.is_grad_enabled() or signal.shape[2] > MOST_COLUMNS:
             return super().forward(signal)
@@ -40,7 +42,7 @@ class _DenseConv1d(nn.Conv1d):
         return F.linear(signal.flatten(1), matrix, bias).unflatten(1, (self.out_channels, -1))
 
     def _dense(self, width: int) -> tuple[Tensor, Tensor]:
-        """The (C' W, C W) matrix and (C' W,) bias, kept until the weights change."""
+        """The (C' W, C W) matrix and (C' W,) bias, cached until the weights change."""
         key = (width, self.weight.data_ptr(), self.weight._version, self.bias._version, self.weight.dtype)
         kept = self.__dict__.get("_kept")
         if kept is None or kept[0] != key:
@@ -61,7 +63,7 @@ class _QuickMish(nn.Mish):
 
 
 def _spread(weight: Tensor, width: int) -> Tensor:
-    """Weights (C', C, taps) between every column of the result and every column of the signal, (C' W, C W)."""
+    """Expand weights (C', C, taps) to a matrix between all output and all input columns, (C' W, C W)."""
     outputs, inputs, taps = weight.shape
     padding = max(0, width - 1 - taps // 2)
     padded = F.pad(weight, (padding, padding))

@@ -9,6 +9,7 @@ from hf_ntg.codecs import EncodedFlows
 from hf_ntg.codecs.flow_grammar import FlowGrammar, label_token, token_label
 from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import in_view
 
 LABELS = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["eos", "pad", "times", "?", "<eos>", "a b"]))
 
@@ -150,3 +151,66 @@ def test_a_grammar_of_another_version_is_refused(flows):
     assert FlowGrammar.from_dict(fields).to_dict() == fields
     with pytest.raises(ValueError, match="another version of hf_ntg: time_edges, time_knots"):
         FlowGrammar.from_dict({"time_edges": [1.0]} | {name: fields[name] for name in fields if name != "time_knots"})
+
+
+def test_the_payload_view_has_no_empty_packets_and_twice_the_horizon(flows):
+    tokenizer = FlowTokenizer.fit(flows, view="payload", max_packets=4)
+    assert "+0" not in tokenizer.get_vocab()
+    assert "+1" in tokenizer.get_vocab()
+    seen, dropped = in_view(FlowArrays.from_dataset(flows), "payload")
+    read = tokenizer.decode_flows(tokenizer.encode_flows(seen))
+    np.testing.assert_array_equal(read.packet_symbol, seen.head(4).packet_symbol)
+    assert read.view == "payload"
+    assert dropped > 0
+    with pytest.raises(InputError, match="carries no payload"):
+        tokenizer.encode_flows(flows)
+
+
+def test_a_grammar_without_a_view_is_of_all_packets(flows):
+    fields = FlowTokenizer.fit(flows, max_packets=3).grammar.to_dict()
+    assert FlowGrammar.from_dict({name: fields[name] for name in fields if name != "view"}).view == "all"
+
+
+def test_what_a_pipeline_returns_is_read(flows):
+    tokenizer = FlowTokenizer.fit(flows)
+    encoded = tokenizer.encode_flows(flows.select([3]))
+    printed = tokenizer.decode(encoded.ids, skip_special_tokens=True)
+    assert "<eos>" not in printed
+    read = tokenizer.decode_text([f"<pad> <pad> {printed}", f"{printed} <eos> <pad>"])
+    assert read["payload_length"] == [flows[3]["payload_length"]] * 2
+    with pytest.raises(InputError, match="not a flow"):
+        tokenizer.decode_text([f"{printed} <eos> {printed}"])
+
+
+def test_a_word_that_is_not_in_the_vocabulary_is_an_error_and_no_other_word(flows, tmp_path):
+    tokenizer = FlowTokenizer.fit(flows)
+    with pytest.raises(InputError, match="'<netflix>' is not a class token; the model knows <a%20chat%20&%20more>"):
+        tokenizer("<netflix>")
+    with pytest.raises(InputError, match=r"sentence 1: '\+99999' is not a word"):
+        tokenizer.decode_text([tokenizer.decode(tokenizer.encode_flows(flows.select([0])).ids), "<web> +99999"])
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(Exception, match="UNK"):  # the stock tokenizer's own error
+        AutoTokenizer.from_pretrained(tmp_path)("<netflix>")
+
+
+def test_batches_are_padded_on_the_left(flows):
+    tokenizer = FlowTokenizer.fit(flows)
+    assert tokenizer(["<web>", "<web> tcp"], padding=True)["input_ids"][0][0] == tokenizer.pad_token_id
+
+
+def test_a_protocol_that_was_not_trained_on_has_a_word_that_is_never_drawn(flows):
+    tokenizer = FlowTokenizer.fit(flows)
+    grammar = tokenizer.grammar
+    foreign = flows.select([0]).map(lambda row: {"protocol": 132})
+    encoded = tokenizer.encode_flows(foreign)
+    assert tokenizer.decode(encoded.ids).split()[1] == "proto:other"
+    assert not grammar.known_protocols.start <= encoded.ids[1] < grammar.known_protocols.stop
+    assert tokenizer.decode_flows(encoded).protocol.tolist() == [-1]
+
+
+def test_a_flow_that_was_cut_has_a_sentence_without_a_known_end(flows):
+    tokenizer = FlowTokenizer.fit(flows)
+    held = [len(packets) for packets in flows["payload_length"]]
+    cut = flows.remove_columns("packet_count").add_column("packet_count", [9 if n == 3 else n for n in held])
+    assert tokenizer.encode_flows(cut).cut.tolist() == [n == 3 for n in held]
+    assert tokenizer.encode_flows(flows).cut is None

@@ -250,3 +250,20 @@ def test_any_table_can_be_fitted_and_drawn_from(rows, order, max_packets):
     assert max(map(len, made["payload_length"])) <= max_packets
     assert np.isfinite(model.log_likelihood(flows)).all()
     assert np.isfinite(model.log_likelihood(made)).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_baseline_in_the_payload_view_makes_no_empty_packet_and_keeps_its_view(kind, tmp_path):
+    model = make_baseline(kind).fit(flows_of(), view="payload")
+    made = model.draw(np.zeros(200, dtype=np.int64), seed=0)
+    assert made.view == "payload"
+    assert made.payload_length.min() > 0
+    assert load_baseline(model.save(tmp_path / "model.safetensors")).view == "payload"
+
+
+def test_the_ngram_learns_no_end_from_a_flow_that_was_cut():
+    rows = {"label": ["a"] * 40, "payload_length": [[0, 5]] * 40, "direction": [[1, -1]] * 40}
+    tables = [conform_flows(Dataset.from_dict(rows | {"packet_count": [n] * 40}), "made") for n in (2, 9)]
+    ended = FlowArrays.from_dataset(tables[0].select([0]))
+    likelier, other = (NGram(3).fit(flows, 4, view="all").log_likelihood(ended)[0] for flows in tables)
+    assert likelier > other + 1

@@ -47,3 +47,17 @@ def test_a_batch_in_parts_by_length_has_the_loss_of_the_whole(objective, monkeyp
         in_parts = objective.module.eval()(**batch).item()
         monkeypatch.setattr(objective_causal, "LENGTH_GROUPS", 1)
         assert objective.module(**batch).item() == pytest.approx(in_parts, rel=1e-5)
+
+
+def test_the_end_of_a_flow_that_was_cut_has_no_loss(flows):
+    held = [len(packets) for packets in flows["payload_length"]]
+    cut = flows.remove_columns("packet_count").add_column("packet_count", [n + 1 if n == 3 else n for n in held])
+    config = TrainingConfig(max_packets=6, dropout=0.0, view="all")
+    rows, losses = np.flatnonzero(np.array(held) == 3), []
+    for table in (flows, cut):
+        own = CausalObjective(config, table, None)
+        losses.append(own.module.eval()(**own.collate(rows, np.random.default_rng(0))).item())
+    end = own.tokenizer.grammar.end_of_packets
+    assert losses[1] < losses[0] - 1
+    assert (own.collate(rows, np.random.default_rng(0))["unknown"] == 6).all()
+    assert (own._sentences[own._row[rows], 6] == end).all()  # label, protocol, port and three packets come before
