@@ -48,7 +48,8 @@ def transport_protocols(flows: FlowArrays) -> np.ndarray:
     """Protocol of each flow: (N,) int32, 6 or 17.
 
     A flow without one is TCP where it has an empty packet or a window, or where its label names a TCP service
-    (:data:`SERVICES`); else it is UDP.
+    (:data:`SERVICES`); else it is UDP. In the packet view ``payload``, where no flow has empty packets, it is UDP only
+    if its label names a UDP service.
 
     Raises:
         InputError: a flow is neither TCP nor UDP.
@@ -63,7 +64,10 @@ def transport_protocols(flows: FlowArrays) -> np.ndarray:
     if flows.tcp_window is not None:
         sign = sign | (flows.tcp_window > 0)
     is_tcp = np.logical_or.reduceat(sign, flows.offsets[:-1])
-    is_tcp |= service_protocols(flows) == TCP
+    named = service_protocols(flows)
+    is_tcp |= named == TCP
+    if flows.view == "payload":
+        is_tcp |= named != UDP
     return np.where(known >= 0, known, np.where(is_tcp, TCP, UDP)).astype(np.int32)
 
 

@@ -8,6 +8,7 @@ from hf_ntg import InputError
 from hf_ntg.flows import FlowArrays
 from hf_ntg.flows.capture_out.endpoints import AddressPool, service_ports, speaks_tls, transport_protocols
 from hf_ntg.flows.schema import TCP, UDP
+from hf_ntg.flows.view import in_view
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,10 @@ def test_tls_by_label_or_port():
     rows = [flow("+5", label="https"), flow("+5", label="video"), flow("+5", label="video"), flow("+5", label="ssh")]
     speaks = speaks_tls(FlowArrays.from_dataset(table(*rows)), np.array([1, 443, 80, 443]))
     assert speaks.tolist() == [True, True, False, False]
+
+
+def test_a_flow_of_payload_packets_alone_is_tcp_unless_its_label_names_a_udp_service():
+    bare = table(flow("+5 -6", None, label="an app"), flow("+5 -6", None, label="dns"))
+    flows = FlowArrays.from_dataset(bare)
+    assert transport_protocols(flows).tolist() == [UDP, UDP]
+    assert transport_protocols(in_view(flows, "payload")[0]).tolist() == [TCP, UDP]
