@@ -100,7 +100,10 @@ class RunFolder:
     def unfinished(self) -> dict[str, Any] | None:
         """Identity of the unfinished run, or None."""
         path = self.work / _IDENTITY_FILE
-        return _read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        found = _read_json(path)
+        return found if isinstance(found, dict) else {}
 
     def finished(self) -> dict[str, Any] | None:
         """The record of the model in the folder, empty for one without a readable record; None without a model."""
@@ -179,11 +182,15 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
     for name in sorted(ours["settings"].keys() | there.keys()):
         new, old = ours["settings"].get(name), there.get(name)
         if new != old:
-            found.append(f"{name} {new} (was {old})")
+            found.append(f"{name} {new} (was {_shown(old)})")
     words = {"flows": "the flows", "initial_model": "the initial model"}
     others = [name for name in ("flows", "initial_model", "processes", "hf_ntg") if ours[name] != theirs.get(name)]
-    found += [words.get(name) or f"{name} {ours[name]} (was {theirs.get(name)})" for name in others]
+    found += [words.get(name) or f"{name} {ours[name]} (was {_shown(theirs.get(name))})" for name in others]
     return ", ".join(found)
+
+
+def _shown(value: Any) -> str:
+    return ascii(value)[:40].strip("'")
 
 
 def _is_linked_folder(path: Path) -> bool:
