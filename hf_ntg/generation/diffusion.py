@@ -30,7 +30,7 @@ class DiffusionSampler:
         """The device of the weights."""
         return self.pipeline.device
 
-    def draw(self, classes: np.ndarray, seed: int, block: int, **options: Any) -> FlowArrays:
+    def draw(self, classes: np.ndarray, seed: int, first: int, **options: Any) -> FlowArrays:
         """Draw one flow for each of `classes` (N,); `options` as for :meth:`FlowDiffusionPipeline.draw_block`."""
         names = np.array([*self.labels, None], dtype=object)
-        return self.pipeline.draw_block(names[classes], seed, block, **options)
+        return self.pipeline.draw_block(names[classes], seed, first // self.block_size, **options)

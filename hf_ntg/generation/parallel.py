@@ -46,7 +46,7 @@ def draw_blocks(
     """
     if num_proc == 1 or len(blocks) == 1:
         for block in blocks:
-            yield _draw(sampler, _classes(counts, sampler.block_size, block), seed, block, options)
+            yield _draw(sampler, _classes(counts, sampler.block_size, block), seed, block * sampler.block_size, options)
         return
     if folder is None:
         raise InputError(f"num_proc {num_proc}: only a saved model can draw in several processes; save and load it")
@@ -56,7 +56,7 @@ def draw_blocks(
         waiting: deque[Future[FlowArrays]] = deque()
         for block in blocks:
             classes = _classes(counts, sampler.block_size, block)
-            waiting.append(pool.submit(_draw_here, classes, seed, block, options))
+            waiting.append(pool.submit(_draw_here, classes, seed, block * sampler.block_size, options))
             if len(waiting) > 2 * workers:  # bounds the flows that are drawn and not yet taken
                 yield waiting.popleft().result()
         while waiting:
@@ -70,10 +70,10 @@ def _classes(counts: np.ndarray, block_size: int, block: int) -> np.ndarray:
     return np.searchsorted(ends, np.arange(first, min(first + block_size, ends[-1])), side="right")
 
 
-def _draw(sampler: Sampler, classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
+def _draw(sampler: Sampler, classes: np.ndarray, seed: int, first: int, options: dict) -> FlowArrays:
     if not len(classes):  # no flows, but the columns that flows of this model have
-        return sampler.draw(np.zeros(1, dtype=np.int64), seed, block, **options).take(np.arange(0))
-    return sampler.draw(classes, seed, block, **options)
+        return sampler.draw(np.zeros(1, dtype=np.int64), seed, first, **options).take(np.arange(0))
+    return sampler.draw(classes, seed, first, **options)
 
 
 def _open_worker(folder: Path, threads: int, device: torch.device) -> None:
@@ -84,5 +84,5 @@ def _open_worker(folder: Path, threads: int, device: torch.device) -> None:
     _here = load_sampler(folder, device)
 
 
-def _draw_here(classes: np.ndarray, seed: int, block: int, options: dict) -> FlowArrays:
-    return _draw(_here, classes, seed, block, options)
+def _draw_here(classes: np.ndarray, seed: int, first: int, options: dict) -> FlowArrays:
+    return _draw(_here, classes, seed, first, options)

@@ -12,6 +12,7 @@ ones get their own node too, and nothing needs to be gathered any more.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +30,10 @@ __all__ = ["sample_sentences"]
 MAX_NODES = 512  # nodes evaluated at once
 APART = 0.6  # distinct prefixes per flow above which every flow becomes a node of its own
 MAX_SCORES = 500_000  # entries of a score matrix at once, so that it fits the processor's cache
+# A token is final in float32 if it would stay the same with cumulative probabilities that differ by this much, ten times
+# the largest effect of threads, batches and devices on them. The other flows are drawn again in float64, where such
+# effects decide nothing. So every flow is the one that exact arithmetic draws.
+MARGIN = 1e-5
 GROUP = 64  # scores are searched in two levels: among groups of this many, then inside a group
 
 
@@ -54,6 +59,12 @@ def sample_sentences(
     with torch.inference_mode():
         walk.run(torch.from_numpy(labels).to(model.device))
     drawn, lengths = walk.tokens.cpu().numpy(), walk.lengths.cpu().numpy()
+    doubtful = np.flatnonzero(walk.doubtful.cpu().numpy())
+    if len(doubtful):
+        exact = _Walk(deepcopy(model).double(), grammar, uniforms[doubtful], temperature, max_nodes)
+        with torch.inference_mode():
+            exact.run(torch.from_numpy(labels[doubtful]).to(model.device))
+        drawn[doubtful], lengths[doubtful] = exact.tokens.cpu().numpy(), exact.lengths.cpu().numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return EncodedFlows(drawn[np.arange(drawn.shape[1]) < lengths[:, None]], offsets)
 
@@ -104,6 +115,8 @@ class _Walk:
         self.uniforms = torch.from_numpy(1.0 - uniforms).to(model.device)  # in (0, 1]: never before the first token
         self.tokens = torch.zeros(uniforms.shape, dtype=torch.int32, device=model.device)
         self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
+        self.doubtful = torch.zeros(len(uniforms), dtype=torch.bool, device=model.device)
+        self.margin = MARGIN / min(temperature, 1.0)
 
     def run(self, labels: Tensor) -> None:
         """Draw all sentences, starting with their `labels` (N,)."""
@@ -170,7 +183,8 @@ class _Walk:
             span = torch.searchsorted(nodes.node, torch.tensor([first, first + rows], device=token.device)).tolist()
             mine = slice(*span)
             scores = F.linear(hidden[first : first + rows], head, bias)  # (r, A)
-            token[mine] = _invert(scores, nodes.node[mine] - first, uniforms[mine])
+            token[mine], doubtful = _invert(scores, nodes.node[mine] - first, uniforms[mine], self.margin)
+            self.doubtful[nodes.flow[mine][doubtful]] = True
         return allowed.start + token
 
     def _head_of(self, allowed: slice) -> tuple[Tensor, Tensor]:
@@ -202,8 +216,11 @@ class _Walk:
         return replace(nodes, place=nodes.place + 1, **new, **changes)
 
 
-def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
-    """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,), result (m,).
+def _invert(scores: Tensor, row: Tensor, uniform: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,).
+
+    Returns:
+        The tokens (m,), and which of them (m,) would be others if a cumulative probability moved by `margin`.
 
     A is a multiple of `GROUP`. `scores` is overwritten. Sums are float64. The two levels avoid a cumulative sum over A.
     """
@@ -217,4 +234,8 @@ def _invert(scores: Tensor, row: Tensor, uniform: Tensor) -> Tensor:
     inside = weights[row, group[:, 0]].double().cumsum(dim=1)  # (m, GROUP)
     # The two levels may differ in the last bit. A target past the group's end means its last token with any mass.
     target = torch.minimum(target, inside[:, -1:])
-    return group[:, 0] * GROUP + torch.searchsorted(inside, target)[:, 0].clamp_(max=GROUP - 1)
+    place = torch.searchsorted(inside, target).clamp_(max=GROUP - 1)  # (m, 1)
+    above = inside.gather(1, place)
+    below = torch.where(place > 0, inside.gather(1, (place - 1).clamp_(min=0)), 0.0)
+    room = torch.minimum(target - below, above - target)[:, 0]
+    return group[:, 0] * GROUP + place[:, 0], room < margin * reached[row, -1]

@@ -46,12 +46,14 @@ class Sampler(Protocol):
         """The device that flows are drawn on."""
         ...
 
-    def draw(self, classes: np.ndarray, seed: int, block: int, **options: Any) -> FlowArrays:
+    def draw(self, classes: np.ndarray, seed: int, first: int, **options: Any) -> FlowArrays:
         """Draw one flow for each of `classes`.
 
         Args:
             classes: (N,) places in `labels`, at most `block_size` of them.
-            seed, block: name the stream of random numbers; the same pair and classes give the same flows.
+            seed: names the streams of random numbers.
+            first: number of the first flow in the whole request, a multiple of `block_size`. Flow i of the request is
+                the same whatever is drawn with it.
         """
         ...
 

@@ -88,7 +88,7 @@ def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor)
     x = mixer.act(x if mixer.conv1d.bias is None else x + mixer.conv1d.bias)
     dt, b, c = mixer.x_proj(x).split([mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size], dim=-1)
     dt = F.softplus(mixer.dt_proj(dt))
-    decay = torch.mul(dt[:, None], -torch.exp(mixer.A_log.float()).t()).exp_()  # (B, N, D)
+    decay = torch.mul(dt[:, None], -torch.exp(mixer.A_log.to(dt.dtype)).t()).exp_()  # (B, N, D)
     state.mul_(decay).addcmul_(b[:, :, None], (dt * x)[:, None])
     y = torch.bmm(c[:, None], state)[:, 0]
     return mixer.out_proj(torch.addcmul(y, x, mixer.D.to(x.dtype)) * F.silu(gate)), window[:, 1:]

@@ -75,13 +75,13 @@ class Baseline:
 
         return torch.device("cpu")
 
-    def draw(self, classes: np.ndarray, seed: int, block: int = 0) -> FlowArrays:
+    def draw(self, classes: np.ndarray, seed: int, first: int = 0) -> FlowArrays:
         """Draw one flow for each of `classes` (N,), places in ``labels``.
 
         Args:
-            seed, block: name the stream of random numbers.
+            seed, first: name the stream of random numbers; `first` is the number of the first flow in the request.
         """
-        made = self._generate(classes, np.random.default_rng([seed, block] if block else seed))
+        made = self._generate(classes, np.random.default_rng([seed, first] if first else seed))
         return replace(made, view=self.view)
 
     def save(self, path: str | Path) -> Path:

@@ -1,0 +1,180 @@
+"""Kill jobs at random moments, give the same command again, and compare the result with an undisturbed run.
+
+    python scripts/kill_and_rerun.py --points 20 --seed 0
+
+Each job runs in a process of its own, which is ended by SIGKILL, SIGTERM or SIGINT at a random moment of its usual
+length. The same command then has to leave the same files as the undisturbed run: weights, tables and reports byte for
+byte, no scratch files, no checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes are copied: none may have threads
+
+# What every job needs, imported once and before the processes are copied.
+import diffusers  # noqa: F401
+import pyarrow.parquet as pq
+import sklearn.ensemble  # noqa: F401
+import torch
+import transformers  # noqa: F401
+from attack_models import small_flows
+
+from hf_ntg import cli
+from hf_ntg.flows import save_flows
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command line; INPUT is the folder of what it reads, OUT that of what it writes."""
+
+    name: str
+    words: str
+
+
+TRAINING = "--batch-size 20 --max-packets 5 --checkpoint-every 1 --output OUT/model"
+JOBS = (
+    *(
+        Job(f"train {family}", f"train INPUT/flows.parquet --model {family} --epochs {epochs} {TRAINING}")
+        for family, epochs in (("gpt2", 8), ("llama", 8), ("mamba", 8), ("unet", 30))
+    ),
+    Job("train over a model", f"train INPUT/flows.parquet --model llama --epochs 6 --overwrite {TRAINING}"),
+    Job("generate", "generate INPUT/gpt2 --num-flows 4000 --output OUT/flows.parquet"),
+    Job("generate shards", "generate INPUT/unet --num-flows 2000 --num-shards 4 --output OUT/shards"),
+    Job("export", "export INPUT/flows.parquet --output OUT/flows.pcap"),
+    Job("import", "import INPUT/flows.pcap --output OUT/flows.parquet"),
+    Job("split", "split INPUT/flows.parquet --output OUT/parts"),
+    Job(
+        "evaluate",
+        "evaluate --train INPUT/flows.parquet --test INPUT/flows.parquet --synthetic INPUT/flows.parquet "
+        "--output OUT/report",
+    ),
+)
+
+
+def main() -> None:
+    """Kill every job at the points, and exit 1 if a result differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", nargs="*", help="names of jobs, such as 'train gpt2'; all by default")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        inputs = _make_inputs(Path(scratch) / "input")
+        for job in JOBS:
+            if options.jobs and job.name not in options.jobs:
+                continue
+            found = try_job(job, inputs, Path(scratch), options.points, options.seed)
+            print(f"{job.name:<20} {options.points:>3} killed {options.points - len(found):>3} equal", flush=True)
+            failures += found
+    print("\n".join(failures))
+    sys.exit(bool(failures))
+
+
+def try_job(job: Job, inputs: Path, scratch: Path, points: int, seed: int) -> list[str]:
+    """Kill `job` at so many points; gives what differed."""
+    rng = random.Random(f"{seed} {job.name}")
+    whole = _fresh(job, scratch / "whole", inputs)
+    started = time.monotonic()
+    status = _wait(_start(job, inputs, whole))
+    length = time.monotonic() - started
+    wanted, failures = _contents(whole), []
+    if status != 0:
+        return [f"{job.name}: the undisturbed run exits {status}"]
+    for point in range(points):
+        cut = _fresh(job, scratch / "cut", inputs)
+        after, number = rng.uniform(0.02, 1.05) * length, rng.choice(SIGNALS)
+        process = _start(job, inputs, cut)
+        time.sleep(after)
+        os.kill(process, number)
+        _wait(process)
+        status = _wait(_start(job, inputs, cut))
+        found = _contents(cut)
+        if status != 0 or found != wanted:
+            names = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+            what = f"{number.name} after {after:.2f} of {length:.2f} s"
+            failures.append(f"{job.name}, point {point}, {what}: exit {status}, differs in {names[:4]}")
+    return failures
+
+
+def _make_inputs(folder: Path) -> Path:
+    folder.mkdir()
+    save_flows(small_flows(), folder / "flows.parquet")
+    for family in ("gpt2", "unet"):
+        words = f"train INPUT/flows.parquet --model {family} --epochs 2 --max-packets 5 --output INPUT/{family}"
+        assert _wait(_start(Job(family, words), folder, folder)) == 0
+    assert _wait(_start(Job("export", "export INPUT/flows.parquet --output INPUT/flows.pcap"), folder, folder)) == 0
+    return folder
+
+
+def _fresh(job: Job, folder: Path, inputs: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if "--overwrite" in job.words:
+        shutil.copytree(inputs / "unet", folder / "model")
+    return folder
+
+
+def _start(job: Job, inputs: Path, out: Path) -> int:
+    """Run a job in a copy of this process; gives its id."""
+    process = os.fork()
+    if process:
+        return process
+    words = [word.replace("INPUT", str(inputs)).replace("OUT", str(out)) for word in job.words.split()]
+    _run_and_leave(["ntg", *words])
+    return 0
+
+
+def _run_and_leave(words: Sequence[str]) -> None:
+    sys.argv = list(words)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    status: int | str | None = 1
+    try:
+        cli.main()
+        status = 0
+    except SystemExit as stopped:
+        status = stopped.code
+    finally:
+        os._exit(status if isinstance(status, int) else 1)
+
+
+def _wait(process: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    """Each file's name and a hash of what it holds."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            found[name] = _table(path) if path.suffix == ".parquet" else hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _table(path: Path) -> str:
+    table = pq.read_table(path)
+    rows = hashlib.sha256(repr(table.to_pylist()).encode()).hexdigest()
+    return f"{rows} {table.schema.to_string(show_schema_metadata=True)}"
+
+
+if __name__ == "__main__":
+    main()
