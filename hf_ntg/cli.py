@@ -24,7 +24,7 @@ from hf_ntg.workers import end_with_parent
 __all__ = ["app", "main"]
 
 # The base of Typer's usage errors, wherever the installed version keeps it.
-_UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def main() -> None:

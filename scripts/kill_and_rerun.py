@@ -35,6 +35,7 @@ from attack_models import small_flows
 from hf_ntg import cli
 from hf_ntg.flows import save_flows
 
+LOG = Path(tempfile.gettempdir()) / f"kill-and-rerun-{os.getpid()}.log"  # what the last job said
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
@@ -96,7 +97,7 @@ def try_job(job: Job, inputs: Path, scratch: Path, points: int, seed: int) -> li
     length = time.monotonic() - started
     wanted, failures = _contents(whole), []
     if status != 0:
-        return [f"{job.name}: the undisturbed run exits {status}"]
+        return [f"{job.name}: the undisturbed run exits {status}: {LOG.read_text().strip()[-300:]}"]
     for point in range(points):
         cut = _fresh(job, scratch / "cut", inputs)
         after, number = rng.uniform(0.02, 1.05) * length, rng.choice(SIGNALS)
@@ -143,9 +144,9 @@ def _start(job: Job, inputs: Path, out: Path) -> int:
 
 def _run_and_leave(words: Sequence[str]) -> None:
     sys.argv = list(words)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
+    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     status: int | str | None = 1
     try:
         cli.main()

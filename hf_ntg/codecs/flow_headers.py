@@ -85,22 +85,26 @@ def draw_ports(headers: list[list[int]], places: np.ndarray, rng: np.random.Gene
     if not headers:
         return {}
     protocol, port = np.array(headers, dtype=np.int64)[places].T
-    drawn = draw_server_ports(len(places), rng)
+    drawn = draw_server_ports(rng.random(len(places)))
     return {
         "protocol": protocol,
         "destination_port": np.where(port == OTHER, drawn, port),
-        "source_port": draw_client_ports(len(places), rng),
+        "source_port": draw_client_ports(rng.random(len(places))),
     }
 
 
-def draw_server_ports(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) ports for flows whose destination port has no code: uniform over 1,024 to 65,535."""
-    return rng.integers(OTHER_PORTS[0], OTHER_PORTS[1] + 1, count)
+def draw_server_ports(uniforms: np.ndarray) -> np.ndarray:
+    """Ports for flows whose destination port has no code: numbers in [0, 1) to ports from 1,024 to 65,535, (N,)."""
+    return _port_at(uniforms, OTHER_PORTS)
 
 
-def draw_client_ports(count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count,) ephemeral source ports."""
-    return rng.integers(EPHEMERAL_PORTS[0], EPHEMERAL_PORTS[1] + 1, count)
+def draw_client_ports(uniforms: np.ndarray) -> np.ndarray:
+    """Ephemeral source ports for numbers in [0, 1): (N,)."""
+    return _port_at(uniforms, EPHEMERAL_PORTS)
+
+
+def _port_at(uniforms: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
+    return bounds[0] + (uniforms * (bounds[1] + 1 - bounds[0])).astype(np.int64)
 
 
 def most_frequent(values: np.ndarray, most: int, at_least: int = 1) -> list[int]:

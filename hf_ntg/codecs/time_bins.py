@@ -54,9 +54,13 @@ class TimeBins:
         """Bin of each of `times` (any shape); longer times than any in training fall into the last bin."""
         return np.searchsorted(self.edges, times, side="right")
 
-    def draw(self, bins: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Draw a time inside each of `bins` (P,), log-uniform in a random sub-interval: (P,) float32 seconds."""
-        place = rng.random(len(bins)) * PARTS
+    def draw(self, bins: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+        """Draw a time inside each of `bins` (P,), log-uniform in a random sub-interval: (P,) float32 seconds.
+
+        Args:
+            uniforms: (P,) numbers in [0, 1) that decide.
+        """
+        place = uniforms * PARTS
         part = place.astype(int)
         low = (bins - 1).clip(min=0) * (PARTS + 1) + part
         logs = np.log(self.knots)

@@ -201,11 +201,19 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         cut = None if arrays.cut is None else arrays.cut & (packets < rules.max_packets)
         return EncodedFlows(ids, offsets, cut if cut is not None and cut.any() else None)
 
-    def decode_flows(self, encoded: EncodedFlows, seed: int | Sequence[int] = 0) -> FlowArrays:
+    @property
+    def draws_per_flow(self) -> int:
+        """Uniform numbers that :meth:`decode_flows` takes for each flow: two ports and a time for every packet."""
+        return 2 + self.grammar.max_packets
+
+    def decode_flows(
+        self, encoded: EncodedFlows, seed: int | Sequence[int] = 0, uniforms: np.ndarray | None = None
+    ) -> FlowArrays:
         """Read sentences as flows.
 
         Args:
             seed: of the draws of times inside their bins, and of ports without a token.
+            uniforms: (N, `draws_per_flow`) numbers in [0, 1) to draw these with instead; a row belongs to a flow.
 
         Returns:
             The flows, in the grammar's packet view. ``packet_count`` is the number of packets of the sentence.
@@ -215,7 +223,8 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         """
         rules, ids, starts = self.grammar, encoded.ids, encoded.offsets[:-1]
         packets = self._check_sentences(encoded)
-        rng = np.random.default_rng(seed)
+        if uniforms is None:
+            uniforms = np.random.default_rng(seed).random((len(encoded), self.draws_per_flow))
         offsets = np.concatenate([[0], np.cumsum(packets)])
         position = ragged_positions(packets)
         first = np.repeat(starts + rules.prefix_length, packets)
@@ -230,17 +239,18 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         if rules.has_header:
             protocols = np.maximum(rules.protocols, -1)  # no number is known of ``proto:other``
             columns["protocol"] = protocols[ids[starts + 1] - rules.blocks["protocol"].start]
-            ports = draw_server_ports(len(encoded), rng)
+            ports = draw_server_ports(uniforms[:, 0])
             known = ids[starts + 2] - rules.blocks["port"].start
             has_token = known < len(rules.ports)
             ports[has_token] = np.array(rules.ports)[known[has_token]]
             columns["destination_port"] = ports
-            columns["source_port"] = draw_client_ports(len(encoded), rng)
+            columns["source_port"] = draw_client_ports(uniforms[:, 1])
         if rules.has_times:
             times = np.zeros(len(position), dtype=np.float32)
             later = position > 0
             bins = ids[(first + np.repeat(packets, packets) + position)[later]] - rules.blocks["time"].start
-            times[later] = rules.time_bins.draw(bins, rng)
+            flow = np.repeat(np.arange(len(encoded)), packets)[later]
+            times[later] = rules.time_bins.draw(bins, uniforms[flow, 2 + position[later]])
             columns["inter_arrival_time"] = times
         return FlowArrays(**columns, view=rules.view)
 

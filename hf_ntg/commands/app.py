@@ -154,7 +154,7 @@ def stopping_says(message: str) -> Iterator[None]:
         raise Interrupted(f"interrupted; {message}") from error
 
 
-def counted(parts: Iterable[Dataset], total: int) -> Iterator[Dataset]:
+def counted(parts: Iterable[Dataset], total: int | None) -> Iterator[Dataset]:
     """Pass `parts` on, showing the progress over their flows."""
     with Progress("generating", total) as progress:
         for part in parts:

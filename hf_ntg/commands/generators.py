@@ -146,7 +146,7 @@ def generate(
     folder = model_folder(model, revision=revision)
     check_model_folder(folder)
     (check_output_file if num_shards is None else check_output_folder)(output)
-    wanted = counts_like(like) if like is not None else label
+    wanted: Any = counts_like(like) if like is not None else label
     # torch and transformers are imported only once all that is known beforehand has been checked.
     from hf_ntg.generation import FlowGenerator
 

@@ -8,22 +8,27 @@ from datasets import Dataset
 from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
-from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.generation.flow_streams import flow_uniforms
 from hf_ntg.generation.likelihood import sentence_log_likelihood
-from hf_ntg.generation.prefix_tree import sample_sentences
+from hf_ntg.generation.prefix_tree import MAX_NODES, sample_sentences
+from hf_ntg.ranges import DRAWING
 
 __all__ = ["CausalSampler"]
+
+_SHORT = 64  # tokens; of longer sentences fewer are drawn together, which bounds the memory
 
 
 class CausalSampler:
     """Draws sentences from `model` by the prefix tree, and decodes them with `tokenizer`."""
 
     block_size = 32_768
-    options = ("temperature",)
+    options: tuple[str, ...] = ("temperature",)
 
     def __init__(self, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
+        if tokenizer.grammar.max_tokens > _SHORT:
+            self.block_size = max(1, self.block_size * _SHORT // tokenizer.grammar.max_tokens)
         self.labels: list[str | None] = list(tokenizer.grammar.labels)
         self.view, self.max_packets = tokenizer.grammar.view, tokenizer.grammar.max_packets
         counts = np.array(tokenizer.grammar.label_counts, dtype=np.float64)
@@ -34,22 +39,22 @@ class CausalSampler:
         """The device of the weights."""
         return self.model.device
 
-    def draw(self, classes: np.ndarray, seed: int, block: int, temperature: float = 1.0) -> FlowArrays:
+    def draw(self, classes: np.ndarray, seed: int, first: int, temperature: float = 1.0) -> FlowArrays:
         """Draw one flow for each of `classes` (N,).
 
         Args:
+            seed, first: see :meth:`hf_ntg.generation.sampler.Sampler.draw`.
             temperature: scores are divided by it. Below 1 likely flows become likelier, above 1 less likely.
 
         Raises:
-            InputError: the temperature is not above 0.
+            InputError: the temperature is not in its range.
         """
-        if temperature <= 0:
-            raise InputError(f"temperature {temperature}: must be above 0")
-        grammar = self.tokenizer.grammar
-        stream = np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
-        uniforms = stream.random((len(classes), grammar.max_tokens))
-        sentences = sample_sentences(self.model, grammar, classes, uniforms, temperature)
-        return self.tokenizer.decode_flows(sentences, [seed, block])
+        DRAWING["temperature"].check("temperature", temperature)
+        grammar, tokens = self.tokenizer.grammar, self.tokenizer.grammar.max_tokens
+        uniforms = flow_uniforms(seed, first, len(classes), tokens + self.tokenizer.draws_per_flow)
+        nodes = max(1, min(MAX_NODES, _SHORT * MAX_NODES // tokens))
+        sentences = sample_sentences(self.model, grammar, classes, uniforms[:, :tokens], temperature, nodes)
+        return self.tokenizer.decode_flows(sentences, uniforms=uniforms[:, tokens:])
 
     def log_likelihood(self, flows: Dataset | FlowArrays, packets_only: bool = False) -> np.ndarray:
         """Natural logarithm of the probability of each flow given its label: (N,) nats.

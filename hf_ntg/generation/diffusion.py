@@ -16,7 +16,7 @@ __all__ = ["DiffusionSampler"]
 class DiffusionSampler:
     """Denoises one batch of signals a block with `pipeline`."""
 
-    options = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
+    options: tuple[str, ...] = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
 
     def __init__(self, pipeline: FlowDiffusionPipeline) -> None:
         self.pipeline, self.block_size = pipeline, pipeline.flows_per_block

@@ -46,7 +46,7 @@ class Sampler(Protocol):
         """The device that flows are drawn on."""
         ...
 
-    def draw(self, classes: np.ndarray, seed: int, first: int, **options: Any) -> FlowArrays:
+    def draw(self, classes: np.ndarray, seed: int, first: int, *_: Any, **options: Any) -> FlowArrays:
         """Draw one flow for each of `classes`.
 
         Args:

@@ -72,7 +72,7 @@ def write_shards(
             "shards": shards,
         },
     )
-    written = []
+    written: list[Path] = []
     for shard in range(share[0], shards, share[1]):
         path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
         own = range(shard * blocks // shards, (shard + 1) * blocks // shards)

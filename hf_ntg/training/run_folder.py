@@ -159,10 +159,10 @@ class RunFolder:
         inside = self.work.iterdir() if self.work.is_dir() else iter(())
         foreign = [path for path in self.folder.iterdir() if path not in known or _is_linked_folder(path)]
         foreign += [path for path in inside if path.name not in _WORK_FILES and not is_checkpoint(path)]
-        foreign = sorted(path.relative_to(self.folder) for path in foreign if not is_scratch(path))
-        if foreign:
-            more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-            raise InputError(f"{self.folder}: holds {foreign[0]}{more}, no part of a model; choose another folder")
+        names = sorted(path.relative_to(self.folder) for path in foreign if not is_scratch(path))
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise InputError(f"{self.folder}: holds {names[0]}{more}, no part of a model; choose another folder")
 
     def _model_parts(self) -> list[Path]:
         files = {path for pattern in _MODEL_FILES for path in self.folder.glob(pattern) if path.is_file()}

@@ -82,7 +82,7 @@ class Cvae(Baseline):
         )
         if len(self.time_bins):
             times[:, 0] = 0
-            flows = replace(flows, inter_arrival_time=self.time_bins.draw(times[kept], rng))
+            flows = replace(flows, inter_arrival_time=self.time_bins.draw(times[kept], rng.random(kept.sum())))
         return self.headers.give(flows, classes, rng)
 
     def _tensors(self) -> dict[str, np.ndarray]:
