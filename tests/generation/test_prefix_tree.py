@@ -106,7 +106,7 @@ def test_inversion_takes_the_first_token_whose_cumulative_weight_reaches_the_num
     weights = torch.zeros(1, GROUP)
     weights[0, :5] = torch.tensor([0.0, 2.0, 0.0, 1.0, 1.0])
     uniform = torch.tensor([1e-12, 0.5, 0.5 + 1e-9, 0.75, 0.76, 1.0], dtype=torch.float64)
-    drawn = _invert(weights.log(), torch.zeros(6, dtype=torch.int64), uniform)
+    drawn, _ = _invert(weights.log(), torch.zeros(6, dtype=torch.int64), uniform, 0.0)
     assert drawn.tolist() == [1, 1, 3, 3, 4, 4]
 
 
@@ -114,7 +114,7 @@ def test_tokens_of_no_weight_are_never_drawn():
     scores = torch.full((1, 3 * GROUP), -torch.inf)
     scores[0, [70, 128]] = 0.0
     uniform = torch.from_numpy(1 - np.random.default_rng(0).random(5_000))
-    drawn = _invert(scores, torch.zeros(5_000, dtype=torch.int64), uniform)
+    drawn, _ = _invert(scores, torch.zeros(5_000, dtype=torch.int64), uniform, 0.0)
     assert set(drawn.tolist()) == {70, 128}
 
 
