@@ -30,9 +30,9 @@ __all__ = ["sample_sentences"]
 MAX_NODES = 512  # nodes evaluated at once
 APART = 0.6  # distinct prefixes per flow above which every flow becomes a node of its own
 MAX_SCORES = 500_000  # entries of a score matrix at once, so that it fits the processor's cache
-# A token is final in float32 if it would stay the same with cumulative probabilities that differ by this much, ten times
-# the largest effect of threads, batches and devices on them. The other flows are drawn again in float64, where such
-# effects decide nothing. So every flow is the one that exact arithmetic draws.
+# A token is final in float32 if it would stay the same with cumulative probabilities that differ by this much, ten
+# times the largest effect of threads, batches and devices on them. The other flows are drawn again in float64, where
+# such effects decide nothing. So every flow is the one that exact arithmetic draws.
 MARGIN = 1e-5
 GROUP = 64  # scores are searched in two levels: among groups of this many, then inside a group
 
@@ -219,10 +219,10 @@ class _Walk:
 def _invert(scores: Tensor, row: Tensor, uniform: Tensor, margin: float) -> tuple[Tensor, Tensor]:
     """Draw from the softmax of ``scores[row]`` by inversion: scores (r, A), row and uniform (m,).
 
+    A is a multiple of `GROUP`. `scores` is overwritten. Sums are float64. The two levels avoid a cumulative sum over A.
+
     Returns:
         The tokens (m,), and which of them (m,) would be others if a cumulative probability moved by `margin`.
-
-    A is a multiple of `GROUP`. `scores` is overwritten. Sums are float64. The two levels avoid a cumulative sum over A.
     """
     groups = scores.shape[1] // GROUP
     weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().unflatten(1, (groups, GROUP))
