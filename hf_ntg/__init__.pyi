@@ -5,6 +5,7 @@ from .flows import load_flows, split_flows, write_pcap
 from .hub.generator import FlowGenerator
 from .metrics import evaluate_flows
 from .models import FlowDiffusionPipeline
+from .report import plot_flows
 from .train import train
 from .training import TrainingConfig
 
@@ -20,6 +21,7 @@ __all__ = [
     "augment",
     "evaluate_flows",
     "load_flows",
+    "plot_flows",
     "split_flows",
     "train",
     "write_pcap",

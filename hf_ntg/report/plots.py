@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib as mpl
@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 __all__ = [
@@ -19,6 +20,9 @@ __all__ = [
     "STYLE",
     "add_legend",
     "class_scores",
+    "draw_lengths",
+    "draw_packets",
+    "draw_times",
     "length_curves",
     "packet_profiles",
     "position_divergence",
@@ -27,6 +31,7 @@ __all__ = [
 ]
 
 REAL, SYNTHETIC = "#1d4e79", "#e07b16"
+_MAIN = ("real", "synthetic")
 _BASELINES = ("#9a9a9a", "#bdbdbd", "#6f6f6f", "#d0d0d0")
 STYLE = {
     "font.family": "sans-serif",
@@ -49,28 +54,58 @@ _COLUMNS = 4
 
 
 def packet_profiles(result: dict) -> str:
-    """Length and direction at each packet position, one panel a class, real to the left and synthetic to the right.
-
-    A bar's width is the share of the class's flows whose packet at that position has that length and direction.
-    """
-    profiles = result["profiles"]
-    with _panels(profiles["classes"], 2.0) as (figure, panels):
-        for name, axes in panels:
-            for column, side, color in (("real", -1, REAL), ("synthetic", 1, SYNTHETIC)):
-                if (shape := profiles["sets"][column].get(name)) is not None:
-                    _split_bars(axes, shape, side, color)
-            _length_axis(axes, profiles["length_edges"])
-            axes.set_xlim(0.4, result["max_packets"] + 0.6)
-            axes.set_xticks(range(1, result["max_packets"] + 1))
-            axes.tick_params(axis="x", length=0)
-            axes.grid(axis="x", color="#f0f0f0", linewidth=0.6)
-            axes.set_axisbelow(True)
-        _outer_labels(figure, "packet of the flow", "payload bytes, upstream above 0")
-        return _png(figure)
+    """:func:`draw_packets` of an evaluation's real and synthetic flows, as a data URI of a PNG."""
+    return _png(draw_packets(result["profiles"], result["max_packets"]))
 
 
 def time_curves(result: dict) -> str | None:
-    """Cumulative distribution of inter-arrival times, one panel a class; None where no set has times."""
+    """:func:`draw_times` of all sets of an evaluation, as an SVG element; None where no set has times."""
+    figure = draw_times(result["profiles"], result["columns"])
+    return None if figure is None else svg_of(figure)
+
+
+def length_curves(result: dict) -> str | None:
+    """:func:`draw_lengths` of all sets of an evaluation, as an SVG element."""
+    figure = draw_lengths(result["profiles"], result["columns"])
+    return None if figure is None else svg_of(figure)
+
+
+def draw_packets(profiles: dict, max_packets: int) -> Figure:
+    """Length and direction at each packet position, one panel a class: real flows to the left, synthetic to the right.
+
+    The width of a bar is the share of the class's flows whose packet at that position has that length and direction.
+
+    Args:
+        profiles: of :func:`hf_ntg.metrics.profile.describe_flows`, with the set ``real``, ``synthetic`` or both.
+        max_packets: positions to show.
+    """
+    with _panels(profiles["classes"], 2.0) as (figure, panels):
+        for name, axes in panels:
+            for column, side, color in (("real", -1, REAL), ("synthetic", 1, SYNTHETIC)):
+                if (shape := profiles["sets"].get(column, {}).get(name)) is not None:
+                    _split_bars(axes, shape, side, color)
+            _length_axis(axes, profiles["length_edges"])
+            axes.set_xlim(0.4, max_packets + 0.6)
+            axes.set_xticks(range(1, max_packets + 1))
+            axes.tick_params(axis="x", length=0)
+            axes.grid(axis="x", color="#f0f0f0", linewidth=0.6)
+            axes.set_axisbelow(True)
+        _outer_labels(figure, "packet of the flow", "payload bytes (square-root scale), upstream above 0")
+        handles: list[Artist] = [
+            Patch(color=color, label=column)
+            for column, color in (("real", REAL), ("synthetic", SYNTHETIC))
+            if column in profiles["sets"]
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
+        return figure
+
+
+def draw_times(profiles: dict, columns: Sequence[str]) -> Figure | None:
+    """Cumulative distribution of inter-arrival times, one panel a class; None where the flows have no times.
+
+    Args:
+        profiles: of :func:`hf_ntg.metrics.profile.describe_flows`. columns: the sets to draw.
+    """
 
     def style(axes: Axes) -> None:
         axes.set_xscale("log")
@@ -78,18 +113,19 @@ def time_curves(result: dict) -> str | None:
         axes.set_xticks([1e-6, 1e-3, 1, 1e3], ["1 µs", "1 ms", "1 s", "1,000 s"])
         axes.xaxis.set_minor_locator(NullLocator())
 
-    return _curves(result, "inter_arrival_time", "time since the flow's previous packet (logarithmic)", style)
+    label = "time since the flow's previous packet (logarithmic scale)"
+    return _draw_curves(profiles, columns, "inter_arrival_time", label, style)
 
 
-def length_curves(result: dict) -> str | None:
-    """Cumulative distribution of payload lengths, one panel a class."""
+def draw_lengths(profiles: dict, columns: Sequence[str]) -> Figure | None:
+    """Cumulative distribution of payload lengths, one panel a class; arguments as for :func:`draw_times`."""
 
     def style(axes: Axes) -> None:
         axes.set_xscale("function", functions=(np.sqrt, np.square))
         axes.set_xlim(0, 1500)
         axes.set_xticks([0, 100, 500, 1000, 1460])
 
-    return _curves(result, "payload_length", "payload of a packet, bytes (square-root scale)", style)
+    return _draw_curves(profiles, columns, "payload_length", "payload of a packet, bytes (square-root scale)", style)
 
 
 def class_scores(result: dict) -> str:
@@ -102,7 +138,7 @@ def class_scores(result: dict) -> str:
         places = np.arange(len(names))
         scores = {name: [column["per_class"][label] for label in names] for name, column in columns.items()}
         axes.hlines(places, scores["real"], scores["synthetic"], color="#d8d8d8", linewidth=2.5, zorder=1)
-        for name, color in _colors(result):
+        for name, color in _colors(result["columns"]):
             mark = {"real": "o", "synthetic": "o"}.get(name, "|")
             axes.scatter(
                 scores[name], places, s=34, color=color, marker=mark, label=name, zorder=3 if mark == "o" else 2
@@ -125,7 +161,7 @@ def position_divergence(result: dict) -> str:
         figure = Figure(figsize=(7.6, 2.5), layout="constrained")
         axes = figure.subplots()
         places = np.arange(1, result["max_packets"] + 1)
-        for name, color in _colors(result):
+        for name, color in _colors(result["columns"]):
             axes.plot(places, columns[name]["per_position"], color=color, marker="o", markersize=3.5, label=name)
         axes.set_xticks(places)
         axes.set_ylim(bottom=0)
@@ -136,17 +172,22 @@ def position_divergence(result: dict) -> str:
         return svg_of(figure)
 
 
-def _curves(result: dict, quantity: str, label: str, style: Callable[[Axes], None]) -> str | None:
-    profiles = result["profiles"]
-    drawn = [name for name, _ in _colors(result) if name in ("real", "synthetic") or name.endswith("-gram")]
-    classes = [name for name in profiles["classes"] if _quantiles(profiles, "real", name, quantity)]
+def _draw_curves(
+    profiles: dict, columns: Sequence[str], quantity: str, label: str, style: Callable[[Axes], None]
+) -> Figure | None:
+    drawn = [(name, color) for name, color in _colors(columns) if name in _MAIN or name.endswith("-gram")]
+    classes = [
+        name
+        for name in profiles["classes"]
+        if any(_quantiles(profiles, column, name, quantity) for column, _ in drawn if column in _MAIN)
+    ]
     if not classes:
         return None
     shares = np.arange(101)
     with _panels(classes, 1.25) as (figure, panels):
         for name, axes in panels:
-            for column, color in _colors(result):
-                if column in drawn and (values := _quantiles(profiles, column, name, quantity)):
+            for column, color in drawn:
+                if values := _quantiles(profiles, column, name, quantity):
                     axes.step(values, shares, where="post", color=color, linewidth=1.3, label=column)
             style(axes)
             axes.set_ylim(0, 100)
@@ -154,34 +195,33 @@ def _curves(result: dict, quantity: str, label: str, style: Callable[[Axes], Non
             axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         _outer_labels(figure, label, "share of packets")
         add_legend(figure)
-        return svg_of(figure)
+        return figure
 
 
 def _quantiles(profiles: dict, column: str, name: str, quantity: str) -> list[float] | None:
-    return profiles["sets"][column].get(name, {}).get(quantity)
+    return profiles["sets"].get(column, {}).get(name, {}).get(quantity)
 
 
-def _colors(result: dict) -> Iterator[tuple[str, str]]:
-    """Columns in drawing order, baselines first so that they lie beneath, with their colours."""
-    baselines = [name for name in result["columns"] if name not in ("real", "synthetic")]
-    for place, name in enumerate(baselines):
+def _colors(columns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The sets in drawing order, baselines first so that they are at the back, with their colours."""
+    for place, name in enumerate(name for name in columns if name not in _MAIN):
         yield name, _BASELINES[place % len(_BASELINES)]
-    yield "real", REAL
-    yield "synthetic", SYNTHETIC
+    yield from ((name, color) for name, color in zip(_MAIN, (REAL, SYNTHETIC), strict=True) if name in columns)
 
 
 @contextmanager
 def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tuple[str, Axes]]]]:
     """A grid with a panel for each name; only panels at the left and the foot carry tick labels."""
-    rows = -(-len(names) // _COLUMNS)
+    columns = min(_COLUMNS, max(len(names), 2))
+    rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 0.7 + height * rows), layout="constrained")
-        grid = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
+        figure = Figure(figsize=(2.6 * columns, 0.7 + height * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes in grid[len(names) :]:
             axes.set_axis_off()
         for name, axes in zip(names, grid, strict=False):
             axes.set_title(name, loc="left", fontsize=8, fontweight="bold")
-        for axes in grid[max(len(names) - _COLUMNS, 0) : len(names)]:
+        for axes in grid[max(len(names) - columns, 0) : len(names)]:
             axes.xaxis.set_tick_params(labelbottom=True)
         yield figure, list(zip(names, grid, strict=False))
 
@@ -221,7 +261,7 @@ def add_legend(figure: Figure, columns: int = 7) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    order = sorted(found, key=lambda label: label not in ("real", "synthetic"))
+    order = sorted(found, key=lambda label: label not in _MAIN)
     handles = [found[label] for label in order]
     figure.legend(handles, order, loc="outside upper left", ncols=min(len(order), columns), frameon=False)
 
@@ -236,6 +276,7 @@ def _png(figure: Figure) -> str:
 def svg_of(figure: Figure) -> str:
     """The figure as an SVG element."""
     held = io.StringIO()
-    figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None})
+    with mpl.rc_context(STYLE):  # its salt makes the ids of elements the same every time
+        figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None})
     text = held.getvalue()
     return text[text.index("<svg") :]
