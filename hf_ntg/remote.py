@@ -1,11 +1,15 @@
-"""Trouble with the Hub in words: what a failed request means, and what the user can do about it."""
+"""One-line messages for failed requests to the Hugging Face Hub, with the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hf_ntg.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingface_hub import errors
 
 __all__ = ["hub_in_words"]
 
@@ -14,17 +18,19 @@ _LOG_IN = "log in with 'hf auth login', or give a token"
 
 @contextmanager
 def hub_in_words(name: str, kind: str, before: str = "") -> Iterator[None]:
-    """Turn what huggingface_hub raises in the block into an :class:`InputError` of one line.
+    """Turn errors that huggingface_hub raises in the block into an :class:`InputError` of one line.
 
     Args:
-        name: id of the repository. kind: ``model``, ``dataset`` or ``space``. before: said ahead of the reason.
+        name: id of the repository.
+        kind: ``model``, ``dataset`` or ``space``.
+        before: text that precedes the reason.
     """
     from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
         yield
     except (HTTPError, HFValidationError, OSError, RuntimeError) as error:
-        # huggingface_hub tells of an upload that broke off by a RuntimeError about the file.
+        # huggingface_hub reports an interrupted upload as a RuntimeError about the file.
         if isinstance(error, RuntimeError) and not any(isinstance(cause, HTTPError) for cause in _causes(error)):
             raise
         raise InputError(f"{name}: {before}{_in_words(error, kind)}") from error
@@ -56,7 +62,7 @@ def _in_words(error: Exception, kind: str) -> str:
     return _first_line(error)
 
 
-def _refusal(error: Exception) -> str:
+def _refusal(error: errors.HfHubHTTPError) -> str:
     status = error.response.status_code
     if status == 401:
         return f"the Hub does not know this token; {_LOG_IN}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,7 @@ def publish(
     from hf_ntg.hub.upload import Destination, list_files
 
     to = Destination(repo_id, private=private, revision=revision)
-    options = {"license": license, "report": report, "trained_on": trained_on}
+    options: dict[str, Any] = {"license": license, "report": report, "trained_on": trained_on}
     options["allowed_labels"] = tuple(allow_label or ())
     if folder is not None and not dry_run:
         raise InputError("--folder goes with --dry-run")

@@ -99,7 +99,7 @@ def _needed(tree: ast.Module, module: str) -> list[Import]:
     Raises:
         ValueError: a module of metrics imports from hf_ntg inside a function, which this bundle would miss.
     """
-    top = [node for node in tree.body if isinstance(node, Import) and _is_ours(node)]
+    top: list[Import] = [node for node in tree.body if isinstance(node, Import) and _is_ours(node)]
     everywhere = [node for node in ast.walk(tree) if isinstance(node, Import) and _is_ours(node)]
     if module.startswith("hf_ntg.metrics") and len(everywhere) > len(top):
         raise ValueError(f"{module}: imports from hf_ntg inside a function, which cannot be published")

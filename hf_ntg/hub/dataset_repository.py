@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,8 +51,7 @@ def publish_dataset(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "repository"
-        options = {"license": license, "report": report, "allowed_labels": allowed_labels}
-        lay_out_dataset(source, folder, to.repo_id, **options)
+        lay_out_dataset(source, folder, to.repo_id, license=license, report=report, allowed_labels=allowed_labels)
         return send_folder(folder, "dataset", to, dataset_labels(folder))
 
 
@@ -171,7 +171,8 @@ def _write_shards(
 ) -> tuple[Features, int]:
     """Write the flows of `paths` to `files` in pieces; returns their features and their bytes in memory."""
     files[0].parent.mkdir(parents=True, exist_ok=True)
-    names, writer = pa.array(classes, pa.string()), None
+    names = pa.array(classes, pa.string())
+    writer: Any = None  # pyarrow has no types
     features, num_bytes, done = None, 0, 0
     for path, batch in _pieces(paths, flows_per_shard):
         flows = _published_columns(Dataset(pa.Table.from_batches([batch])), path)

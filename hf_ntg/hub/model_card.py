@@ -112,11 +112,9 @@ def model_labels(folder: Path) -> list[str | None]:
 
 def _read_codec(folder: Path) -> _Codec:
     grammar, processor = folder / "flow_grammar.json", folder / "processor" / "preprocessor_config.json"
-    if grammar.is_file():
-        found = _json(grammar)
+    if (found := _json(grammar)) is not None:
         times, headers = bool(found["time_knots"]), bool(found["protocols"])
-    elif processor.is_file():
-        found = _json(processor)
+    elif (found := _json(processor)) is not None:
         times, headers = bool(found["time_knots"]), bool(found["headers"])
     else:
         raise InputError(f"{folder}: no model of hf_ntg to publish; train one by 'ntg train'")

@@ -34,7 +34,8 @@ _RUN = re.compile(rf"\S{{{_SHORTEST},}}|-----BEGIN")
 @contextmanager
 def secret_rules() -> Iterator[None]:
     """Set detect-secrets up for the calls of :func:`has_secret` in the block."""
-    names = {plugin.__name__ for plugin in get_mapping_from_secret_type_to_class().values()}
+    plugins: dict[str, type] = get_mapping_from_secret_type_to_class()
+    names = {plugin.__name__ for plugin in plugins.values()}
     with transient_settings({"plugins_used": [{"name": name} for name in sorted(names.difference(_GUESSING))]}):
         yield
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.hub.scan import RepoType, refuse_private
@@ -75,12 +75,17 @@ def send_folder(folder: str | Path, kind: RepoType, to: Destination, labels: Ite
     files = list_files(folder)
     api = HfApi(token=to.token, library_name="hf_ntg")
     with hub_in_words(to.repo_id, kind, "not published: "):
-        sdk = {"space_sdk": "gradio"} if kind == "space" else {}
-        url = api.create_repo(to.repo_id, repo_type=kind, private=to.private, exist_ok=True, **sdk)
+        url = api.create_repo(
+            to.repo_id,
+            repo_type=kind,
+            private=to.private,
+            exist_ok=True,
+            space_sdk="gradio" if kind == "space" else None,
+        )
         if to.revision is not None:
             api.create_branch(to.repo_id, branch=to.revision, repo_type=kind, exist_ok=True)
-        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
-        operations += _deletions(api, kind, to, files)
+        added = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=folder / name) for name in files]
+        operations: list[Any] = [*added, *_deletions(api, kind, to, files)]
         commit = api.create_commit(
             to.repo_id, operations, commit_message=to.message, repo_type=kind, revision=to.revision
         )

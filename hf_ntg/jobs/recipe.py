@@ -66,7 +66,13 @@ class Recipe:
         if "data" in sections:
             sections = _read_toml(path.parent / sections.pop("data")) | sections
         name = path.parent.name
-        command = ("python", "scripts/run_recipe.py", f"model_cards/{name}/recipe.toml", "--output", f"runs/{name}")
+        command: tuple[str, ...] = (
+            "python",
+            "scripts/run_recipe.py",
+            f"model_cards/{name}/recipe.toml",
+            "--output",
+            f"runs/{name}",
+        )
         if sections.get("about", {}).get("url"):
             command += ("--source", "YOUR_COPY")
         if changes:

@@ -107,7 +107,7 @@ def _collect(recipe: Recipe, source: str | Path | None, run: RecipeRun) -> None:
         reading = dict(recipe.reading)
         labels = LabelRules(**reading.pop("labels", {}))
         options = ReadingOptions(labels=labels, **reading)
-        report = import_flows([source], imported, options, num_proc=min(4, os.cpu_count() or 1))
+        report = import_flows([str(source)], imported, options, num_proc=min(4, os.cpu_count() or 1))
         if report.broken:
             raise InputError(f"{report.broken[0].error}; mend or remove the file")
     choose_classes(imported, run.table, ClassChoice(**recipe.classes))

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -33,7 +34,7 @@ __all__ = [
 REAL, SYNTHETIC = "#1d4e79", "#e07b16"
 _MAIN = ("real", "synthetic")
 _BASELINES = ("#9a9a9a", "#bdbdbd", "#6f6f6f", "#d0d0d0")
-STYLE = {
+STYLE: Any = {  # matplotlib's own type lists every setting by name
     "font.family": "sans-serif",
     "font.size": 8,
     "text.color": "#222222",

@@ -191,7 +191,8 @@ class _Clock:
     """Tells how far a study is, and about how long the rest will take."""
 
     def __init__(self, waiting: list[Run]) -> None:
-        self._waiting, self._known = waiting, defaultdict(list)
+        self._waiting = waiting
+        self._known: defaultdict[tuple, list[float]] = defaultdict(list)
 
     def tell(self, number: int, run: Run, seconds: float) -> str:
         for kind in _kinds(run):

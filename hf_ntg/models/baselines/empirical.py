@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class _Empirical(Baseline):
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         self.classes = tensors.pop("classes")
-        self.flows = FlowArrays(label=np.array(self.labels, dtype=object)[self.classes], **tensors)
+        columns: dict[str, Any] = dict(tensors)
+        self.flows = FlowArrays(label=np.array(self.labels, dtype=object)[self.classes], **columns)
 
 
 class Replay(_Empirical):

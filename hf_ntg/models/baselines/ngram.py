@@ -165,7 +165,9 @@ class NGram(Baseline):
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
         self.scale = float(tensors["scale"][0])
         levels = range(sum(name.startswith("tables.") for name in tensors) // len(_TABLE))
-        self.tables = [CountTable(*(tensors[f"tables.{k}.{name}"] for name in _TABLE), self.scale) for k in levels]
+        self.tables = [
+            CountTable(**{name: tensors[f"tables.{k}.{name}"] for name in _TABLE}, scale=self.scale) for k in levels
+        ]
         self.order = len(self.tables) - 2
         self.times = tensors.get("times")
         self.time_donors = DonorTable.restore(tensors, "time_donors")

@@ -12,6 +12,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, concatenate_datasets
@@ -43,7 +44,8 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
         few = draw_few(split.train, run["shots"], run.seed)
         taught = _filled(run, bench, split, few)
     arrays = FlowArrays.from_dataset(taught)
-    measures, details = {}, {"real": len(few), "taught": len(taught)}
+    measures: dict[str, float] = {}
+    details: dict[str, Any] = {"real": len(few), "taught": len(taught)}
     for classifier in bench.profile.shot_classifiers:
         found = teach_and_test(classifier, split.test_arrays, arrays, bench.profile.max_packets, run.seed)
         measures |= {f"{classifier}.{name}": found[name] for name in ("macro_f1", "weighted_f1", "accuracy")}
@@ -83,10 +85,12 @@ def _synthetic(run: Run, bench: Workbench, split: Split, few: Dataset, wanted: d
         return generator.generate(label=wanted, seed=100 * run.seed)
     if run.model in HEURISTICS:
         return perturb_flows(few, run.model, wanted, run.seed, bench.profile.max_packets)
-    config = None
+    config: TrainingConfig | None = None
     if run.model in MODEL_FAMILIES:
         config = longer(bench.config(run.model, run.seed), len(few), bench.profile.shot_steps)
     if run["protocol"] == FINE_TUNED:
+        if config is None:
+            raise InputError(f"{run.model}: only {', '.join(MODEL_FAMILIES)} can be fine-tuned")
         rate = _FINE_TUNING_RATE * config.learning_rate
         config = replace(config, initial_model=str(_pretrained(run, bench)), learning_rate=rate)
     elif run["protocol"] != STRICT:

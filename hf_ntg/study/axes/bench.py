@@ -171,8 +171,13 @@ class Workbench:
     def _split(self, name: str, by: str, seed: int) -> Split:
         parts = split_flows(self.flows(name), by=by, seed=seed)
         train, test = (_labelled(parts[part]) for part in ("train", "test"))
-        arrays = [FlowArrays.from_dataset(part) for part in (train, test)]
-        return Split(train, test, *arrays, dict(sorted(Counter(train["label"]).items())))
+        return Split(
+            train=train,
+            test=test,
+            train_arrays=FlowArrays.from_dataset(train),
+            test_arrays=FlowArrays.from_dataset(test),
+            counts=dict(sorted(Counter(train["label"]).items())),
+        )
 
     def _fingerprint(self, name: str) -> str:
         """A short hash of a table's flows."""

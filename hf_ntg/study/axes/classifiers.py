@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.metrics.utility import MOST_TAUGHT, make_classifier, score_answers
+from hf_ntg.metrics.utility import MOST_TAUGHT, Classifier, make_classifier, score_answers
 from hf_ntg.metrics.views import FlowView, cut_to, view_flows
 from hf_ntg.study.axes.cesnet_network import CesnetInputs, make_cesnet_network
 from hf_ntg.study.axes.networks import PacketCNN, Schedule, packet_inputs, train_network
@@ -43,7 +44,7 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
         timed = all(view.flows.inter_arrival_time is not None for view in views)
         said, inputs = _ask_network(name, teacher, asked, timed, seed)
     elif name in CLASSIFIERS:
-        model = make_classifier(name, teacher, seed, jobs=torch.get_num_threads())
+        model = make_classifier(cast(Classifier, name), teacher, seed, jobs=torch.get_num_threads())
         said = model.fit(teacher.signed_sizes, teacher.classes).predict(asked.signed_sizes)
         inputs = ["direction and length"]
     else:
@@ -61,6 +62,7 @@ def _ask_network(name: str, teacher: FlowView, asked: FlowView, timed: bool, see
     schedule = Schedule()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        net: torch.nn.Module
         if name == "cnn":
             net = PacketCNN(teacher.max_packets, teacher.num_classes)
             known, wanted = (packet_inputs(view, timed) for view in (teacher, asked))

@@ -92,7 +92,7 @@ def packet_inputs(view: FlowView, timed: bool) -> tuple[Tensor, Tensor]:
     symbols[flows.flow_index, flows.position] = packet
     times = np.zeros((len(view), width), dtype=np.float32)
     if timed:
-        times = np.log10(1 + flows.padded("inter_arrival_time", width) / _LEAST_TIME).astype(np.float32) / 6
+        times = np.log10(1 + flows.padded("inter_arrival_time", width) / _LEAST_TIME).astype(np.float32) / np.float32(6)
     return torch.from_numpy(symbols), torch.from_numpy(times)
 
 

@@ -1,4 +1,4 @@
-"""The one table that answers for a generator: like real flows, of use, no copies, at what price; and where it goes."""
+"""Overview tables, one row a generator, and filling tables into Markdown text."""
 
 from __future__ import annotations
 
@@ -19,9 +19,15 @@ _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table
 
 
 def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") -> list[Table]:
-    """For each table and split a line a generator, real flows first: scores from three axes that matter most."""
-    found = {
-        tuple(score.place.get(name) for name in ("flows", "by", "model", "measure", "times")): score
+    """One table for each flow table and split: a row for each generator, real flows first, with its main scores."""
+    found: dict[tuple[str, str, str, str, int | None], Score] = {
+        (
+            score.place["flows"],
+            score.place["by"],
+            score.place["model"],
+            score.place["measure"],
+            score.place.get("times"),
+        ): score
         for score in scores
         if score.place["axis"] in ("fidelity", "synthetic-only", "efficiency")
         and score.place.get("classifier", classifier) == classifier
@@ -29,7 +35,7 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
     tables = []
     for flows, by in dict.fromkeys((key[0], key[1]) for key in found):
         times = sorted({key[4] for key in found if key[:2] == (flows, by) and key[4] is not None})
-        columns = {
+        columns: dict[tuple[str, int | None], tuple[str, str]] = {
             ("flow_jsd", None): ("JSD, bits", "3"),
             ("flow_jsd.ratio", None): ("JSD × real", "2"),
             ("timing_distance", None): ("times, decades", "3"),
@@ -46,11 +52,11 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             (model, tuple(_cell(found, flows, by, model, measure, size) for measure, size in columns))
             for model in models
         ]
-        heads, styles = (tuple(part) for part in zip(*columns.values(), strict=True))
+        heads, styles = zip(*columns.values(), strict=True)
         note = (
-            "JSD: Jensen-Shannon divergence of packets to the test flows. Macro-F1: of a random forest taught by "
-            "synthetic flows alone, n for each training flow, tested on real ones. Once-seen copies: share of flows "
-            "that repeat a training flow seen once, less that of unseen real flows."
+            "JSD: Jensen-Shannon divergence of packets to the test flows. Macro-F1: of a random forest that is trained "
+            "on synthetic flows alone, n for each training flow, and tested on real ones. Once-seen copies: share of "
+            "flows that repeat a training flow seen once, less that of unseen real flows."
         )
         title = f"Overview: {flows}, split by {by}"
         tables.append(Table(f"overview-{flows}-{by}", title, ("", *heads), rows, "overview", flows, by, note, styles))
@@ -58,12 +64,13 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
 
 
 def cards_table(folders: Sequence[Path]) -> str:
-    """The named models side by side, as Markdown, from the ``evaluation.json`` of each folder.
+    """A Markdown table with one column for each model, from the ``evaluation.json`` of each of `folders`.
 
-    The columns of real flows and of baselines are those of the first; models are judged on the same flows, or refused.
+    The scores of real flows and of the baselines come from the first folder. All models must have been evaluated on the
+    same flows.
 
     Raises:
-        InputError: a folder has no such file, or its flows are other ones.
+        InputError: a folder has no such file, or its model was evaluated on other flows.
     """
     found = {folder.name: _evaluation(folder) for folder in folders}
     first = next(iter(found.values()))
@@ -71,23 +78,27 @@ def cards_table(folders: Sequence[Path]) -> str:
     head = ("", "real held-out", *found, *others)
     lines = [f"|{' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
     for measure in (name for name in _CARD_MEASURES if name in first["metrics"]):
-        told = first["metrics"][measure]
-        values = [told["values"][REAL]]
+        metric = first["metrics"][measure]
+        values = [metric["values"][REAL]]
         for name, evaluation in found.items():
-            if evaluation["metrics"][measure]["values"][REAL] != told["values"][REAL]:
-                raise InputError(f"{name}: was judged on other flows than {next(iter(found))}")
+            if evaluation["metrics"][measure]["values"][REAL] != metric["values"][REAL]:
+                raise InputError(f"{name}: was evaluated on other flows than {next(iter(found))}")
             values.append(evaluation["metrics"][measure]["values"]["synthetic"])
-        values += [told["values"][name] for name in others]
-        unit = f", {told['unit']}" if told["unit"] else ""
-        lines.append(f"| {told['title']}{unit} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+        values += [metric["values"][name] for name in others]
+        unit = f", {metric['unit']}" if metric["unit"] else ""
+        lines.append(f"| {metric['title']}{unit} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
     return "\n".join(lines)
 
 
 def fill_tables(text: str, tables: Mapping[str, str], source: str) -> str:
-    """`text` with what stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->`` taken from `tables`.
+    """Replace each part of `text` between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+
+    Args:
+        tables: Markdown tables by name.
+        source: name of the text, for error messages.
 
     Raises:
-        InputError: a table that is named does not exist; `source` names the text.
+        InputError: the text names a table that does not exist.
     """
 
     def fill(match: re.Match) -> str:
@@ -101,7 +112,7 @@ def fill_tables(text: str, tables: Mapping[str, str], source: str) -> str:
 def _evaluation(folder: Path) -> dict:
     path = folder / "evaluation.json"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; a recipe that is run with --record leaves it")
+        raise InputError(f"{path}: no such file; scripts/run_recipe.py --record writes it")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -111,8 +111,10 @@ def _held_against(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
         real = known.get(_key({"axis": "fidelity", "model": REAL, **place}), {})
         return _beside_real(measures, real)
     if row["axis"] == "synthetic-only":
-        real = known.get(_key(row, model=REAL, times=1))
-        return {} if real is None else {"gap_points": 100 * (real["macro_f1"] - measures["macro_f1"])}
+        taught_by_real = known.get(_key(row, model=REAL, times=1))
+        if taught_by_real is None:
+            return {}
+        return {"gap_points": 100 * (taught_by_real["macro_f1"] - measures["macro_f1"])}
     if row["axis"] == "augmentation":
         return _gain(measures, known.get(_key(row, model=NONE, protocol=NONE)))
     return {}
