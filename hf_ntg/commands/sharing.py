@@ -63,10 +63,14 @@ def publish(
 def demo(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
     port: Annotated[int | None, number(PORTS, "Port of the page; the first free one from 7860.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Also serve through a public address of Gradio.")] = False,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """A page on this machine that draws flows, shows them, and hands them out as Parquet or as a capture.
+    """Serve a page that generates flows, shows them next to real ones, and exports them as tables and a capture.
+
+    Real flows are shown where a recipe left them: in ../flows/ of the model's folder.
 
     Example: ntg demo quickstart/model
     """
@@ -74,4 +78,4 @@ def demo(
         require_free_port(port)
     from hf_ntg.space import launch
 
-    launch(model, revision=revision, port=port, open_browser=open_browser)
+    launch(model, revision=revision, host=host, port=port, share=share, open_browser=open_browser)

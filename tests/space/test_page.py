@@ -1,19 +1,12 @@
-"""The page: what it draws and hands out; and what it says where Gradio is missing."""
+"""The page: what it says where Gradio or a model is missing, and what it answers."""
 
 import sys
+import zipfile
 
-import numpy as np
 import pytest
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.space import launch
-from hf_ntg.space.page import ALL_CLASSES, as_rows, draw
-from hf_ntg.space.picture import draw_flows
-
-
-@pytest.fixture(scope="module")
-def generator(tiny_gpt2):
-    return FlowGenerator.from_pretrained(tiny_gpt2)
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, tiny_gpt2):
@@ -29,40 +22,26 @@ def test_the_default_model_is_a_folder_and_not_fetched(monkeypatch, tmp_path):
         launch("quickstart/model")
 
 
-def test_flows_are_drawn_as_asked(generator):
-    assert set(draw(generator, "web", 5, 1)["label"]) == {"web"}
-    assert len(set(draw(generator, ALL_CLASSES, 30, 1)["label"])) == 3
-    for count, seed in ((0, 0), (10_001, 0), (5, -1)):
-        with pytest.raises(InputError):
-            draw(generator, "web", count, seed)
-
-
-def test_rows_and_picture_show_the_flows(generator):
-    flows = draw(generator, ALL_CLASSES, 12, 0)
-    rows = as_rows(flows)
-    assert len(rows) == 12
-    assert [row[1] for row in rows] == list(flows["label"])
-    assert [len(row[-1].split()) for row in rows] == [len(one) for one in flows["payload_length"]]
-    figure = draw_flows(flows)
-    drawn = [line.get_ydata() for axes in figure.axes for line in axes.get_lines() if len(line.get_xdata())]
-    signed = np.multiply(flows[0]["payload_length"], flows[0]["direction"])
-    assert any(np.array_equal(line, signed) for line in drawn)
-
-
 @pytest.mark.slow
-def test_the_page_answers(generator):
-    gradio = pytest.importorskip("gradio")
+def test_the_page_answers(tiny_gpt2):
+    pytest.importorskip("gradio")
     client_of = pytest.importorskip("gradio_client")
     from hf_ntg.space import build_page
 
-    assert gradio.__version__
-    page = build_page(generator, "tiny")
+    page = build_page(FlowGenerator.from_pretrained(tiny_gpt2), "tiny")
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     try:
-        picture, rows, table, capture = client_of.Client(url, verbose=False).predict("web", 7, 3, api_name="/draw")
-        assert picture["plot"].startswith("data:image")
+        client = client_of.Client(url, verbose=False)
+        packets, times, copies, rows, archive = client.predict(["web"], 7, 3, 10, 1.0, api_name="/generate")
+        assert packets["plot"].startswith("data:image")
+        assert times["plot"].startswith("data:image")
+        assert "not known here" in copies
         assert len(rows["data"]) == 7
-        assert table.endswith(".parquet")
-        assert capture.endswith(".pcapng")
+        with zipfile.ZipFile(archive) as packed:
+            assert {"synthetic.parquet", "synthetic.csv", "synthetic.jsonl", "synthetic.pcapng"} <= set(
+                packed.namelist()
+            )
+        with pytest.raises(Exception, match="Seed: give a whole number from 0"):
+            client.predict(["web"], 20, 2**63, 10, 1.0, api_name="/generate")
     finally:
         page.close()
