@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ __all__ = [
     "view_flows",
 ]
 
-FlowSet = Dataset | FlowArrays
+FlowSet: TypeAlias = Dataset | FlowArrays
 
 ENDED = -1
 

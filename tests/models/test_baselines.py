@@ -262,8 +262,19 @@ def test_a_baseline_in_the_payload_view_makes_no_empty_packet_and_keeps_its_view
 
 
 def test_the_ngram_learns_no_end_from_a_flow_that_was_cut():
-    rows = {"label": ["a"] * 40, "payload_length": [[0, 5]] * 40, "direction": [[1, -1]] * 40}
-    tables = [conform_flows(Dataset.from_dict(rows | {"packet_count": [n] * 40}), "made") for n in (2, 9)]
-    ended = FlowArrays.from_dataset(tables[0].select([0]))
-    likelier, other = (NGram(3).fit(flows, 4, view="all").log_likelihood(ended)[0] for flows in tables)
+    sizes = [*[2] * 40, 4]
+    rows = {"label": ["a"] * 41, "payload_length": [[0, *[5] * (n - 1)] for n in sizes]}
+    rows["direction"] = [[1] * n for n in sizes]
+    ended, cut = (
+        conform_flows(Dataset.from_dict(rows | {"packet_count": [*[count] * 40, 4]}), "made") for count in (2, 9)
+    )
+    short = FlowArrays.from_dataset(ended.select([0]))
+    likelier, other = (NGram(3).fit(flows, 4, view="all").log_likelihood(short)[0] for flows in (ended, cut))
     assert likelier > other + 1
+
+
+def test_no_baseline_makes_more_packets_than_were_seen():
+    rows = {"label": ["a"] * 9, "payload_length": [[0, 5]] * 9, "direction": [[1, 1]] * 9, "packet_count": [7] * 9}
+    model = make_baseline("2-gram").fit(conform_flows(Dataset.from_dict(rows), "made"), 10)
+    assert model.max_packets == 2
+    assert model.draw(np.zeros(300, dtype=np.int64), seed=0).num_packets.max() == 2

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.view import flows_in_view
+from hf_ntg.flows.view import flows_in_view, longest_seen
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +46,7 @@ class Baseline:
         """Learn from the labelled ones of `flows`, cut to `max_packets` packets.
 
         Args:
+            max_packets: fewer are learned where all flows are cut before, see :func:`hf_ntg.flows.view.longest_seen`.
             view: packet view to learn in; None: the one that `flows` are in, ``all`` where nothing says.
 
         Raises:
@@ -55,7 +56,9 @@ class Baseline:
         labelled = np.array([label is not None for label in arrays.label], dtype=bool)
         if not labelled.any():
             raise InputError("the training flows have no labels; fill the column 'label'")
-        arrays = arrays.take(labelled).head(max_packets)
+        arrays = arrays.take(labelled)
+        max_packets = longest_seen(arrays, max_packets)
+        arrays = arrays.head(max_packets)
         names, classes = np.unique(arrays.label.astype(str), return_inverse=True)
         self.labels = names.tolist()
         self.label_weights = np.bincount(classes) / len(classes)
