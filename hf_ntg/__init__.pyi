@@ -1,4 +1,4 @@
-from .augmentation import augment
+from .augmentation import FewFlowsClassifier, augment
 from .codecs import FlowSignalProcessor, FlowTokenizer
 from .errors import InputError
 from .flows import load_flows, split_flows, write_pcap
@@ -12,6 +12,7 @@ from .training import TrainingConfig
 __version__: str
 
 __all__ = [
+    "FewFlowsClassifier",
     "FlowDiffusionPipeline",
     "FlowGenerator",
     "FlowSignalProcessor",

@@ -20,7 +20,6 @@ import numpy as np
 from scipy import stats
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
-from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from hf_ntg import load_flows, split_flows
 from hf_ntg.augmentation.choice import choose_method
@@ -29,6 +28,8 @@ from hf_ntg.augmentation.edits import joined
 from hf_ntg.augmentation.guessing import guessed_flows
 from hf_ntg.augmentation.methods import flows_from_few
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.view import flows_in_view
+from hf_ntg.study.axes.unlabelled import guess_by_library
 
 MOST_PACKETS, SEEN = 32, 10  # of a flow: kept for transformations, and seen by the forest
 STRICT = (
@@ -40,19 +41,10 @@ WITH_UNLABELLED = ("self-training", "label-spreading", "unlabelled", "unlabelled
 
 
 def payload_only(flows: FlowArrays) -> FlowArrays:
-    """The flows without their empty packets and without header facts; gaps are summed over what is left out."""
-    kept = np.flatnonzero(flows.payload_length > 0)
-    flows = flows.take(np.bincount(flows.flow_index[kept], minlength=len(flows)) > 0)
-    kept = flows.payload_length > 0
-    lengths = np.bincount(flows.flow_index[kept], minlength=len(flows))
-    gaps = flows.inter_arrival_time
-    if gaps is not None:
-        since = np.cumsum(gaps, dtype=np.float64)[kept]
-        gaps = np.diff(since, prepend=since[:1]).clip(0).astype(np.float32)
-        gaps[np.cumsum(lengths) - lengths] = 0
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    lean = FlowArrays(offsets, flows.payload_length[kept], flows.direction[kept], flows.label, gaps)
-    return replace(lean, capture=flows.capture).head(MOST_PACKETS)
+    """The first packets with payload of each flow, without header facts."""
+    seen, _ = flows_in_view(flows, "payload")
+    lean = FlowArrays(seen.offsets, seen.payload_length, seen.direction, seen.label, seen.inter_arrival_time)
+    return replace(lean, capture=seen.capture).head(MOST_PACKETS)
 
 
 def draw_few(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
@@ -111,18 +103,10 @@ class Cell:
         return self.f1(model.predict(self.test.padded("signed_length", SEEN)))
 
     def library(self, method: str) -> float:
-        """scikit-learn's own methods for unlabelled examples, on the forest's features."""
-        names, known = np.unique(self.few.label.astype(str), return_inverse=True)
-        taught = np.concatenate([part.padded("signed_length", SEEN) for part in (self.few, self.rest)])
-        targets = np.concatenate([known, np.full(len(self.rest), -1)])
-        asked = self.test.padded("signed_length", SEEN)
-        if method == "self-training":
-            forest = RandomForestClassifier(100, random_state=self.seed, n_jobs=1)
-            model = SelfTrainingClassifier(forest, threshold=0.75, max_iter=5)
-        else:
-            taught, asked = (np.sign(x) * np.log1p(np.abs(x)) for x in (taught, asked))
-            model = LabelSpreading(kernel="knn", n_neighbors=7, alpha=0.2)
-        return self.f1(names[model.fit(taught, targets).predict(asked)])
+        """The forest, taught by the few flows and by all others with the labels that scikit-learn's method guesses."""
+        guessed = guess_by_library(method, self.few, self.rest, SEEN, self.seed)
+        reached = np.array([label is not None for label in guessed])
+        return self.forest(joined([self.few, replace(self.rest, label=guessed).take(reached)]))
 
     def f1(self, said: np.ndarray) -> float:
         true = self.test.label.astype(str)

@@ -16,13 +16,14 @@ __all__ = [
     "AXES",
     "FINE_TUNED",
     "FULL",
-    "HEURISTICS",
     "NONE",
     "PAPER",
     "QUICK",
     "REAL",
     "SPLIT_SEED",
     "STRICT",
+    "UNLABELLED_METHODS",
+    "WITH_UNLABELLED",
     "Profile",
     "Run",
     "model_order",
@@ -34,10 +35,12 @@ SPLIT_SEED = 0  # of the one split that all draws of few labels share
 AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling")
 REAL = "real"
 
-# Beside the generators, what few real flows can be helped with: nothing, and changes of their own packets.
-NONE, ALL_REAL, HEURISTICS = "none", "all-real", ("jitter", "masking")
+NONE, ALL_REAL = "none", "all-real"  # the few real flows alone; all real training flows
 # A generator that saw a protocol's flows; the two that follow are shown beside it as they are.
 STRICT, PAPER, FINE_TUNED = "strict", "paper", "fine-tuned"
+# The few flows and all other training flows without their labels.
+WITH_UNLABELLED = "with-unlabelled"
+UNLABELLED_METHODS = ("guessed-labels", "self-training", "label-spreading")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Profile:
         classifiers: that learn from synthetic flows alone.
         shots: real flows a class, with few labels. shot_seeds: of the draws of them.
         shot_classifiers: that learn from them.
+        shot_methods: transformations that help out, and ``auto``, see :func:`hf_ntg.augment`.
         shot_models: generators that help out.
         filled_to: every class is brought to so many flows by synthetic ones.
         shot_steps: optimizer steps, at least, of a generator that learns from few flows alone, or is fine-tuned.
@@ -73,6 +77,7 @@ class Profile:
     shots: tuple[int, ...] = (5, 10, 20, 50, 100)
     shot_seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     shot_classifiers: tuple[str, ...] = ("random_forest",)
+    shot_methods: tuple[str, ...] = ("auto", "loss", "shift", "fast-retransmit", "time-out", "crossover", "jitter")
     shot_models: tuple[str, ...] = ("replay", "smote", "4-gram", "gpt2")
     filled_to: int = 200
     shot_steps: int = 400
@@ -98,6 +103,7 @@ QUICK = Profile(
     times=(1, 4),
     shots=(5, 20),
     shot_seeds=(0, 1),
+    shot_methods=("auto", "loss"),
     shot_models=("gpt2", "4-gram"),
     shot_steps=100,
     budgets=(0.5, 1.0),
@@ -215,7 +221,8 @@ def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: 
     found = [Run("augmentation", flows, by, seed, ALL_REAL, (("protocol", NONE), ("shots", "all")))]
     for shots in profile.shots:
         tried = [(NONE, NONE)]
-        tried += [(STRICT, name) for name in (*HEURISTICS, *models)]
+        tried += [(STRICT, name) for name in (*profile.shot_methods, *models)]
+        tried += [(WITH_UNLABELLED, name) for name in UNLABELLED_METHODS]
         tried += [(PAPER, name) for name in models]
         tried += [(FINE_TUNED, name) for name in causal] if fine_tuned else []
         found += [

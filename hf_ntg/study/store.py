@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 RESULTS_FILE = "results.jsonl"
-GENERATOR_LAYERS = ("flows", "codecs", "models", "training", "generation")
+GENERATOR_LAYERS = ("flows", "codecs", "models", "training", "generation", "augmentation")
 JUDGE_LAYERS = ("flows", "metrics", "study/axes")
 _PACKAGE = Path(hf_ntg.__file__).parent
 _NOT_OF_IDENTITY = ("measures", "details", "notes", "made")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from made_flows import table, two_services
+from sklearn.ensemble import RandomForestClassifier
 
 from hf_ntg import InputError
 from hf_ntg.augmentation import FewFlowsClassifier
@@ -39,3 +40,19 @@ def test_flows_need_labels():
     flows = two_services(2, 0)
     with pytest.raises(InputError, match="some have no label"):
         FewFlowsClassifier().fit(flows.map(lambda row: {"label": None}))
+
+
+def test_five_lines_from_few_flows_to_a_better_classifier():
+    few, test = moved_key(6, 0), moved_key(200, 1)
+
+    from hf_ntg import FewFlowsClassifier, augment
+
+    more = augment(few, per_class=100)
+    model = FewFlowsClassifier().fit(more)
+    labels = model.predict(test)
+    score = (labels == test["label"]).mean()
+
+    known, asked = (FlowArrays.from_dataset(flows).padded("signed_length", 10) for flows in (few, test))
+    forest = RandomForestClassifier(random_state=0).fit(known, few["label"])
+    assert score > 0.95
+    assert score > (forest.predict(asked) == test["label"]).mean() + 0.1

@@ -106,16 +106,3 @@ def test_what_cannot_be_augmented(flows, generator):
         augment(few.map(lambda row: {"label": "mail"}), generator, per_class=5)
     with pytest.raises(InputError, match="column 'synthetic' already"):
         augment(augment(few, "loss", per_class=5), "loss", per_class=5)
-
-
-def test_five_lines_from_few_flows_to_a_better_classifier():
-    few, test = two_services(3, 0), two_services(200, 1)
-
-    from sklearn.ensemble import RandomForestClassifier
-
-    from hf_ntg.flows import FlowArrays
-
-    more = FlowArrays.from_dataset(augment(few, per_class=100))
-    forest = RandomForestClassifier(random_state=0).fit(more.padded("signed_length", 10), more.label.astype(str))
-    flows = FlowArrays.from_dataset(test)
-    assert forest.score(flows.padded("signed_length", 10), flows.label.astype(str)) == 1

@@ -28,6 +28,7 @@ TINY = Profile(
     shot_classifiers=("random_forest",),
     filled_to=6,
     shot_steps=1,
+    shot_methods=("auto", "loss"),
     shot_models=("gpt2", "2-gram"),
     budgets=(1.0, 2.0),
     samplers=(("dpm-solver++", 1), ("flow-matching", 1)),
@@ -131,9 +132,9 @@ def test_a_generator_sees_what_its_protocol_allows(sources, tmp_path, monkeypatc
     seen = []
     real = bench.fit_generator
 
-    def spy(model, flows, config, folder, max_packets):
+    def spy(model, flows, config, folder, max_packets, view):
         seen.append((model, config, flows))
-        real(model, flows, config, folder, max_packets)
+        real(model, flows, config, folder, max_packets, view)
 
     monkeypatch.setattr(bench, "fit_generator", spy)
     judge = JUDGES["augmentation"]
@@ -151,6 +152,7 @@ def test_a_generator_sees_what_its_protocol_allows(sources, tmp_path, monkeypatc
     )
     protocols = Counter(run["protocol"] for run in shown)
     assert protocols["strict"] == 8
+    assert protocols["with-unlabelled"] == 6
     assert protocols["paper"] == 4
     assert protocols["fine-tuned"] == 2
     for run, (fits, on) in shown.items():
@@ -228,7 +230,7 @@ def test_what_an_interrupted_training_cost_is_not_made_up(sources, tmp_path):
 
 
 def test_a_run_that_fails_is_told_and_the_rest_is_done(sources, tmp_path, monkeypatch):
-    def failing(model, flows, config, folder, max_packets):
+    def failing(*_):
         raise InputError("nothing to be learned here")
 
     monkeypatch.setattr(bench, "fit_generator", failing)

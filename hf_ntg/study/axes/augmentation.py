@@ -1,9 +1,12 @@
 """What synthetic flows add where labelled flows are few.
 
-Three protocols, which no table mixes. *Strict*: whatever helps out has seen the few flows and no other. *Paper*: the
-generator has seen the whole training set, as when somebody hands on a trained generator in place of flows; it then
-brings what the few flows do not hold, and replaying its training flows is as good as having them. *Fine-tuned*: the
-generator was trained on another data set, then on the few flows.
+There are four protocols, each with tables of its own:
+
+- *Strict*: methods and generators see the few flows and no other.
+- *With unlabelled*: they also see all other training flows, without labels.
+- *Paper*: the generator was trained on the whole training set, as when somebody publishes a generator but not the
+  flows. It then knows what the few flows lack, and replaying its training flows is as good as having them.
+- *Fine-tuned*: the generator was trained on another data set, then on the few flows.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
+from hf_ntg.augmentation import augment
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.study.axes.bench import Split, Workbench
 from hf_ntg.study.axes.classifiers import teach_and_test
-from hf_ntg.study.axes.heuristics import perturb_flows
-from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, HEURISTICS, NONE, PAPER, SPLIT_SEED, STRICT, Run
+from hf_ntg.study.axes.unlabelled import guess_by_library
+from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, SPLIT_SEED, STRICT, WITH_UNLABELLED, Run
 from hf_ntg.training.config import MODEL_FAMILIES, TrainingConfig
 
 __all__ = ["draw_few", "judge_augmentation", "longer"]
@@ -32,7 +36,7 @@ _FINE_TUNING_RATE = 0.25  # share of the recipe's learning rate
 
 
 def judge_augmentation(run: Run, bench: Workbench) -> dict:
-    """Teach classifiers by k real flows a class, brought to ``filled_to`` by synthetic ones, and test on real flows.
+    """Train classifiers on k real flows a class, topped up to ``filled_to`` flows, and test them on real flows.
 
     The split is that of seed 0 in every run; the run's seed draws the k flows, trains the generator and the classifier.
     A class with fewer than k training flows gives all it has.
@@ -55,9 +59,13 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
 
 def draw_few(flows: Dataset, shots: int, seed: int) -> Dataset:
     """`shots` flows of every class, all of a class that has no more; drawn by `seed`, and nested: 5 are of the 10."""
+    return flows.select(_few_rows(flows, shots, seed))
+
+
+def _few_rows(flows: Dataset, shots: int, seed: int) -> np.ndarray:
     labels, rng = np.array(flows["label"]), np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)]
-    return flows.select(np.sort(np.concatenate(rows)))
+    return np.sort(np.concatenate(rows))
 
 
 def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig:
@@ -67,7 +75,11 @@ def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig
 
 
 def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
-    """The few flows, and synthetic ones up to ``filled_to`` of each class."""
+    """The few flows and what the run adds to them, up to ``filled_to`` flows of each class."""
+    if run["protocol"] == WITH_UNLABELLED:
+        return _with_unlabelled(run, bench, split, few)
+    if run["protocol"] == STRICT and run.model in bench.profile.shot_methods:
+        return augment(few, run.model, per_class=bench.profile.filled_to, view=bench.profile.view, seed=run.seed)
     labels, have = np.unique(np.array(few["label"]), return_counts=True)
     missing = {
         label: bench.profile.filled_to - int(count)
@@ -79,12 +91,27 @@ def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
     return _together(few, _synthetic(run, bench, split, few, missing))
 
 
+def _with_unlabelled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
+    """The few flows and other training flows with guessed labels.
+
+    :func:`hf_ntg.augment` takes as many as are missing, scikit-learn's methods all of them.
+    """
+    others = split.train.select(
+        np.setdiff1d(np.arange(len(split.train)), _few_rows(split.train, run["shots"], run.seed))
+    )
+    if run.model == "guessed-labels":
+        view, reached = bench.profile.view, bench.profile.filled_to
+        return augment(few, per_class=reached, unlabelled=others, view=view, seed=run.seed)
+    arrays = FlowArrays.from_dataset(few), FlowArrays.from_dataset(others)
+    guessed = guess_by_library(run.model, *arrays, bench.profile.max_packets, run.seed)
+    labelled = others.remove_columns("label").add_column("label", guessed.tolist(), feature=few.features["label"])
+    return _together(few, labelled.select(np.flatnonzero(guessed != None)))  # noqa: E711 (element-wise)
+
+
 def _synthetic(run: Run, bench: Workbench, split: Split, few: Dataset, wanted: dict[str, int]) -> Dataset:
     if run["protocol"] == PAPER:
         generator = bench.generator(run.flows, run.by, SPLIT_SEED, run.model).generator
         return generator.generate(label=wanted, seed=100 * run.seed)
-    if run.model in HEURISTICS:
-        return perturb_flows(few, run.model, wanted, run.seed, bench.profile.max_packets)
     config: TrainingConfig | None = None
     if run.model in MODEL_FAMILIES:
         config = longer(bench.config(run.model, run.seed), len(few), bench.profile.shot_steps)

@@ -23,8 +23,11 @@ _COLORS = {
     "unet": "#2a8c82",
     "cvae": "#5c8f2f",
     "smote": "#b8a21f",
+    "auto": "#22577a",
+    "crossover": "#3a86c8",
+    "loss": "#8b6f5a",
     "jitter": "#c98bb4",
-    "masking": "#8b6f5a",
+    "guessed-labels": "#22577a",
     "replay": "#bdbdbd",
     "independent": "#d5d5d5",
 }

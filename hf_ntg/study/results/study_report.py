@@ -10,7 +10,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.metrics import METRICS
 from hf_ntg.report.pages import page_templates
-from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED
 from hf_ntg.study.results import plots
 from hf_ntg.study.results.overview import overview_tables
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
@@ -166,6 +166,10 @@ def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, s
         ],
         "augmentation": [
             (few + "strict: whatever helps out has seen the few flows alone.", plots.shot_curves(scores, STRICT)),
+            (
+                few + "with unlabelled: all other training flows too, without labels.",
+                plots.shot_curves(scores, WITH_UNLABELLED),
+            ),
             (few + "paper: the generator has seen the whole training set.", plots.shot_curves(scores, PAPER)),
             (few + "fine-tuned: trained on another data set before.", plots.shot_curves(scores, FINE_TUNED)),
         ],

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hf_ntg.metrics import METRICS
-from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, model_order
+from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
 from hf_ntg.study.results.summary import REACHED, Score
 
 __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
@@ -16,6 +16,7 @@ __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
 _CLASSIFIER_NAMES = {"random_forest": "random forest", "gradient_boosting": "gradient boosting", "cnn": "1D-CNN"}
 _PROTOCOLS = {
     STRICT: "strict: whatever helps out has seen the few flows alone",
+    WITH_UNLABELLED: "with unlabelled: the few flows, and all other training flows without labels",
     PAPER: "paper: the generator has seen the whole training set",
     FINE_TUNED: "fine-tuned: the generator was trained on another data set, then on the few flows",
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.study.plan import Profile, plan_runs
+from hf_ntg.study.plan import UNLABELLED_METHODS, Profile, plan_runs
 from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tables
 from hf_ntg.study.results.study_report import findings, write_study
 from hf_ntg.study.results.summary import scores_of, time_to_fidelity
@@ -29,13 +29,15 @@ SMALL = Profile(
     shots=(5, 20),
     shot_seeds=(0, 1),
     shot_classifiers=("random_forest",),
+    shot_methods=("jitter", "loss"),
     shot_models=("gpt2", "3-gram"),
     budgets=(0.5, 1.0),
     samplers=(("ddim", 50), ("dpm-solver++", 5)),
 )
 MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
 DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
-QUALITY = {"real": 0, "gpt2": 1, "unet": 3, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "masking": 4}
+QUALITY = {"real": 0, "gpt2": 1, "unet": 3, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "loss": 4}
+QUALITY |= dict.fromkeys(UNLABELLED_METHODS, 3)
 
 
 def measures(run):
@@ -119,6 +121,7 @@ def test_protocols_have_tables_of_their_own():
     few = {name: table for name, table in tables.items() if table.axis == "augmentation" and table.flows == "a"}
     assert {name.split("-random")[0] for name in few} == {
         "augmentation-strict",
+        "augmentation-with-unlabelled",
         "augmentation-paper",
         "augmentation-fine-tuned",
     }
@@ -153,7 +156,7 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     said = write_study(tmp_path)
     assert said.endswith("missing: none")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 8
     assert "web &amp; mail" in page
     assert "gpt2: no likelihood." in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)|url\(\s*['"]?http|@import|<script|<link""", page)
