@@ -109,7 +109,7 @@ class _Walk:
         self, model: PreTrainedModel, grammar: FlowGrammar, uniforms: np.ndarray, temperature: float, max_nodes: int
     ) -> None:
         self.grammar, self.max_nodes = grammar, max_nodes
-        self.decoder = make_decoder(model, grammar.max_tokens)
+        self.decoder = make_decoder(model)
         self.head = model.get_output_embeddings().weight / temperature  # (V, W)
         self.heads: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
         self.uniforms = torch.from_numpy(1.0 - uniforms).to(model.device)  # in (0, 1]: never before the first token

@@ -21,6 +21,9 @@ from hf_ntg.models.mamba_scan import mixer_step
 __all__ = ["Decoder", "Memory", "make_decoder"]
 
 
+ROOM = 8  # positions that a cache of keys and values grows by
+
+
 @dataclass
 class Memory:
     """The cache of n sequences of `held` tokens each: tensors with one row per sequence."""
@@ -34,10 +37,10 @@ class Memory:
 
 
 class Decoder(ABC):
-    """Decodes with `model` in inference; `capacity` is the length of the longest sequence, in tokens."""
+    """Decodes with `model` in inference."""
 
-    def __init__(self, model: PreTrainedModel, capacity: int) -> None:
-        self.config, self.capacity = model.config, capacity
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.config = model.config
         self.trunk: Any = model.base_model  # modules of the transformers class
 
     @abstractmethod
@@ -49,23 +52,29 @@ class Decoder(ABC):
         """Append `token` (n,) to the n sequences of `memory`, in place; returns the last hidden states (n, W)."""
 
 
-def make_decoder(model: PreTrainedModel, capacity: int) -> Decoder:
+def make_decoder(model: PreTrainedModel) -> Decoder:
     """The decoder of `model`'s family (``gpt2``, ``llama``, ``mamba``)."""
-    return _DECODERS[model.config.model_type](model, capacity)
+    return _DECODERS[model.config.model_type](model)
 
 
 class _AttentionDecoder(Decoder):
-    """Keys and values are stored in buffers as long as the longest sequence, so that appending moves nothing."""
+    """Keys and values are stored in buffers that grow by `ROOM` positions, so that most appending moves nothing.
+
+    Buffers for the longest sequence would be copied in full, filled or not, whenever rows are gathered.
+    """
 
     def empty(self, rows: int) -> Memory:
         heads = getattr(self.config, "num_key_value_heads", self.config.num_attention_heads)
         width = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
         like = next(self.trunk.parameters())
-        shape = (rows, heads, self.capacity, width)
+        shape = (rows, heads, ROOM, width)
         return Memory(0, [like.new_empty(shape) for _ in range(2 * self.config.num_hidden_layers)])
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, memory: Memory) -> Tensor:
         """Attention of one new token: query, key and value (n, heads, D) to (n, heads * D)."""
+        if memory.held == memory.tensors[2 * layer].shape[2]:
+            for place in (2 * layer, 2 * layer + 1):
+                memory.tensors[place] = F.pad(memory.tensors[place], (0, 0, 0, ROOM))
         keys, values = memory.tensors[2 * layer : 2 * layer + 2]
         keys[:, :, memory.held] = key
         values[:, :, memory.held] = value
@@ -93,8 +102,8 @@ class _GPT2Decoder(_AttentionDecoder):
 class _LlamaDecoder(_AttentionDecoder):
     """Projections of one input are joined into one product, and the norms are PyTorch's fused ones."""
 
-    def __init__(self, model: PreTrainedModel, capacity: int) -> None:
-        super().__init__(model, capacity)
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__(model)
         blocks = self.trunk.layers
         attentions = [block.self_attn for block in blocks]
         self.joined = [_join(part.q_proj, part.k_proj, part.v_proj) for part in attentions]
@@ -140,7 +149,7 @@ class _MambaDecoder(Decoder):
         return trunk.norm_f(hidden)
 
 
-_DECODERS: dict[str, Callable[[PreTrainedModel, int], Decoder]] = {
+_DECODERS: dict[str, Callable[[PreTrainedModel], Decoder]] = {
     "gpt2": _GPT2Decoder,
     "llama": _LlamaDecoder,
     "mamba": _MambaDecoder,
