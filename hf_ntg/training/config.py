@@ -122,8 +122,8 @@ class TrainingConfig:
     header: bool = True
     times: bool = True
     time_bins: int = 64
-    epochs: int = 15
-    max_steps: int | None = 1_500
+    epochs: int = 30
+    max_steps: int | None = 2_500
     max_memory: float | None = None
     batch_size: int = 64
     learning_rate: float = 2e-3
