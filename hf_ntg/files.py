@@ -70,7 +70,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _sweep(target.parent, prefix)
     handle, scratch = _locked_scratch(target.parent, prefix)
     try:
-        yield scratch
+        try:
+            yield scratch
+        except OSError as error:
+            if error.errno and error.filename is None:  # pyarrow names no file
+                error.filename = os.fspath(target)
+            raise
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
     finally:
@@ -99,6 +104,8 @@ def check_output_file(path: str | Path) -> None:
     if path.is_dir():
         raise InputError(os_error_in_words(IsADirectoryError(errno.EISDIR, ""), path))
     check_output_folder(path.parent)
+    if "\0" not in path.name and path.exists() and not path.is_file():
+        raise InputError(f"{path}: a device or the like, which a file would replace; give the name of a file")
     if "\0" in path.name:
         raise InputError(os_error_in_words(OSError(errno.EINVAL, ""), path))
     if len(os.fsencode(path.name)) > _LONGEST_ALLOWED:

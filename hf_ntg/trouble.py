@@ -11,6 +11,7 @@ __all__ = ["machine_trouble"]
 
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
+_LOST = re.compile(r"connection (closed|reset) by peer|DistBackendError|NCCL error|gloo", re.IGNORECASE)
 _OURS = {errno.EBADF, errno.EFAULT, errno.ECHILD}  # a fault of the program, whatever the machine
 
 
@@ -23,6 +24,8 @@ def machine_trouble(error: BaseException) -> str | None:
         return (
             "not enough memory for this; ask for less at once (batch size, processes, flows), or use a larger machine"
         )
+    if isinstance(error, RuntimeError) and _LOST.search(f"{type(error).__name__} {error}"):
+        return "another process of this job ended or cannot be reached; give the same command again"
     if isinstance(error, OSError) and error.errno:
         return None if error.errno in _OURS else os_error_in_words(error)
     found = _NUMBER.search(str(error))

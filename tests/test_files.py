@@ -16,8 +16,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
             scratch.write_text("half")
             raise OSError(errno.ENOSPC, "full")
 
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(OSError, match="full") as caught:
         fails()
+    assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert [file.name for file in path.parent.iterdir()] == ["text"]
 
@@ -47,6 +48,7 @@ def test_places_that_cannot_be_written_are_named_and_left_as_they_were(tmp_path)
         (check_output_folder, "/proc/new", "choose another|no such"),
         (check_output_folder, tmp_path / "a\0b", "no valid name"),
         (check_output_file, tmp_path / "new" / "a\0b", "no valid name"),
+        (check_output_file, "/dev/null", "a device"),
         (check_output_file, tmp_path, "a folder; give the name of a file"),
         (check_output_file, tmp_path / "new" / ("n" * 300), "too long"),
     ]

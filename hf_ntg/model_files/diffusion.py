@@ -163,18 +163,18 @@ def _check_processor(path: Path, found: dict[str, Any]) -> None:
         "class_lengths": list_of(lambda value: bool(value) and whole_numbers(0, MAX_PAYLOAD)(value), classes),
         "headers": list_of(lambda value: list_of(Range(-2, 65_535, whole=True), 2)(value), most=100_000),
         "header_counts": list_of(counts(headers), classes) if headers else list_of(flag, 0),
-        "drawn_ranks": ranks,
-        "training_ranks": ranks,
     }
     others: dict[str, Rule] = {
         "feature_extractor_type": ("FlowSignalProcessor",),
         "processor_class": ("FlowSignalProcessor",),
         "view": ("payload", "all"),
+        "drawn_ranks": ranks,
+        "training_ranks": ranks,
     }
     check_fields(path, found, needed, others)
     if len(set(found["symbols"])) != symbols or (symbols and found["packet_form"] != "codes"):
         raise complain(path, "a packet symbol has two code words, or none are needed")
-    if (found["drawn_ranks"] is None) != (found["training_ranks"] is None):
+    if (found.get("drawn_ranks") is None) != (found.get("training_ranks") is None):
         raise complain(path, "drawn_ranks and training_ranks come together")
 
 
