@@ -10,6 +10,7 @@ import typer
 
 from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show
 from hf_ntg.errors import InputError
+from hf_ntg.files import check_output_file, check_output_folder
 from hf_ntg.ranges import COUNTS, PROCESSES, Range
 
 
@@ -55,6 +56,7 @@ def import_(
     from hf_ntg.flows.labelling.labels import LabelRules
     from hf_ntg.flows.table_in.tabular import parse_columns
 
+    check_output_file(output)
     options = ReadingOptions(
         labels=LabelRules(label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label),
         max_packets=max_packets,
@@ -111,6 +113,7 @@ def split(
 
     Example: ntg split flows.parquet --by capture --folds 5 --output flows/
     """
+    check_output_folder(output)
     from hf_ntg.flows import load_flows, save_flows, split_flows
 
     table = load_flows(flows)
@@ -156,6 +159,7 @@ def export(
 
     Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
     """
+    (check_output_folder if per_flow else check_output_file)(output)
     from hf_ntg.flows import write_pcap
     from hf_ntg.flows.stream import stream_flows
 
