@@ -71,7 +71,7 @@ def _few_rows(flows: Dataset, shots: int, seed: int) -> np.ndarray:
 def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig:
     """`config` with as many epochs as `steps` optimizer steps need on `num_flows` flows, too short for checkpoints."""
     epochs = math.ceil(steps / math.ceil(num_flows / config.batch_size))
-    return replace(config, epochs=epochs, max_steps=None, checkpoint_every=0)
+    return replace(config, epochs=epochs, max_steps=None, max_memory=None, checkpoint_every=0)
 
 
 def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:

@@ -34,7 +34,8 @@ def judge_training_length(run: Run, bench: Workbench) -> dict:
 def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
     """`config` with `share` of its epochs and steps."""
     steps = None if config.max_steps is None else max(1, round(share * config.max_steps))
-    return replace(config, epochs=max(1, round(share * config.epochs)), max_steps=steps)
+    epochs = max(1, round(share * config.epochs))
+    return replace(config, epochs=epochs, max_steps=steps, max_memory=None)
 
 
 def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
