@@ -64,4 +64,6 @@ def _load_diffusion(folder: Path, device: torch.device) -> Sampler:
     from hf_ntg.generation.diffusion import DiffusionSampler
     from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
-    return DiffusionSampler(FlowDiffusionPipeline.from_pretrained(folder).to(device))
+    pipeline = FlowDiffusionPipeline.from_pretrained(folder).to(device)
+    pipeline.scheduler.set_timesteps(pipeline.config.num_inference_steps)  # settings that do not go together fail here
+    return DiffusionSampler(pipeline)

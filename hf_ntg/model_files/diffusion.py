@@ -38,24 +38,42 @@ SCHEDULER_CLASSES = (
     "EulerDiscreteScheduler",
     "FlowMatchEulerDiscreteScheduler",
     "HeunDiscreteScheduler",
+    "LMSDiscreteScheduler",
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 )
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow", "flow_prediction")
 _COLUMNS = 3  # of the UNet's signal, see hf_ntg.models.flow_denoiser
 _SHARE, _WORDS = Range(0, 1), Range(0, 65_535, whole=True)
-_SCHEDULER_WORDS = (
-    "linear", "scaled_linear", "squaredcos_cap_v2", "trailing", "leading", "linspace", "dpmsolver", "dpmsolver++",
-    "sde-dpmsolver", "sde-dpmsolver++", "midpoint", "heun", "bh1", "bh2", "logrho", "zero", "sigma_min", "exponential",
-    "log_linear", "fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range",
-    *_PREDICTIONS,
-)  # fmt: skip
 _SCHEDULER: dict[str, Rule] = {
     "num_train_timesteps": Range(1, 10_000, whole=True),
     "solver_order": Range(1, 3, whole=True),
     "beta_start": _SHARE,
     "beta_end": _SHARE,
     "trained_betas": (None,),
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "timestep_spacing": ("linspace", "leading", "trailing"),
+    "prediction_type": _PREDICTIONS,
+    "algorithm_type": ("dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis"),
+    "solver_type": ("midpoint", "heun", "bh1", "bh2", "logrho"),
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "time_shift_type": ("exponential", "linear"),
+    "interpolation_type": ("linear", "log_linear"),
+    "timestep_type": ("discrete", "continuous"),
+    "variance_type": (
+        None,
+        "fixed_small",
+        "fixed_small_log",
+        "fixed_large",
+        "fixed_large_log",
+        "learned",
+        "learned_range",
+    ),
+    "solver_p": (None,),
+    "disable_corrector": list_of(Range(0, MAX_STEPS, whole=True), most=MAX_STEPS),
+    "shift_terminal": (None,),
+    "sigma_min": optional(Range(0, 1e5)),
+    "sigma_max": optional(Range(0, 1e5)),
     "lambda_min_clipped": lambda value: value == float("-inf") or _is_setting(value),
 }
 _UNET: dict[str, Rule] = {
@@ -131,9 +149,8 @@ def _check_scheduler(path: Path, found: dict[str, Any]) -> None:
 
 
 def _is_setting(value: Any) -> bool:
-    if value is None or isinstance(value, bool) or value in _SCHEDULER_WORDS:
-        return True
-    return isinstance(value, int | float) and Range(-1e5, 1e5).holds(value)
+    """True or false, or a number of usual size; settings that may be words or null have rules of their own."""
+    return isinstance(value, bool) or (isinstance(value, int | float) and Range(-1e5, 1e5).holds(value))
 
 
 def _check_processor(path: Path, found: dict[str, Any]) -> None:

@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+from diffusers import DPMSolverMultistepScheduler
 from safetensors.numpy import load_file, save_file
 
 from hf_ntg import InputError
 from hf_ntg.model_files import check_model_folder
+from hf_ntg.model_files.diffusion import SCHEDULER_CLASSES
 from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
 from hf_ntg.models.schedulers import SCHEDULERS
 
@@ -119,3 +121,14 @@ def test_an_index_of_weights_elsewhere_is_refused(folder):
 
 def test_scheduler_names_are_those_of_the_schedulers():
     assert tuple(SCHEDULERS) == SCHEDULER_NAMES
+
+
+@pytest.mark.parametrize("name", SCHEDULER_CLASSES)
+def test_every_scheduler_of_the_list_passes_with_its_own_defaults(diffusion, name):
+    import diffusers
+
+    kind = getattr(diffusers, name)
+    own = DPMSolverMultistepScheduler.from_pretrained(diffusion / "scheduler").config
+    kind.from_config(own).save_pretrained(diffusion / "scheduler")
+    changed(diffusion / "model_index.json", scheduler=["diffusers", name])
+    assert check_model_folder(diffusion) == "diffusion"
