@@ -9,7 +9,7 @@ from datasets import Dataset
 from sklearn.ensemble import ExtraTreesClassifier
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays
 
 __all__ = ["FewFlowsClassifier"]
 
@@ -43,9 +43,9 @@ class FewFlowsClassifier:
         """Learn from labelled flows, such as those of :func:`hf_ntg.augment`.
 
         Raises:
-            InputError: a flow has no label.
+            InputError: `flows` is no flow table, or a flow has no label.
         """
-        arrays = _arrays(flows)
+        arrays = as_arrays(flows, "flows to learn from")
         if any(label is None for label in arrays.label):
             raise InputError("flows to learn from: some have no label; fill the column 'label' or leave them out")
         lengths = arrays.padded("signed_length", self.max_packets)
@@ -59,7 +59,7 @@ class FewFlowsClassifier:
 
     def predict_proba(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Probability of each of ``labels`` for N flows: (N, K)."""
-        lengths = _arrays(flows).padded("signed_length", self.max_packets)
+        lengths = as_arrays(flows, "flows to classify").padded("signed_length", self.max_packets)
         parts = [lengths[first : first + _AT_ONCE] for first in range(0, len(lengths), _AT_ONCE)]
         return np.concatenate([self._trees.predict_proba(self._features(part)) for part in parts])
 
@@ -78,7 +78,3 @@ class FewFlowsClassifier:
 
 def _signed_log(lengths: np.ndarray) -> np.ndarray:
     return (np.sign(lengths) * np.log1p(np.abs(lengths))).astype(np.float32)
-
-
-def _arrays(flows: Dataset | FlowArrays) -> FlowArrays:
-    return flows if isinstance(flows, FlowArrays) else FlowArrays.from_dataset(flows)
