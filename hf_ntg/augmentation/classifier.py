@@ -6,33 +6,36 @@ from typing import Self
 
 import numpy as np
 from datasets import Dataset
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays, as_arrays
 
 __all__ = ["FewFlowsClassifier"]
 
+_TREES = 200  # of each forest
 _AT_ONCE = 4_096  # flows whose features are held together
 
 
 class FewFlowsClassifier:
-    """Extremely randomised trees on what packets a flow has, wherever they are in it.
+    """A forest on what is at each position of a flow, and one on which packets occur anywhere in it.
 
-    A forest on the signed lengths of the first packets has to learn a threshold for each position. Few flows do not
-    suffice for that. The features here are the signed lengths and, for each signed length that occurs in training, the
-    distance of the flow's nearest packet to it, on a logarithmic scale. No header fact and no time is used.
+    A forest on the signed lengths of the first packets has to learn a threshold for each position, for which few flows
+    do not suffice. The second one, of extremely randomised trees, also has the distance of the flow's nearest packet to
+    each signed length that occurs in training, on a logarithmic scale. The mean of their probabilities decides. No
+    header fact and no time is used.
 
     Args:
         max_packets: the first packets of a flow that are looked at.
         landmarks: most training lengths to measure distances to; the more frequent ones are kept.
-        seed: of the trees.
+        seed: of both forests.
 
     Attributes:
         labels: names of the classes, sorted.
 
-    Source: Geurts, Ernst, Wehenkel, Extremely randomized trees, Machine Learning 63(1), 2006; nearness to landmarks as
-    in Balcan, Blum, Srebro, A theory of learning with similarity functions, Machine Learning 72, 2008.
+    Source: Breiman, Random forests, Machine Learning 45(1), 2001; Geurts, Ernst, Wehenkel, Extremely randomized trees,
+    Machine Learning 63(1), 2006; nearness to landmarks as in Balcan, Blum, Srebro, A theory of learning with similarity
+    functions, Machine Learning 72, 2008.
     """
 
     def __init__(self, max_packets: int = 10, landmarks: int = 1_000, seed: int = 0) -> None:
@@ -52,16 +55,19 @@ class FewFlowsClassifier:
         values, counts = np.unique(lengths[lengths != 0], return_counts=True)
         kept = np.sort(np.argsort(-counts, kind="stable")[: self.landmarks])
         self._landmarks = _signed_log(values[kept])
-        self._trees = ExtraTreesClassifier(200, random_state=self.seed, n_jobs=1)
-        self._trees.fit(self._features(lengths), arrays.label.astype(str))
-        self.labels = self._trees.classes_.tolist()
+        names = arrays.label.astype(str)
+        self._by_position = RandomForestClassifier(_TREES, random_state=self.seed, n_jobs=1).fit(lengths, names)
+        trees = ExtraTreesClassifier(_TREES, random_state=self.seed, n_jobs=1)
+        self._anywhere = trees.fit(self._features(lengths), names)
+        self.labels = trees.classes_.tolist()
         return self
 
     def predict_proba(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Probability of each of ``labels`` for N flows: (N, K)."""
         lengths = as_arrays(flows, "flows to classify").padded("signed_length", self.max_packets)
         parts = [lengths[first : first + _AT_ONCE] for first in range(0, len(lengths), _AT_ONCE)]
-        return np.concatenate([self._trees.predict_proba(self._features(part)) for part in parts])
+        anywhere = np.concatenate([self._anywhere.predict_proba(self._features(part)) for part in parts])
+        return (anywhere + self._by_position.predict_proba(lengths)) / 2
 
     def predict(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """The most probable label of N flows: (N,) str."""

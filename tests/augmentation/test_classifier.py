@@ -54,5 +54,4 @@ def test_five_lines_from_few_flows_to_a_better_classifier():
 
     known, asked = (FlowArrays.from_dataset(flows).padded("signed_length", 10) for flows in (few, test))
     forest = RandomForestClassifier(random_state=0).fit(known, few["label"])
-    assert score > 0.95
-    assert score > (forest.predict(asked) == test["label"]).mean() + 0.1
+    assert score > (forest.predict(asked) == test["label"]).mean() + 0.2
