@@ -1,4 +1,4 @@
-"""`ntg study`: from what is typed to what is run and reported."""
+"""`ntg study`: options on the command line to a profile, a run and a report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def study_command(
     only_report: bool = False,
     say: Callable[[str], None] = print,
 ) -> list[Run]:
-    """Run a study and report it; gives the runs that failed."""
+    """Run a study, write its report, and return the runs that failed."""
     from hf_ntg.study.results.study_report import write_study
 
     failed = []
@@ -52,7 +52,7 @@ def study_command(
 
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
-    """`profile` with what was chosen in its place, each choice words by commas."""
+    """`profile` with the given choices, each a comma-separated list."""
     readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text))), "view": _view}
     given: dict[str, Any] = {
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
@@ -67,7 +67,7 @@ def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
 
 
 def _typed(flows: list[str], output: Path) -> str:
-    """The command line, with the names of files in place of where they lie on this machine."""
+    """The command line, with file names in place of paths."""
     paths = {str(output), *flows}
     return shlex.join(["ntg", *(Path(word).name if word in paths else word for word in sys.argv[1:])])
 
@@ -80,7 +80,7 @@ def _view(text: str) -> str:
 def _words(text: str) -> tuple[str, ...]:
     found = tuple(word.strip() for word in text.split(",") if word.strip())
     if not found:
-        raise InputError(f"{text!r} names nothing; give words by commas")
+        raise InputError(f"{text!r} names nothing; give words separated by commas")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Which classes of a flow table a recipe takes, and how many flows of each; the table may be larger than the memory."""
+"""Selection of classes and flows for a recipe, from a table that may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ __all__ = ["ClassChoice", "choose_classes"]
 
 @dataclass(frozen=True)
 class ClassChoice:
-    """A rule that any two people apply to the same effect.
+    """A reproducible rule that selects classes and flows.
 
     Attributes:
-        most: take so many classes, those with the most flows (of equals, the first by name); None takes all.
-        min_flows: leave out classes with fewer flows. leave_out: classes that are none, such as "background".
-        flows_each: take at most so many flows of a class, by lot; None takes all. seed: of the lot.
+        most: number of classes to take, those with the most flows (ties by name); None takes all.
+        min_flows: classes with fewer flows are left out.
+        leave_out: labels that are no classes, such as "background".
+        flows_each: largest number of flows of a class, drawn at random; None takes all.
+        seed: seed of that draw.
     """
 
     most: int | None = None
@@ -34,10 +36,10 @@ class ClassChoice:
     seed: int = 0
 
     def rule(self, taken: Dataset) -> str:
-        """The rule and what it gave, as a sentence; `taken` are the training flows."""
+        """Describe the rule and its result in words; `taken` are the training flows."""
         parts = [f"{len(set(taken['label']))} classes"]
         if self.most is not None:
-            parts.append(f"the {self.most} with the most flows (of equals, the first by name)")
+            parts.append(f"the {self.most} with the most flows (ties by name)")
         if self.min_flows > 1:
             parts.append(f"classes with fewer than {self.min_flows} flows left out")
         if self.leave_out:
@@ -48,7 +50,7 @@ class ClassChoice:
 
 
 def choose_classes(table: str | Path, output: str | Path, choice: ClassChoice) -> None:
-    """Write the flows of `table` (Parquet, in the schema) that `choice` takes to `output`, in their order.
+    """Write the flows of `table` that `choice` selects to `output`, in their order. Both are Parquet files.
 
     Raises:
         InputError: no flow is left.

@@ -1,4 +1,4 @@
-"""What a study runs: the profile that says how much, and the list of runs, in an order whose first part is of use."""
+"""The profile of a study and its list of runs, ordered so that an interrupted study still covers every question."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = [
     "shard_of",
 ]
 
-SPLIT_SEED = 0  # of the one split that all draws of few labels share
+SPLIT_SEED = 0  # of the one split that all runs with few labels share
 AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling")
 REAL = "real"
 
 NONE, ALL_REAL = "none", "all-real"  # the few real flows alone; all real training flows
-# A generator that saw a protocol's flows; the two that follow are shown beside it as they are.
+# Protocols: which real flows the generator may see. See hf_ntg.study.axes.augmentation.
 STRICT, PAPER, FINE_TUNED = "strict", "paper", "fine-tuned"
 # The few flows and all other training flows without their labels.
 WITH_UNLABELLED = "with-unlabelled"
@@ -114,12 +114,15 @@ QUICK = Profile(
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the results.
+    """One run of a study: one line of its results.
 
     Attributes:
-        axis: the question. flows: name of the flow table. by: the split. seed: of everything random in the run.
-        model: the generator or method that is judged.
-        detail: what else tells the run from others of its axis, as pairs of name and value.
+        axis: the question that it answers, one of `AXES`.
+        flows: name of the flow table.
+        by: how the flows are split.
+        seed: seed of everything random in the run.
+        model: the generator or method that is evaluated.
+        detail: further settings of the run, as pairs of name and value.
     """
 
     axis: str
@@ -130,7 +133,7 @@ class Run:
     detail: tuple[tuple[str, Any], ...] = ()
 
     def identity(self) -> dict[str, Any]:
-        """The fields that tell this run from every other, flat."""
+        """The fields that identify this run, as one dictionary."""
         head = {"axis": self.axis, "flows": self.flows, "by": self.by, "seed": self.seed, "model": self.model}
         return head | dict(self.detail)
 
@@ -143,17 +146,17 @@ class Run:
 
 
 def model_order(model: str) -> tuple[int, str]:
-    """Sorts the rows of tables: what is real first, then learned generators by family, then the others by name."""
+    """Sort key for table rows: real flows first, then learned generators by family, then the others by name."""
     first = (REAL, ALL_REAL, NONE, *MODEL_FAMILIES)
     return (first.index(model) if model in first else len(first), model)
 
 
 def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES) -> list[Run]:
-    """Every run of a study, ordered so that a study that is cut short has said something about everything.
+    """List every run of a study, ordered so that an interrupted study covers every question.
 
-    First the first seed of everything, then the next; within a seed the generators and what is judged of them at full
-    training, few labels, lengths of training, samplers; within those table by table and split by split. Fine-tuned
-    generators need a second table to be trained on before; with one alone they are not planned.
+    All runs of the first seed come first, then those of the next. Within a seed: fully trained generators, few labels,
+    lengths of training, samplers; and within these, table by table and split by split. Fine-tuned generators are first
+    trained on another flow table; with a single table they are not planned.
 
     Raises:
         InputError: an axis that does not exist.
@@ -180,7 +183,7 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
 
 
 def shard_of(runs: list[Run], index: int, count: int) -> list[Run]:
-    """The part of `runs` that process `index` of `count` does; all runs of one generator fall to one process.
+    """The runs of process `index` of `count`. All runs of one generator go to the same process.
 
     Raises:
         InputError: `index` is not one of 0 to `count` - 1.
@@ -217,7 +220,9 @@ def _synthetic_only(profile: Profile, flows: str, by: str, seed: int, model: str
 
 def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: bool) -> list[Run]:
     models = profile.shot_models
-    causal = [name for name in models if name in MODEL_FAMILIES and name != "unet"]  # it has no words to carry over
+    causal = [
+        name for name in models if name in MODEL_FAMILIES and name != "unet"
+    ]  # a unet has no vocabulary to transfer
     found = [Run("augmentation", flows, by, seed, ALL_REAL, (("protocol", NONE), ("shots", "all")))]
     for shots in profile.shots:
         tried = [(NONE, NONE)]
@@ -233,7 +238,7 @@ def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: 
 
 
 def _training_length(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
-    real = Run("fidelity", flows, by, seed, REAL)  # what divergence is held against
+    real = Run("fidelity", flows, by, seed, REAL)  # the reference of the divergence
     return [real] + [
         Run("training-length", flows, by, seed, model, (("budget", budget),))
         for model in profile.budget_models

@@ -1,4 +1,4 @@
-"""A study from the first run to the last: planned, resumed, timed."""
+"""Running a study: planning, resuming, progress."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,23 +38,25 @@ def run_study(
     command: str = "",
     say: Callable[[str], None] = print,
 ) -> list[Run]:
-    """Do those runs of a study that are not done yet, and keep each in `output` as it ends.
+    """Do the unfinished runs of a study, and save each in `output` when it ends.
 
-    A study that was killed goes on with the run that it was at, and training with its last checkpoint. Several
-    processes, on one machine or on several that share `output`, each do a `shard` of it. A run that fails is told,
-    left undone and passed over, and with it all others of its generator.
+    A killed study continues with the run that was interrupted, and its training with the last checkpoint. Several
+    processes, on one or more machines that share `output`, each do a shard. A failed run is reported and skipped,
+    together with all other runs of its generator.
 
     Args:
-        sources: flow tables, as for :func:`hf_ntg.load_flows`. shard: number of this process, and of all.
-        redo_stale: do again what was made by other code of the same version; without it such runs are kept, and told.
-        command: how the study was asked for, to be kept with the results.
-        say: told of every step.
+        sources: flow tables, as for :func:`hf_ntg.load_flows`.
+        shard: index of this process, and number of processes.
+        redo_stale: repeat the runs that were made by other code of the same version. Otherwise they are kept and
+            counted.
+        command: the command line, to be kept with the results.
+        say: called with a line for every step.
 
     Returns:
         The runs that failed.
 
     Raises:
-        InputError: a flow table, a model, a split or an axis that does not exist, or one table named twice.
+        InputError: a flow table, model, split or axis does not exist, or two tables have the same name.
     """
     from hf_ntg.study.axes.bench import Workbench
 
@@ -63,26 +65,26 @@ def run_study(
     planned = plan_runs(profile, list(named), axes)
     mine = shard_of(planned, *shard)
     bench = Workbench(output, named, profile, worker=f"{shard[0]}of{shard[1]}", redo_stale=redo_stale)
-    for name in named:  # a table that is not there, or cannot be split, is told before hours of work
+    for name in named:  # fail before hours of work
         for by in profile.by:
             bench.split(name, by, SPLIT_SEED)
     _write_plan(output, planned, profile, command)
     store = ResultStore(output)
-    found = {run: store.find(run, bench.told(run)) for run in mine}
+    found = {run: store.find(run, bench.settings_of(run)) for run in mine}
     stale = {run for run, row in found.items() if row is not None and _is_stale(row)}
     waiting = [run for run, row in found.items() if row is None or (redo_stale and run in stale)]
     say(f"{len(planned)} runs planned, {len(mine)} for this process, {len(mine) - len(waiting)} of them done")
     if stale:
-        what = "done again" if redo_stale else "kept; --redo-stale does them again"
-        say(f"{len(stale)} finished runs are of other code than today's ({what})")
+        what = "repeated" if redo_stale else "kept; --redo-stale repeats them"
+        say(f"{len(stale)} finished runs were made by other code ({what})")
     if "augmentation" in axes and len(named) == 1:
-        say(f"no {FINE_TUNED} generators: they need a second flow table to be trained on before")
+        say(f"no {FINE_TUNED} generators: they are first trained on a second flow table; give one")
     with _threads(shard[1]):
         return _work(waiting, bench, store, say)
 
 
 def _work(waiting: list[Run], bench: Workbench, store: ResultStore, say: Callable[[str], None]) -> list[Run]:
-    """Do what waits, one run after another; gives those that failed."""
+    """Do the waiting runs one after another, and return those that failed."""
     from hf_ntg.study.axes import JUDGES
 
     clock, failed, broken = _Clock(waiting), [], set()
@@ -98,20 +100,20 @@ def _work(waiting: list[Run], bench: Workbench, store: ResultStore, say: Callabl
             failed.append(run)
             broken |= {generator} if run.axis in AXES[:3] else set()
             continue
-        store.keep(run, bench.told(run), row)
-        say(clock.tell(number, run, row["made"]["seconds"]))
+        store.keep(run, bench.settings_of(run), row)
+        say(clock.report(number, run, row["made"]["seconds"]))
     return failed
 
 
 def read_plans(output: Path) -> list[dict]:
-    """What was asked of the study in `output`, one entry for each command: ``command``, ``runs`` and more."""
+    """The plans kept in `output`, one for each command: ``command``, ``runs``, ``profile`` and more."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(output.glob("plans/*.json"))]
 
 
 def shard_of_environment() -> tuple[int, int]:
-    """The shard that a launcher (``accelerate launch``, ``torchrun``) gave this process; its variables are taken away.
+    """The shard of this process under a launcher (``accelerate launch``, ``torchrun``). Its variables are removed.
 
-    Otherwise every training of the study would wait for the other processes, to train one model together.
+    With the variables set, every training of the study would wait for the other processes to train one model together.
     """
     share = launched_share()
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
@@ -129,7 +131,7 @@ def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> 
         "commit": commit(),
         "device": device_name(),
         "code": {"generators": bench.code_of(run), "judges": code_fingerprint(JUDGE_LAYERS)},
-        "told": digest(bench.told(run)),
+        "told": digest(bench.settings_of(run)),
         "seconds": round(time.perf_counter() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -145,7 +147,7 @@ def _is_stale(row: dict) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON holds it, floats to six significant digits."""
+    """`value` with types that JSON can hold, and floats rounded to six significant digits."""
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -158,12 +160,12 @@ def _plain(value: Any) -> Any:
 def _named(sources: Sequence[str]) -> dict[str, str]:
     named = {Path(source).stem: str(source) for source in sources}
     if len(named) < len(sources):
-        raise InputError("two flow tables have one name; rename a file, since results go by its name")
+        raise InputError("two flow tables have the same name; rename a file, since results are named by it")
     return named
 
 
 def _check_models(profile: Profile) -> None:
-    """Models that do not exist are told before anything starts."""
+    """Check that all models of `profile` exist."""
     from hf_ntg.models.baselines import make_baseline
     from hf_ntg.training.config import MODEL_FAMILIES
 
@@ -188,13 +190,13 @@ def _write_plan(output: Path, planned: list[Run], profile: Profile, command: str
 
 
 class _Clock:
-    """Tells how far a study is, and about how long the rest will take."""
+    """Progress of a study, with an estimate of the time left."""
 
     def __init__(self, waiting: list[Run]) -> None:
         self._waiting = waiting
         self._known: defaultdict[tuple, list[float]] = defaultdict(list)
 
-    def tell(self, number: int, run: Run, seconds: float) -> str:
+    def report(self, number: int, run: Run, seconds: float) -> str:
         for kind in _kinds(run):
             self._known[kind].append(seconds)
         left = sum(self._guess(run) for run in self._waiting[number:])
@@ -202,13 +204,13 @@ class _Clock:
         return f"[{number}/{len(self._waiting)}] {run}: {seconds:.1f} s; {rest}"
 
     def _guess(self, run: Run) -> float:
-        """Mean of the finished runs that are most like it."""
-        like = next((self._known[kind] for kind in _kinds(run) if kind in self._known), [0.0])
-        return sum(like) / len(like)
+        """Expected seconds of `run`: the mean of the finished runs of the most similar kind."""
+        seconds = next((self._known[kind] for kind in _kinds(run) if kind in self._known), [0.0])
+        return sum(seconds) / len(seconds)
 
 
 def _kinds(run: Run) -> list[tuple]:
-    """What `run` is like, the closest likeness first."""
+    """Keys of runs that are similar to `run`, the most specific first."""
     detail = tuple(value for _, value in run.detail)
     return [
         (run.axis, run.flows, run.by, run.model, detail),
@@ -221,8 +223,8 @@ def _kinds(run: Run) -> list[tuple]:
 
 
 @contextlib.contextmanager
-def _threads(processes: int):
-    """Each of several processes takes its share of the threads that one would take."""
+def _threads(processes: int) -> Iterator[None]:
+    """Divide the threads that one process would use among `processes`."""
     import torch
     from threadpoolctl import threadpool_limits
 

@@ -1,9 +1,10 @@
-"""Where the results of a study lie: one file a run, written whole, gathered as JSON lines.
+"""Storage of study results: one JSON file for each run, collected into one file of JSON lines.
 
-A run's file is named by its identity and by a hash of everything that it was told: profile, training settings, flows,
-version of the package. A changed setting is another file, so a run is never taken for one that was told something else.
-A change of the package's code within one version does not move the file: each result holds a fingerprint of the code
-that made it, and one that differs from today's is *stale*: kept or run again, as the caller says, but always counted.
+The name of a run's file holds its identity and a hash of all its settings: profile, training settings, flows, version
+of the package. With another setting it is another file, so results of different settings are never mixed up. A change
+of the package's code within a version keeps the name. Each result therefore holds a fingerprint of the code that made
+it. A result with another fingerprint than the current code is *stale*. The caller decides whether it is kept or run
+again, and stale results are always counted.
 """
 
 from __future__ import annotations
@@ -47,29 +48,29 @@ _NOT_OF_IDENTITY = ("measures", "details", "notes", "made")
 
 
 class ResultStore:
-    """The finished runs in `folder`: those with a file of their own, and those gathered in its ``results.jsonl``.
+    """The finished runs in `folder`: those with their own file, and those in its ``results.jsonl``.
 
-    So a study goes on from the results of another machine, of which nothing else was kept.
+    A copy of ``results.jsonl`` is therefore enough to continue a study on another machine.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def path(self, run: Run, told: dict[str, Any]) -> Path:
-        """The file of a run that was `told` these settings."""
-        return self._path(run.identity(), digest(told))
+    def path(self, run: Run, settings: dict[str, Any]) -> Path:
+        """The file of `run` with these `settings`."""
+        return self._path(run.identity(), digest(settings))
 
-    def find(self, run: Run, told: dict[str, Any]) -> dict | None:
-        """The finished run, None where there is none."""
-        path = self.path(run, told)
+    def find(self, run: Run, settings: dict[str, Any]) -> dict | None:
+        """The finished run, or None."""
+        path = self.path(run, settings)
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self._gathered.get(path)
 
-    def keep(self, run: Run, told: dict[str, Any], row: dict[str, Any]) -> None:
-        """Write a finished run, whole or not at all."""
-        write_text(self.path(run, told), json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+    def keep(self, run: Run, settings: dict[str, Any], row: dict[str, Any]) -> None:
+        """Write a finished run atomically."""
+        write_text(self.path(run, settings), json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
     def gather(self) -> list[dict]:
-        """All finished runs; of those with one identity the newest, since settings may have changed."""
+        """All finished runs. Of several with the same identity but other settings, the newest."""
         found: dict[tuple, dict] = {}
         own = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.folder.glob("runs/*/*.json")))
         for row in (*self._gathered.values(), *own):
@@ -80,18 +81,18 @@ class ResultStore:
 
     @cached_property
     def _gathered(self) -> dict[Path, dict]:
-        """The runs in ``results.jsonl``, by what their file would be."""
+        """The runs in ``results.jsonl``, by the path that each would have as a file."""
         path = self.folder / RESULTS_FILE
         rows = read_results(path) if path.is_file() else []
         return {self._path(dict(_identity(row)), row["made"]["told"]): row for row in rows}
 
-    def _path(self, identity: dict[str, Any], told: str) -> Path:
+    def _path(self, identity: dict[str, Any], settings: str) -> Path:
         name = "-".join(str(value) for name, value in identity.items() if name != "axis")
-        return self.folder / "runs" / identity["axis"] / f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', name)}-{told}.json"
+        return self.folder / "runs" / identity["axis"] / f"{re.sub(r'[^A-Za-z0-9.=-]+', '_', name)}-{settings}.json"
 
 
 def identity_of(row: dict) -> tuple:
-    """What tells a run from every other, whether it is planned or done: pairs of names and values as text."""
+    """The identity of a planned or finished run: pairs of names and values as text."""
     return tuple((name, str(value)) for name, value in _identity(row))
 
 
@@ -100,7 +101,7 @@ def _identity(row: dict) -> list[tuple[str, Any]]:
 
 
 def write_results(rows: Iterable[dict], path: Path) -> None:
-    """Write runs as JSON lines, whole or not at all."""
+    """Write runs as JSON lines, atomically."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
 
 
@@ -126,14 +127,14 @@ def read_results(path: Path) -> list[dict]:
     return rows
 
 
-def digest(told: Any) -> str:
-    """A short hash of plain data."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:10]
+def digest(data: Any) -> str:
+    """A short hash of data that JSON can hold."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:10]
 
 
 @cache
 def code_fingerprint(layers: tuple[str, ...]) -> str:
-    """A short hash of the code of `layers`, the same on every version of Python; see :func:`bare_code`."""
+    """A short hash of the code in `layers`. It does not depend on comments or docstrings, see :func:`bare_code`."""
     seen = hashlib.sha256()
     for path in sorted(path for layer in layers for path in (_PACKAGE / layer).rglob("*.py")):
         seen.update(f"{path.relative_to(_PACKAGE)}\n{bare_code(path.read_text(encoding='utf-8'))}\n".encode())
@@ -141,7 +142,7 @@ def code_fingerprint(layers: tuple[str, ...]) -> str:
 
 
 def bare_code(source: str) -> str:
-    """The lines of `source` without comments, docstrings and empty lines, which do not change what it does."""
+    """The lines of `source` without comments, docstrings and empty lines."""
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -157,10 +158,10 @@ def bare_code(source: str) -> str:
 
 @cache
 def commit() -> str | None:
-    """The commit that the package lies at, with ``+`` where files differ from it; None outside a checkout."""
+    """The git commit of the package, with ``+`` if files differ from it; None outside a checkout."""
     try:
-        told = ["git", "-C", str(_PACKAGE), "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+"]
-        return subprocess.run(told, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", "-C", str(_PACKAGE), "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty=+"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

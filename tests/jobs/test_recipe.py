@@ -130,7 +130,7 @@ def test_classes_are_chosen_by_the_rule(flows, tmp_path):
     assert set(load_flows(tmp_path / "two.parquet")["label"]) == set(counts) - {most}
     rule = ClassChoice(most=1, min_flows=3, leave_out=("x",), flows_each=20).rule(one)
     assert rule == (
-        "1 classes; the 1 with the most flows (of equals, the first by name); classes with fewer than 3 flows left "
+        "1 classes; the 1 with the most flows (ties by name); classes with fewer than 3 flows left "
         "out; x left out; at most 20 flows of each, drawn with seed 0"
     )
     with pytest.raises(InputError, match="no class has 1000 flows"):

@@ -8,9 +8,26 @@ from safetensors.numpy import save_file
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
 from hf_ntg.generation import FlowGenerator
-from hf_ntg.models.baselines import BASELINES, Independent, NGram, Replay, TunedNGram, load_baseline, make_baseline
+from hf_ntg.models.baselines import (
+    BASELINES,
+    Independent,
+    NGram,
+    Replay,
+    TunedNGram,
+    cvae,
+    load_baseline,
+    make_baseline,
+)
 
 KINDS = [*BASELINES, "1-gram"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_trainings():
+    """A cvae trains for two passes, except in the test of what it learns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cvae, "_EPOCHS", 2)
+        yield
 
 
 def flows_of(seed: int = 0, flows: int = 60) -> Dataset:
@@ -171,7 +188,8 @@ def test_smote_stays_between_the_flows_of_a_class():
     assert lone == [[5]] * 3
 
 
-def test_the_cvae_learns_what_follows_what_and_is_as_large_as_our_models():
+def test_the_cvae_learns_what_follows_what_and_is_as_large_as_our_models(monkeypatch):
+    monkeypatch.setattr(cvae, "_EPOCHS", 40)
     model = make_baseline("cvae").fit(flows_of(flows=250))
     made = FlowArrays.from_dataset(drawn(model, label={"ask": 300}, seed=1))
     assert ((made.signed_length == 10) | (made.signed_length == -20)).mean() > 0.95

@@ -1,6 +1,6 @@
 """Baselines: simple generators that a learned one has to beat.
 
-All use NumPy alone, except ``cvae`` (torch) and ``smote`` (imbalanced-learn), which import theirs when they are used.
+All need only NumPy, except ``cvae`` (torch) and ``smote`` (imbalanced-learn). Those packages are imported on first use.
 """
 
 import json
@@ -35,7 +35,7 @@ BASELINE_FILE = "baseline.safetensors"  # in a model folder
 
 
 def make_baseline(name: str) -> Baseline:
-    """A baseline that is not fitted yet, by its name: one of `BASELINES`, or ``3-gram`` and the like.
+    """Make an unfitted baseline by its name: one of `BASELINES`, or ``1-gram`` to ``9-gram``.
 
     Raises:
         InputError: no baseline has that name.

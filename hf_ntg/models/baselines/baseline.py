@@ -1,4 +1,4 @@
-"""Baseline: what every generator that counts or copies shares: fit, draw, save, load."""
+"""Baseline: the base class of generators that count or copy, with fit, draw, save and restore."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Baseline:
     A fitted baseline is a :class:`~hf_ntg.generation.sampler.Sampler`: ``FlowGenerator(baseline).generate(...)``.
 
     Attributes:
-        labels: names of the classes, sorted. label_weights: (K,) share of each class among the training flows.
+        labels: sorted names of the K classes.
+        label_weights: (K,) share of each class among the training flows.
         max_packets: flows are learned and drawn up to this many packets.
         view: packet view that flows are learned and drawn in, see :func:`hf_ntg.flows.view.in_view`.
     """
@@ -68,7 +69,7 @@ class Baseline:
 
     @property
     def name(self) -> str:
-        """What tables call it, such as ``4-gram``."""
+        """Its name in tables, such as ``4-gram``."""
         return self.kind
 
     @property
@@ -79,7 +80,7 @@ class Baseline:
         return torch.device("cpu")
 
     def draw(self, classes: np.ndarray, seed: int, first: int = 0) -> FlowArrays:
-        """Draw one flow for each of `classes` (N,), places in ``labels``.
+        """Draw one flow for each of `classes` (N,), which are indices into ``labels``.
 
         Args:
             seed, first: name the stream of random numbers; `first` is the number of the first flow in the request.

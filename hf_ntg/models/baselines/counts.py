@@ -1,4 +1,4 @@
-"""Interpolated n-gram probabilities over integer symbols: counted, drawn and looked up in bulk."""
+"""Interpolated n-gram probabilities over integer symbols: counting, sampling and look-up on whole arrays."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ RADIX = 1 << 18  # above every symbol and every class number, so that two of the
 
 @dataclass(frozen=True)
 class CountTable:
-    """What followed each context of one length.
+    """Counts of the symbols that followed each context of one length.
 
-    A context is the row of its suffix in the next shorter table together with the item that stands before that suffix:
-    contexts of any length are one int64, and a context is known only if its suffix is.
+    A context is stored as the row of its suffix in the table of the next shorter length, and the item before that
+    suffix. So a context of any length is one int64, and a context is known only if its suffix is.
 
     Attributes:
         contexts: (C,) sorted ``suffix_row * RADIX + item``.
-        pairs: (E,) sorted ``context_row * RADIX + symbol``. counts: (E,) how often that symbol followed that context.
-        scale: of the discount.
+        pairs: (E,) sorted ``context_row * RADIX + symbol``.
+        counts: (E,) how often that symbol followed that context.
+        scale: factor on the discount.
     """
 
     contexts: np.ndarray
@@ -34,7 +35,7 @@ class CountTable:
     def count(
         cls, suffixes: np.ndarray, items: np.ndarray, symbols: np.ndarray, scale: float = 1.0
     ) -> tuple[CountTable, np.ndarray]:
-        """Count `symbols` after the contexts (`suffixes`, `items`); also give the row of each event's context."""
+        """Count `symbols` after the contexts (`suffixes`, `items`). Returns the table and each event's row."""
         contexts, rows = np.unique(suffixes * RADIX + items, return_inverse=True)
         pairs, counts = np.unique(rows * RADIX + symbols, return_counts=True)
         return cls(contexts, pairs, counts, scale), rows
@@ -46,15 +47,15 @@ class CountTable:
 
     @cached_property
     def totals(self) -> np.ndarray:
-        """(C,) how often each context was met."""
+        """(C,) how often each context occurred."""
         return np.add.reduceat(self.counts, self.starts[:-1]).astype(np.float64)
 
     @cached_property
     def discount(self) -> float:
-        """What every count gives up for symbols not seen after its context.
+        """The amount subtracted from every count, for symbols that did not follow the context in training.
 
-        Ney's leave-one-out estimate, add-one, times `scale`, and below 1: leaving out one flow of a training set whose
-        flows recur leaves too many of its like in.
+        Ney's leave-one-out estimate with add-one smoothing, times `scale`, and at most 0.99. A scale above 1 corrects
+        for flows that recur: leaving out one of them leaves its copies in.
         """
         ones, twos = (self.counts == 1).sum(), (self.counts == 2).sum()
         return min(0.99, self.scale * float((ones + 1) / (ones + 2 * twos + 2)))
@@ -65,7 +66,7 @@ class CountTable:
         return np.concatenate([[0.0], np.cumsum(self.counts - self.discount)])
 
     def rows_of(self, suffixes: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """(N,) the row of each context, -1 where it was never met."""
+        """(N,) the row of each context, -1 for an unknown one."""
         keys = suffixes * RADIX + items
         rows = np.minimum(np.searchsorted(self.contexts, keys), len(self.contexts) - 1)
         return np.where((suffixes >= 0) & (self.contexts[rows] == keys), rows, -1)
@@ -78,16 +79,21 @@ class CountTable:
         return weight / self.totals[rows], self.discount * np.diff(self.starts)[rows] / self.totals[rows]
 
     def pick(self, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(N,) a symbol after each context by inverse CDF of `uniform` in [0, 1), -1 where a shorter one must say."""
+        """(N,) a symbol after each context by inverse CDF of `uniform` in [0, 1); -1 backs off to a shorter context."""
         target = self.cumulative[self.starts[rows]] + uniform * self.totals[rows]
         place = np.searchsorted(self.cumulative[1:], target, side="right")
         return np.where(place < self.starts[rows + 1], self.pairs[np.minimum(place, len(self.pairs) - 1)] % RADIX, -1)
 
 
 def draw_symbols(tables: list[CountTable], rows: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """(N,) a symbol for each of N histories, longest context first; -1 where all counts leave it open.
+    """Draw a symbol for each of N histories, by the longest known context first.
 
-    `tables` and `rows` (each (N,), -1 where unknown) go from the shortest context to the longest.
+    Args:
+        tables: from the shortest context to the longest.
+        rows: for each table, the (N,) context rows; -1 for an unknown context.
+
+    Returns:
+        (N,) symbols; -1 where every table backs off.
     """
     drawn = np.full(len(rows[0]), -1, dtype=np.int64)
     for table, row in zip(reversed(tables), reversed(rows), strict=True):
@@ -99,7 +105,7 @@ def draw_symbols(tables: list[CountTable], rows: list[np.ndarray], rng: np.rando
 def symbol_probability(
     tables: list[CountTable], rows: list[np.ndarray], symbols: np.ndarray, base: np.ndarray
 ) -> np.ndarray:
-    """(N,) the interpolated probability of each symbol; `base` (N,) is its probability under all counts."""
+    """(N,) the interpolated probability of each symbol; `base` (N,) is its probability without any counts."""
     probability = base.astype(np.float64)
     for table, row in zip(tables, rows, strict=True):
         known = np.flatnonzero(row >= 0)

@@ -1,4 +1,4 @@
-"""The usual deep rival: a conditional variational autoencoder as large as the project's own models."""
+"""Cvae: a conditional variational autoencoder of about the same size as the project's models."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from hf_ntg.models.baselines.headers import HeaderTable
 __all__ = ["Cvae"]
 
 _TIME_BINS = 64
-_EPOCHS, _BATCH, _RATE = 100, 128, 2e-3  # chosen on validation flows taken from training flows
-_DRAWN = 512  # flows at once: each holds a score for every word at every position
-_WARMUP = 0.2  # share of the steps over which the divergence comes in
+_EPOCHS, _BATCH, _RATE = 100, 128, 2e-3  # chosen on validation flows held out of the training flows
+_DRAWN = 512  # flows in one batch: each needs a logit for every word at every position
+_WARMUP = 0.2  # share of the steps over which the weight of the divergence rises to 1
 
 
 class Cvae(Baseline):
     """A conditional variational autoencoder over whole flows: 1.2 to 1.8 million parameters for ten packets.
 
-    An encoder sees all packets, times and the class, and gives a Gaussian over 32 latent numbers; the prior is a
-    Gaussian learned for each class. Given the latent numbers and the class, the decoder gives for every position by
-    itself a distribution over the packets met in training (direction and payload length together) and the end, and one
-    over 64 bins of time (:class:`hf_ntg.codecs.time_bins.TimeBins`). A drawn flow ends at its first end.
-    Header facts as in :class:`hf_ntg.models.baselines.headers.HeaderTable`.
+    The encoder maps all packets, times and the class to a Gaussian over 32 latent variables. The prior is a Gaussian
+    that is learned for each class. Given the latent variables and the class, the decoder gives two independent
+    distributions for each position: over the packets seen in training (direction and payload length together) and the
+    end of the flow, and over 64 time bins (:class:`hf_ntg.codecs.time_bins.TimeBins`). A generated flow ends at its
+    first end symbol. Protocol and ports come from :class:`hf_ntg.models.baselines.headers.HeaderTable`.
 
     Sources: Kingma, Welling, Auto-encoding variational Bayes, ICLR 2014; Sohn, Lee, Yan, Learning structured output
     representation using deep conditional generative models, NeurIPS 2015.
@@ -59,7 +59,7 @@ class Cvae(Baseline):
         return _Network(len(self.labels), self.max_packets, len(self.words) + 1, max(len(self.time_bins), 1))
 
     def _encode(self, flows: FlowArrays) -> tuple[np.ndarray, np.ndarray]:
-        """Places in `words` plus one, 0 where the flow has ended, and bins of time: (N, W) int64 each."""
+        """Word numbers (index in `words` plus one, 0 after the end) and time bins: (N, W) int64 each."""
         there = np.arange(self.max_packets) < flows.num_packets[:, None]
         words = np.searchsorted(self.words, flows.padded("packet_symbol", self.max_packets)) + 1
         times = np.zeros_like(words)
@@ -99,10 +99,10 @@ class Cvae(Baseline):
 
 
 class _Network(nn.Module):
-    """K classes, W positions, V words (0: ended), T bins of time."""
+    """The encoder, prior and decoder for K classes, W positions, V words (0: end) and T time bins."""
 
     latent, embedding, hidden = 32, 32, 512
-    word_width, time_width = 64, 32  # of what the decoder says of a packet and of a time
+    word_width, time_width = 64, 32  # outputs of the decoder for each packet and each time
 
     def __init__(self, num_classes: int, width: int, num_words: int, num_times: int):
         super().__init__()
@@ -127,23 +127,23 @@ class _Network(nn.Module):
         mean, log_variance = self.encoder(torch.cat(seen, dim=1)).chunk(2, dim=1)  # (B, latent)
         prior_mean, prior_log_variance = self.prior(labels).chunk(2, dim=1)
         ratio = log_variance - prior_log_variance
-        apart = (mean - prior_mean) ** 2 / prior_log_variance.exp()
-        divergence = (ratio.exp() + apart - 1 - ratio).sum() / 2
+        distance = (mean - prior_mean) ** 2 / prior_log_variance.exp()
+        divergence = (ratio.exp() + distance - 1 - ratio).sum() / 2
         latent = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         of_words, of_times = self._decode(latent, labels)
-        told = torch.arange(self.width) <= (words > 0).sum(dim=1, keepdim=True)  # the packets, and their end
+        scored = torch.arange(self.width) <= (words > 0).sum(dim=1, keepdim=True)  # the packets, and their end
         timed = (words > 0) & (torch.arange(self.width) > 0)
-        loss = F.cross_entropy(self.to_words(of_words[told]), words[told], reduction="sum")
+        loss = F.cross_entropy(self.to_words(of_words[scored]), words[scored], reduction="sum")
         loss += F.cross_entropy(self.to_times(of_times[timed]), times[timed], reduction="sum")
         return loss / len(words), divergence / len(words)
 
     def _decode(self, latent: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """What is said of each word and of each time: (B, W, word_width), (B, W, time_width)."""
-        said = self.decoder(torch.cat([latent, self.label(labels)], dim=1)).unflatten(1, (self.width, -1))
-        return said.split([self.word_width, self.time_width], dim=2)
+        """Decoder outputs for words and for times: (B, W, word_width), (B, W, time_width)."""
+        decoded = self.decoder(torch.cat([latent, self.label(labels)], dim=1)).unflatten(1, (self.width, -1))
+        return decoded.split([self.word_width, self.time_width], dim=2)
 
     def draw(self, labels: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Words and bins of time drawn for `labels` (B,): (B, W), (B, W); the first word is no end."""
+        """Draw words and time bins for `labels` (B,): (B, W), (B, W). The first word is never the end."""
         mean, log_variance = self.prior(labels).chunk(2, dim=1)
         latent = mean + torch.randn(mean.shape, generator=noise) * (log_variance / 2).exp()
         of_words, of_times = self._decode(latent, labels)
@@ -170,7 +170,7 @@ def _train(network: _Network, words: Tensor, times: Tensor, labels: Tensor) -> N
 
 
 def _draw(logits: Tensor, noise: torch.Generator) -> Tensor:
-    """One choice from each (..., V) row of logits, by the inverse of its cumulative distribution."""
+    """Sample one index from each (..., V) row of logits, by inverse CDF."""
     cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)
     point = torch.rand(logits.shape[:-1], generator=noise, dtype=torch.float64)[..., None] * cumulative[..., -1:]
     return torch.searchsorted(cumulative, point, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)

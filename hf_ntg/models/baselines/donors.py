@@ -1,4 +1,4 @@
-"""Values taken from training rows that are alike: the finest likeness that any training row has decides."""
+"""Sampling of training rows that share the most specific key, with back-off to coarser keys."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class DonorTable:
     """Training rows grouped by keys, from a fine key to a coarse one.
 
     Attributes:
-        keys: for each level, the (R,) keys of the training rows, sorted. rows: for each level, the (R,) training row
-            that each belongs to.
+        keys: for each level, the (R,) sorted keys of the training rows.
+        rows: for each level, the (R,) training row that each key belongs to.
     """
 
     keys: list[np.ndarray]
@@ -30,9 +30,16 @@ class DonorTable:
         return cls([level[order] for level, order in zip(levels, orders, strict=True)], orders)
 
     def draw(self, levels: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """(N,) a training row for each of N wanted rows, evenly among those that share the finest key any shares.
+        """Draw a training row for each of N wanted rows.
 
-        The coarsest key of every wanted row must be known.
+        Each is drawn uniformly from the training rows with the same key, at the finest level where there are any.
+
+        Args:
+            levels: (N,) int64 keys of the wanted rows at each level, finest first. Every key of the last level must
+                occur in the training rows.
+
+        Returns:
+            (N,) numbers of training rows.
         """
         donors = np.full(len(levels[0]), -1, dtype=np.int64)
         for keys, rows, wanted in zip(self.keys, self.rows, levels, strict=True):
@@ -45,12 +52,12 @@ class DonorTable:
         return donors
 
     def tensors(self, prefix: str) -> dict[str, np.ndarray]:
-        """What :meth:`restore` makes the table from, under names that begin with `prefix`."""
+        """The table as arrays, with names that begin with `prefix`; :meth:`restore` reads them."""
         levels = enumerate(zip(self.keys, self.rows, strict=True))
         return {f"{prefix}.{k}.{part}": values for k, pair in levels for part, values in zip(_PARTS, pair, strict=True)}
 
     @classmethod
     def restore(cls, tensors: dict[str, np.ndarray], prefix: str) -> DonorTable:
-        """The inverse of :meth:`tensors`; other entries are passed over."""
+        """The inverse of :meth:`tensors`. Other entries of `tensors` are ignored."""
         levels = range(sum(name.startswith(f"{prefix}.") for name in tensors) // len(_PARTS))
         return cls(*([tensors[f"{prefix}.{k}.{part}"] for k in levels] for part in _PARTS))

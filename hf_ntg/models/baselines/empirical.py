@@ -18,7 +18,7 @@ _KEPT = [field.name for field in fields(FlowArrays) if field.name not in _LEFT_O
 
 
 class _Empirical(Baseline):
-    """Holds the training flows, less their names and captures."""
+    """Keeps the training flows without flow ids and captures."""
 
     def _fit(self, flows: FlowArrays, classes: np.ndarray) -> None:
         self.flows = replace(flows, flow_id=None, capture=None, cut=None)
@@ -35,7 +35,7 @@ class _Empirical(Baseline):
 
 
 class Replay(_Empirical):
-    """Training flows of the wanted class, drawn evenly with replacement: perfect fidelity, nothing new."""
+    """Draws training flows of the wanted class with replacement: perfect fidelity, but nothing new."""
 
     kind = "replay"
 
@@ -44,10 +44,10 @@ class Replay(_Empirical):
 
 
 class Independent(_Empirical):
-    """Every packet drawn by itself: what is left when a generator knows no order.
+    """Draws every packet on its own: the score of a generator that ignores the order of packets.
 
-    The number of packets and the header facts come from one training flow of the class. Each packet's direction and
-    payload length come from a training packet of the class at the same position, its time from another such packet.
+    The number of packets, the protocol and the ports come from one training flow of the class. Each packet's direction
+    and payload length come from a training packet of the class at the same position, its time from another such packet.
     """
 
     kind = "independent"

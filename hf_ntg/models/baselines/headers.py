@@ -1,4 +1,4 @@
-"""Header facts of drawn flows, taken from training flows that open alike."""
+"""Protocol and ports of generated flows, sampled from training flows with the same first packet."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class HeaderTable:
     """Protocol and ports of R training flows.
 
     Attributes:
-        columns: those of the three that the training flows have, each (R,). donors: the flows, by class and first
-            packet, then by class.
+        columns: (R,) protocol, source port and destination port; columns that the training flows lack are left out.
+        donors: the training flows, keyed by class and first packet, then by class.
     """
 
     columns: dict[str, np.ndarray]
@@ -30,26 +30,26 @@ class HeaderTable:
 
     @classmethod
     def fit(cls, flows: FlowArrays, classes: np.ndarray) -> HeaderTable:
-        """Hold the header facts of `flows`, which belong to `classes` (R,)."""
+        """Keep the protocol and ports of `flows`, whose classes are `classes` (R,)."""
         columns = {name: getattr(flows, name) for name in _COLUMNS if getattr(flows, name) is not None}
         return cls(columns, DonorTable.fit(_keys(flows, classes)))
 
     def give(self, flows: FlowArrays, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
-        """`flows` with the header facts of a training flow of the class that opens with the same packet.
+        """Give each flow the protocol and ports of a random training flow of its class with the same first packet.
 
-        Where none does, any training flow of the class gives them.
+        If there is none, any training flow of the class is used.
         """
         donors = self.donors.draw(_keys(flows, classes), rng)
         return replace(flows, **{name: values[donors] for name, values in self.columns.items()})
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What :meth:`restore` makes the table from."""
+        """The table as arrays; :meth:`restore` reads them."""
         held = {f"headers.{name}": values for name, values in self.columns.items()}
         return held | self.donors.tensors("header_donors")
 
     @classmethod
     def restore(cls, tensors: dict[str, np.ndarray]) -> HeaderTable:
-        """The inverse of :meth:`tensors`; other entries are passed over."""
+        """The inverse of :meth:`tensors`. Other entries of `tensors` are ignored."""
         columns = {name: tensors[f"headers.{name}"] for name in _COLUMNS if f"headers.{name}" in tensors}
         return cls(columns, DonorTable.restore(tensors, "header_donors"))
 

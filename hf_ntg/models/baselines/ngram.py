@@ -1,4 +1,4 @@
-"""The honest rival: a class-wise n-gram over packets."""
+"""NGram: an n-gram model of packets for each class, the strongest simple baseline."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ _TABLE = ("contexts", "pairs", "counts")
 
 
 class NGram(Baseline):
-    """Each packet (direction and payload length together) is drawn from what followed the last ``order - 1`` packets.
+    """Draws each packet (direction and payload length together) given the last ``order - 1`` packets.
 
     The contexts, from long to short, are: class, the last ``order - 1`` packets and the position in the flow; class and
-    the last ``order - 1`` packets; ...; class and the last packet; class; nothing. Each takes an absolute discount off
-    its counts and leaves that mass to the next shorter one (interpolation). Under all counts lies a fixed distribution:
-    0.99 uniform over payloads up to 1,460 bytes and the end of the flow, 0.01 uniform over payloads up to 65,535 bytes
+    the last ``order - 1`` packets; ...; class and the last packet; class; nothing. Each context subtracts an absolute
+    discount from its counts and gives that mass to the next shorter one (interpolation). The last is a fixed
+    distribution: 0.99 uniform over payloads up to 1,460 bytes and the end of the flow, 0.01 uniform over payloads up to
+        65,535 bytes
     and the end, so that no flow has probability zero.
 
-    A packet's time is that of a training packet of the class with the same position, direction, direction of the packet
-    before and power-of-two bucket of payload length; failing that, of the class and the two directions; failing that,
-    of the class. A flow's protocol and ports are those of a training flow of the class that opens with the same packet;
-    failing that, of any of the class.
+    A packet's inter-arrival time is copied from a random training packet of the class with the same position,
+    direction, previous direction and power-of-two bucket of payload length. If there is none, it is copied from one
+    with the same two directions, else from any of the class. Protocol and ports are copied from a training flow of the
+    class with the same first packet, else from any of the class.
 
     Args:
-        order: packets of a context, the drawn one among them. scale: of the discounts that the counts themselves tell.
+        order: length of the n-gram: the packet that is drawn and ``order - 1`` packets before it.
+        scale: factor on the discounts that are estimated from the counts.
 
     Source: Ney, Essen, Kneser, On structuring probabilistic dependences in stochastic language modelling, Computer
     Speech and Language 8(1), 1994.
@@ -54,14 +56,14 @@ class NGram(Baseline):
 
     @property
     def name(self) -> str:
-        """Its order in words, such as ``4-gram``."""
+        """Its name with the order, such as ``4-gram``."""
         return f"{self.order}-gram"
 
     def log_likelihood(self, flows: Dataset | FlowArrays) -> np.ndarray:
         """Natural log of the probability of each flow's packets given its label: (N,).
 
-        Counted are the first ``max_packets`` packets and, for a flow that has fewer, its end. For a label that was not
-        trained on only the context-free counts speak.
+        It covers the first ``max_packets`` packets and, for a shorter flow, its end. A label that was not in the
+        training flows uses the counts without context.
         """
         arrays = as_arrays(flows)
         place = {name: k for k, name in enumerate(self.labels)}

@@ -1,4 +1,4 @@
-"""What people do with few flows today: new ones between a flow and its like."""
+"""SMOTE: new flows by interpolation between a training flow and one of its nearest neighbours."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LEAST_TIME, _DECADES = 1e-6, 7  # times from a microsecond to ten seconds have 
 
 
 class Smote(Baseline):
-    """SMOTE: a point between a training flow and one of its five nearest of the class, drawn evenly on the line.
+    """Interpolates between a training flow and one of its five nearest neighbours of the class, at a uniform position.
 
     A flow is a point of three or four numbers a packet: whether it is there (0 or 1), its direction (1 or -1; 0 where
     there is none), the square root of its payload length over 1,460 bytes, and the logarithm of its inter-arrival time.
-    Read back, a flow ends at the first packet that is less than half there, directions go by the sign, lengths are
-    whole bytes. A class of one training flow repeats it. Header facts as in
-    :class:`hf_ntg.models.baselines.headers.HeaderTable`.
+    A point becomes a flow again as follows: the flow ends at the first packet with a presence below 0.5, the sign gives
+    the direction, and lengths are rounded to bytes. A class with one training flow repeats it. Protocol and ports come
+    from :class:`hf_ntg.models.baselines.headers.HeaderTable`.
 
     Source: Chawla, Bowyer, Hall, Kegelmeyer, SMOTE: synthetic minority over-sampling technique, JAIR 16, 2002;
     computed by imbalanced-learn.
@@ -65,10 +65,10 @@ def _oversample(points: np.ndarray, count: int, neighbours: int, rng: np.random.
     smote = SMOTE(
         sampling_strategy={1: n + count}, k_neighbors=min(neighbours, n - 1), random_state=int(rng.integers(2**31))
     )
-    # It is made to balance classes and asks for a second one, which takes no part.
+    # SMOTE balances classes and needs a second one; this one is not oversampled.
     with_other = np.concatenate([points, np.zeros_like(points[:1])])
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "After over-sampling", UserWarning)  # that the classes are not balanced
+        warnings.filterwarnings("ignore", "After over-sampling", UserWarning)  # about classes that are not balanced
         found, _ = smote.fit_resample(with_other, np.repeat([1, 0], [n, 1]))
     return found[n + 1 :]
 

@@ -1,4 +1,4 @@
-"""An n-gram that is tuned on the training flows themselves."""
+"""TunedNGram: an n-gram whose settings are chosen on held-out training flows."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ SCALES = (1.0, 1.2, 1.35)
 
 
 class TunedNGram(NGram):
-    """An n-gram whose order (2 to 6) and scale of discounts (1, 1.2 or 1.35) the training flows choose.
+    """An n-gram with the order (2 to 6) and scale of discounts (1, 1.2 or 1.35) of the highest held-out likelihood.
 
-    A fifth of them is held out, whole captures where the captures are known and can be held out, else flows; the
-    likeliest setting for that fifth is then fitted to all. Where no class has two flows, nothing can be held out: the
-    order is then 2 and the scale 1.2. What is likeliest is not what a classifier learns most from: a 4-gram of scale 1
-    copies more, and is the harder rival in use.
+    A fifth of the training flows is held out: whole captures where possible, else random flows. The best setting is
+    then fitted to all training flows. If no class has two flows, nothing can be held out, and the order is 2 and the
+    scale 1.2. The most likely model is not the most useful one to a classifier: a 4-gram of scale 1 copies more, and
+    classifiers trained on its flows score higher.
     """
 
     kind = "tuned-n-gram"
 
     @property
     def name(self) -> str:
-        """The same for every order that it may choose."""
+        """``tuned-n-gram``, whatever order was chosen."""
         return self.kind
 
     def __init__(self) -> None:
@@ -54,6 +54,6 @@ def _hold_out(flows: FlowArrays) -> DatasetDict | None:
     for by in ("capture", "random") if known else ("random",):
         try:
             return split_flows(table, by=by, seed=0)
-        except InputError:  # no class can spare any
+        except InputError:  # no class has flows to hold out
             continue
     return None

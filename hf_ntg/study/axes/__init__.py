@@ -1,4 +1,4 @@
-"""The questions of a study, one module each, and the bench they share."""
+"""The questions (axes) of a study, one module each, and the workbench that they share."""
 
 from hf_ntg.study.axes.augmentation import judge_augmentation
 from hf_ntg.study.axes.efficiency import judge_efficiency

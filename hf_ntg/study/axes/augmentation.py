@@ -58,7 +58,7 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
 
 
 def draw_few(flows: Dataset, shots: int, seed: int) -> Dataset:
-    """`shots` flows of every class, all of a class that has no more; drawn by `seed`, and nested: 5 are of the 10."""
+    """Draw `shots` flows of every class, or all that it has. With one seed, fewer shots are a subset of more."""
     return flows.select(_few_rows(flows, shots, seed))
 
 
@@ -69,7 +69,7 @@ def _few_rows(flows: Dataset, shots: int, seed: int) -> np.ndarray:
 
 
 def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig:
-    """`config` with as many epochs as `steps` optimizer steps need on `num_flows` flows, too short for checkpoints."""
+    """`config` with enough epochs for `steps` optimizer steps on `num_flows` flows, without checkpoints."""
     epochs = math.ceil(steps / math.ceil(num_flows / config.batch_size))
     return replace(config, epochs=epochs, max_steps=None, max_memory=None, checkpoint_every=0)
 
@@ -124,17 +124,17 @@ def _synthetic(run: Run, bench: Workbench, split: Split, few: Dataset, wanted: d
         raise InputError(f"no protocol {run['protocol']!r}")
     fitted = bench.fit(run.model, few, config, bench.folder_of(run))
     made = fitted.generator.generate(label=wanted, seed=100 * run.seed)
-    shutil.rmtree(fitted.folder)  # no other run asks for it
+    shutil.rmtree(fitted.folder)  # no other run needs it
     return made
 
 
 def _pretrained(run: Run, bench: Workbench) -> Path:
-    """Folder of the model that is fine-tuned: the family's own of the study's first other table (random split)."""
+    """Folder of the model that is fine-tuned: the same family, trained on another table (random split)."""
     other = bench.other_table(run.flows)
     return bench.generator(other, "random", SPLIT_SEED, run.model).folder
 
 
 def _together(real: Dataset, synthetic: Dataset) -> Dataset:
-    """Both sets in the columns that classifiers see and both have."""
+    """Both sets in one table, with the columns that classifiers use and both sets have."""
     columns = [name for name in _FLOW_COLUMNS if name in real.column_names and name in synthetic.column_names]
     return concatenate_datasets([real.select_columns(columns), synthetic.select_columns(columns)])

@@ -1,4 +1,4 @@
-"""The bench that all axes work at: flows, splits, trained generators and their flows, each made once."""
+"""The workbench of a study: flows, splits, fitted generators and their synthetic flows, each made once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FACTS = "study.json"
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test flows, as tables and as arrays, and the training flows of each class."""
+    """Training and test flows, as tables and as arrays, and the number of training flows of each class."""
 
     train: Dataset
     test: Dataset
@@ -45,12 +45,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A generator that learned from flows.
+    """A fitted generator and its folder.
 
     Attributes:
-        generator: the fitted generator. folder: what it is saved in. facts: what making it cost (``training_seconds``,
-            ``training_cpu_seconds``, ``training_peak_mib``, each None where the training was interrupted), ``device``,
-            ``code``.
+        generator: the fitted generator.
+        folder: the folder that it is saved in.
+        facts: the cost of fitting (``training_seconds``, ``training_cpu_seconds``, ``training_peak_mib``; None after an
+            interrupted training), ``device`` and ``code``.
     """
 
     generator: FlowGenerator
@@ -59,12 +60,14 @@ class Fitted:
 
 
 class Workbench:
-    """Makes and keeps what runs share. A generator is trained once, in a folder that later runs find.
+    """Makes and caches what runs share. Each generator is trained once, in a folder that later runs reuse.
 
     Args:
-        folder: of the study. sources: name of each flow table and what to load.
-        profile: of the study.
-        worker: name of this process among those that share the folder. redo_stale: train again what other code made.
+        folder: folder of the study.
+        sources: source of each flow table, by its name.
+        profile: profile of the study.
+        worker: name of this process among those that share the folder.
+        redo_stale: train generators again that other code made.
     """
 
     def __init__(
@@ -84,9 +87,9 @@ class Workbench:
         self.generator = lru_cache(maxsize=1)(self._generator)
         self._drawn = lru_cache(maxsize=4)(self._draw)
 
-    def told(self, run: Run) -> dict[str, Any]:
-        """Everything that settles the result of `run` beside its identity and the package's code."""
-        told = {
+    def settings_of(self, run: Run) -> dict[str, Any]:
+        """Everything that determines the result of `run`, except the package's code."""
+        settings = {
             "identity": run.identity(),
             "max_packets": self.profile.max_packets,
             "view": self.profile.view,
@@ -94,26 +97,26 @@ class Workbench:
             "hf_ntg": hf_ntg.__version__,
         }
         if run.model in MODEL_FAMILIES:
-            told["training"] = self._settings(self.config(run.model, run.seed))
+            settings["training"] = self._training_settings(self.config(run.model, run.seed))
         if run.axis != "augmentation":
-            return told | {"draws": self.steps_of_draws()}
-        told |= {name: getattr(self.profile, name) for name in ("filled_to", "shot_steps", "shot_classifiers")}
+            return settings | {"draws": self.steps_of_draws()}
+        settings |= {name: getattr(self.profile, name) for name in ("filled_to", "shot_steps", "shot_classifiers")}
         if run["protocol"] == FINE_TUNED:
-            told["pretrained"] = self.fingerprint(self.other_table(run.flows))
-        return told
+            settings["pretrained"] = self.fingerprint(self.other_table(run.flows))
+        return settings
 
     def config(self, model: str, seed: int) -> TrainingConfig:
-        """The family's recipe with the profile's settings."""
+        """The recipe of family `model` with the profile's settings."""
         training = {"view": self.profile.view, "max_packets": self.profile.max_packets, "seed": seed}
         training |= self.profile.training
         return TrainingConfig.recipe(model, **training)
 
     def other_table(self, flows: str) -> str:
-        """The table that a generator fine-tuned on `flows` was trained on before: the study's first other one."""
+        """The table that a generator is pre-trained on before it is fine-tuned on `flows`: the first other table."""
         return next(name for name in self.sources if name != flows)
 
     def code_of(self, run: Run) -> str:
-        """Fingerprint of the code that made the generator of a finished `run`, which may be older than today's."""
+        """Fingerprint of the code that made the generator of a finished `run`; it may differ from the current code."""
         paper = run.axis == "augmentation" and run["protocol"] == PAPER
         own = run.axis == "augmentation" or (run.axis == "training-length" and run["budget"] != 1)
         if run.model == REAL or (own and not paper):
@@ -121,23 +124,23 @@ class Workbench:
         return self.generator(run.flows, run.by, SPLIT_SEED if paper else run.seed, run.model).facts["code"]
 
     def folder_of(self, run: Run) -> Path:
-        """Folder for a generator that `run` alone asks for, while it is at work."""
-        return self.folder / "models" / f"{run.axis}-{digest(self.told(run))}"
+        """Folder for a generator that only `run` needs, while it runs."""
+        return self.folder / "models" / f"{run.axis}-{digest(self.settings_of(run))}"
 
     def steps_of_draws(self) -> list[int]:
-        """Training sizes drawn one after another: after all of them, and after some, there are the profile's times."""
+        """Sizes of successive draws, in training sets. Their running sums include the profile's times."""
         return np.diff([0, *sorted({1, *self.profile.times})]).tolist()
 
     def synthetic(self, run: Run, times: int = 1) -> Dataset:
-        """`times` as many flows of each class as the generator of `run` learned from: the first of one long draw."""
+        """`times` as many flows of each class as the generator of `run` was trained on: the first of one draw."""
         reached = np.cumsum(self.steps_of_draws()).tolist()
         parts = [self._drawn(run.flows, run.by, run.seed, run.model, k) for k in range(reached.index(times) + 1)]
         return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
     def fit(self, model: str, flows: Dataset, config: TrainingConfig | None, folder: Path) -> Fitted:
-        """Let `model` learn from `flows` and nothing else, and keep it in `folder`, which appears whole.
+        """Fit `model` to `flows` alone, and save it in `folder` atomically.
 
-        A generator that is there already is taken as it is; a training that was killed goes on from its checkpoint.
+        An existing folder is reused. A killed training continues from its checkpoint.
         """
         if folder.is_dir():
             return self._open(folder)
@@ -158,7 +161,7 @@ class Workbench:
         write_text(scratch / _FACTS, json.dumps(facts) + "\n")
         try:
             scratch.replace(folder)
-        except OSError:  # another process of the study was there first
+        except OSError:  # another process of the study was faster
             if not folder.is_dir():
                 raise
             shutil.rmtree(scratch)
@@ -191,14 +194,14 @@ class Workbench:
 
     def _generator(self, flows: str, by: str, seed: int, model: str) -> Fitted:
         config = self.config(model, seed) if model in MODEL_FAMILIES else None
-        told = {
+        settings = {
             "flows": self.fingerprint(flows),
             "view": self.profile.view,
             "max_packets": self.profile.max_packets,
-            "training": None if config is None else self._settings(config),
+            "training": None if config is None else self._training_settings(config),
             "hf_ntg": hf_ntg.__version__,
         }
-        folder = self.folder / "models" / f"{flows}-{by}-s{seed}-{model}-{digest(told)}"
+        folder = self.folder / "models" / f"{flows}-{by}-s{seed}-{model}-{digest(settings)}"
         if self._redo_stale and folder.is_dir() and self._facts(folder)["code"] != code_fingerprint(GENERATOR_LAYERS):
             shutil.rmtree(folder)
         return self.fit(model, self.split(flows, by, seed).train, config, folder)
@@ -216,17 +219,17 @@ class Workbench:
         return json.loads((folder / _FACTS).read_text(encoding="utf-8"))
 
     @staticmethod
-    def _settings(config: TrainingConfig) -> dict[str, Any]:
+    def _training_settings(config: TrainingConfig) -> dict[str, Any]:
         return {name: value for name, value in asdict(config).items() if name not in MACHINE_SETTINGS}
 
 
 def fit_generator(
     model: str, flows: Dataset, config: TrainingConfig | None, folder: Path, max_packets: int, view: str
 ) -> None:
-    """Train or fit `model` on `flows` and save it in `folder`. All flows that any generator of a study sees pass here.
+    """Fit `model` to `flows` and save it in `folder`. Every generator of a study is fitted by this function.
 
     Args:
-        config: of a learned family; None for a baseline.
+        config: settings of a learned family; None for a baseline.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if config is None:
@@ -238,7 +241,7 @@ def fit_generator(
 
 
 def device_name() -> str:
-    """What this process trains and draws on: the GPU's name, or ``cpu``."""
+    """The device of this process: the name of the GPU, or ``cpu``."""
     import torch
     from accelerate import PartialState
 
@@ -250,7 +253,7 @@ def _open_generator(folder: Path) -> FlowGenerator:
     from accelerate import PartialState
     from diffusers.utils import logging
 
-    logging.disable_progress_bar()  # of a pipeline's parts, at every loading
+    logging.disable_progress_bar()  # diffusers shows one for every loaded pipeline
     return FlowGenerator.from_pretrained(folder, device=PartialState().device)
 
 

@@ -26,8 +26,8 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
 
     ``random_forest`` and ``gradient_boosting`` are those of :func:`hf_ntg.metrics.utility.tstr`, on directions and
     lengths. ``cnn`` is a :class:`hf_ntg.study.axes.networks.PacketCNN` on directions, lengths and, where both sets have
-    them, times: seconds of training, the same for any number of flows. ``mm_cesnet_v2`` is the network of the package
-    cesnet-models, untrained weights, on the same and on statistics of the flow: minutes.
+    them, times. It trains in seconds, whatever the number of flows. ``mm_cesnet_v2`` is the network of the package
+    cesnet-models with fresh weights, on the same inputs and statistics of the flow. It trains in minutes.
 
     At most 50,000 flows are trained on, drawn by `seed` without replacement.
 
@@ -57,7 +57,7 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
 
 
 def _ask_network(name: str, teacher: FlowView, asked: FlowView, timed: bool, seed: int) -> tuple[np.ndarray, list[str]]:
-    """(N,) the classes that a network trained on `teacher` gives `asked`, and what it sees of a flow."""
+    """Train a network on `teacher`; returns its predictions for `asked`, (N,), and the names of its inputs."""
     inputs = ["direction and length", *(["time"] if timed else [])]
     schedule = Schedule()
     with torch.random.fork_rng(devices=[]):

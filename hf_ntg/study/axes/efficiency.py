@@ -1,4 +1,4 @@
-"""What a generator costs: to make, to keep, to draw from."""
+"""Costs of a generator: training, storage, generation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ ALONE, TOGETHER = 8, 1_000
 
 
 def judge_efficiency(run: Run, bench: Workbench) -> dict:
-    """Make the generator of `run`, where it is not there yet, and weigh it.
+    """Train the generator of `run` if needed, and measure its costs.
 
-    ``parameters`` are all numbers that it keeps, in whatever type. ``flops_alone`` is the mean over 8 flows drawn one
-    by one, ``flops_together`` that of 1,000 drawn at once; counted are matrix products, convolutions and attention
-    (torch's counter), so none for generators that work without torch. ``flows_per_second`` is of one draw of as many
-    flows as it learned from, on this process's threads.
+    ``parameters`` counts all stored numbers of any type. ``flops_alone`` is the mean over 8 flows that are generated
+    one by one, ``flops_together`` that of 1,000 generated at once. torch's counter covers matrix products, convolutions
+    and attention, so generators without torch have none. ``flows_per_second`` is measured on one draw of as many flows
+    as the training set has, with this process's threads.
     """
     fitted = bench.generator(run.flows, run.by, run.seed, run.model)
     notes = []
     if fitted.facts["resumed"]:
-        notes.append("its training was interrupted and resumed: what it cost is not known")
+        notes.append("its training was interrupted and resumed, so its cost is unknown")
     split = bench.split(run.flows, run.by, run.seed)
     with Meter() as drawing:
         made = fitted.generator.generate(label=split.counts, seed=run.seed)
@@ -42,7 +42,7 @@ def judge_efficiency(run: Run, bench: Workbench) -> dict:
         "flops_together": _flops(fitted, TOGETHER, 0) / TOGETHER or None,
     }
     if measures["flops_alone"] is None:
-        notes.append("drawing takes no matrix products of torch's: no FLOPs are counted")
+        notes.append("generation uses no matrix products of torch, so no FLOPs are counted")
     details = {"drawn": len(made), "trained_on": fitted.facts.get("device")}
     return {"measures": measures, "details": details, "notes": notes}
 
@@ -58,7 +58,7 @@ def _files(fitted: Fitted) -> list[Path]:
 
 
 def _numbers_kept(folder: Path) -> int:
-    """Numbers in the safetensors files of `folder`; tied weights are kept, and counted, once."""
+    """Numbers in the safetensors files of `folder`. Tied weights are stored and counted once."""
     total = 0
     for path in folder.rglob("*.safetensors"):
         with safe_open(path, "numpy") as file:

@@ -1,4 +1,4 @@
-"""Fidelity: every metric of synthetic flows but their use to a classifier, which has an axis of its own."""
+"""Fidelity: every metric of synthetic flows except their use to a classifier, which is another axis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_ntg.study.plan import REAL, Run
 
 __all__ = ["attack_by_likelihood", "judge_fidelity"]
 
-# Parts of a metric's result that are measures of their own.
+# Parts of a metric's result that are reported as measures of their own.
 _SECONDARY = {
     "flow_jsd": ("weighted",),
     "coverage": ("precision", "recall", "density"),
@@ -22,7 +22,7 @@ _SECONDARY = {
 
 
 def judge_fidelity(run: Run, bench: Workbench) -> dict:
-    """Every metric of one draw of as many flows as the generator learned from; for `REAL`, of the training flows."""
+    """Compute every metric for as many synthetic flows as training flows; for `REAL`, for the training flows."""
     split = bench.split(run.flows, run.by, run.seed)
     real = RealFlows(split.train_arrays, split.test_arrays)
     judged = None if run.model == REAL else FlowArrays.from_dataset(bench.synthetic(run))
@@ -38,17 +38,17 @@ def judge_fidelity(run: Run, bench: Workbench) -> dict:
         details[metric.name] = {key: found[key] for key in ("per_class", "per_position") if found.get(key)}
     if run.model != REAL:
         fitted = bench.generator(run.flows, run.by, run.seed, run.model)
-        told, why = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
-        measures |= told
+        attack, why = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
+        measures |= attack
         notes += why
     return {"measures": measures, "details": details, "notes": notes}
 
 
 def attack_by_likelihood(fitted: Fitted, split: Split, max_packets: int, seed: int) -> tuple[dict, list[str]]:
-    """The measures of :func:`hf_ntg.metrics.membership.likelihood_membership`, and why there are none."""
+    """The measures of :func:`hf_ntg.metrics.membership.likelihood_membership`, and the reason if there are none."""
     name = LIKELIHOOD_MEMBERSHIP.name
     if not fitted.generator.has_likelihood:
-        return {name: None}, [f"{name}: the generator gives flows no likelihood"]
+        return {name: None}, [f"{name}: the generator has no likelihood"]
     try:
         found = likelihood_membership(
             split.test_arrays, split.train_arrays, fitted.generator.log_likelihood, max_packets=max_packets, seed=seed

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds on the clock, seconds of the processors, memory at its peak."""
+"""Meter: wall-clock time, CPU time and peak memory of a block of code."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Meter:
     """Measures a ``with`` block.
 
     Attributes:
-        seconds: on the clock, which other work on the machine stretches.
-        cpu_seconds: of this process on all cores: the proxy for energy, and steadier on a shared machine.
-        peak_mib: resident memory of the process at its peak within the block, MiB, what was held before included; None
-            where the system does not tell (Linux does, proc_pid_status(5)).
+        seconds: wall-clock time. Other programs on the machine lengthen it.
+        cpu_seconds: CPU time of this process on all cores. It varies less on a shared machine.
+        peak_mib: peak resident memory of the process within the block, MiB, including what it held before. None where
+            the system does not report it (Linux does, proc_pid_status(5)).
     """
 
     seconds: float

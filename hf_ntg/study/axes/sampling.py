@@ -1,4 +1,4 @@
-"""What a diffusion model's sampler and its number of steps are worth, and what they cost."""
+"""Quality and cost of diffusion schedulers and their numbers of steps."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["judge_sampling"]
 
 
 def judge_sampling(run: Run, bench: Workbench) -> dict:
-    """Draw as many flows as the model of `run` learned from by the run's scheduler and steps, and judge them."""
-    split, wide = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
+    """Generate as many flows as the training set has, with the scheduler and steps of `run`, and evaluate them."""
+    split, width = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
     generator = bench.generator(run.flows, run.by, run.seed, run.model).generator
-    told = {"scheduler": run["scheduler"], "num_inference_steps": run["steps"]}
+    options = {"scheduler": run["scheduler"], "num_inference_steps": run["steps"]}
     with Meter() as drawing:
-        made = FlowArrays.from_dataset(generator.generate(label=split.counts, seed=100 * run.seed, **told))
+        made = FlowArrays.from_dataset(generator.generate(label=split.counts, seed=100 * run.seed, **options))
     measures = {
-        "flow_jsd": flow_jsd(split.test_arrays, made, **wide)["overall"],
-        "timing_distance": timing_distance(split.test_arrays, made, **wide)["overall"],
-        "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **wide, seed=run.seed)["macro_f1"],
-        "once_seen_copies": once_seen_copies(split.test_arrays, made, split.train_arrays, **wide)["overall"],
+        "flow_jsd": flow_jsd(split.test_arrays, made, **width)["overall"],
+        "timing_distance": timing_distance(split.test_arrays, made, **width)["overall"],
+        "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **width, seed=run.seed)["macro_f1"],
+        "once_seen_copies": once_seen_copies(split.test_arrays, made, split.train_arrays, **width)["overall"],
         "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
     }
     return {"measures": measures, "details": {}, "notes": []}

@@ -1,4 +1,4 @@
-"""What classifiers learn from synthetic flows alone."""
+"""Classifiers that are trained on synthetic flows alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["judge_synthetic_only"]
 
 
 def judge_synthetic_only(run: Run, bench: Workbench) -> dict:
-    """Teach a classifier by synthetic flows, several times the training flows, and test it on real test flows.
+    """Train a classifier on synthetic flows, and test it on real test flows.
 
-    For `REAL` it is taught by the training flows themselves.
+    The number of synthetic flows is the run's ``times`` times that of training flows. For `REAL`, the classifier is
+    trained on the training flows themselves.
     """
     split = bench.split(run.flows, run.by, run.seed)
     taught = split.train_arrays

@@ -1,4 +1,4 @@
-"""What a longer training buys, and what it gives away."""
+"""Fidelity, use and privacy at several lengths of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["judge_training_length", "shortened"]
 
 
 def judge_training_length(run: Run, bench: Workbench) -> dict:
-    """Train for a share of the recipe's length, with a schedule of that length, and judge fidelity, use and privacy."""
+    """Train for a fraction of the recipe's length, with a schedule of that length, and evaluate the result."""
     if run["budget"] == 1:
         fitted = bench.generator(run.flows, run.by, run.seed, run.model)
         return _judge(run, bench, fitted)
@@ -27,31 +27,31 @@ def judge_training_length(run: Run, bench: Workbench) -> dict:
     config = shortened(bench.config(run.model, run.seed), run["budget"])
     fitted = bench.fit(run.model, split.train, config, bench.folder_of(run))
     found = _judge(run, bench, fitted)
-    shutil.rmtree(fitted.folder)  # no other run asks for it
+    shutil.rmtree(fitted.folder)  # no other run needs it
     return found
 
 
 def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
-    """`config` with `share` of its epochs and steps."""
+    """`config` with its epochs and steps multiplied by `share`."""
     steps = None if config.max_steps is None else max(1, round(share * config.max_steps))
     epochs = max(1, round(share * config.epochs))
     return replace(config, epochs=epochs, max_steps=steps, max_memory=None)
 
 
 def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
-    split, wide = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
+    split, width = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
     made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
     train, test = split.train_arrays, split.test_arrays
-    copies = once_seen_copies(test, made, train, **wide)
-    attack = membership_inference(test, made, train, **wide, seed=run.seed)
+    copies = once_seen_copies(test, made, train, **width)
+    attack = membership_inference(test, made, train, **width, seed=run.seed)
     likelihood, notes = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
     if attack["overall"] is None:
         notes = [f"membership_inference: {attack['reason']}", *notes]
     measures = {
-        "flow_jsd": flow_jsd(test, made, **wide)["overall"],
+        "flow_jsd": flow_jsd(test, made, **width)["overall"],
         "macro_f1": teach_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
         "once_seen_copies": copies["overall"],
-        "nearest_distance": nearest_distance(train, made, **wide)["overall"],
+        "nearest_distance": nearest_distance(train, made, **width)["overall"],
         "membership_inference": attack["overall"],
         "membership_inference.tpr_at_1_percent_fpr": attack.get("tpr_at_1_percent_fpr"),
         **likelihood,

@@ -1,1 +1,1 @@
-"""What a study found: scores over seeds, tables, plots, and the report."""
+"""Results of a study: scores over seeds, tables, plots, and the report."""

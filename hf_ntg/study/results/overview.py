@@ -40,7 +40,7 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             ("flow_jsd.ratio", None): ("JSD × real", "2"),
             ("timing_distance", None): ("times, decades", "3"),
             **{("macro_f1", size): (f"macro-F1, {size}×", "3") for size in times},
-            **{("gap_points", size): (f"points under real, {size}×", "1") for size in times[-1:]},
+            **{("gap_points", size): (f"points below real, {size}×", "1") for size in times[-1:]},
             ("once_seen_copies", None): ("once-seen copies above real, points", "1"),
             ("training_cpu_seconds", None): ("training, CPU s", "0"),
             ("flows_per_cpu_second", None): ("flows/CPU s", "0"),

@@ -1,4 +1,4 @@
-"""Plots of a study's scores: the same generators in the same colours on every axis."""
+"""Plots of a study's scores. Each generator has the same colour in all of them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _COLORS = {
     "independent": "#d5d5d5",
 }
 _GRAMS = ("#6f6f6f", "#9a9a9a", "#4f4f4f")
-_WIDE = 10.4
+_WIDTH = 10.4
 
 
 def frontier(scores: Sequence[Score]) -> str | None:
-    """Excess of once-seen copies against divergence, one panel a table and split. Near real flows in both is best."""
+    """Excess of once-seen copies against divergence, with one panel for each table and split."""
     points = _by_place(scores, axis="fidelity")
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
@@ -64,7 +64,7 @@ def frontier(scores: Sequence[Score]) -> str | None:
 
 
 def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str | None:
-    """Points of macro-F1 under what real flows teach, by generator and number of flows drawn."""
+    """Points of macro-F1 below training on real flows, by generator and number of synthetic flows."""
     made = [score for score in scores if score.place["model"] != REAL]
     points = _by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
 
@@ -86,13 +86,13 @@ def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str 
         axes.invert_yaxis()
         axes.axvline(0, color=REAL_COLOR, linewidth=1)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"points under real flows; top to bottom {', '.join(f'{size}×' for size in times)}")
+        axes.set_xlabel(f"points below real flows; top to bottom {', '.join(f'{size}×' for size in times)}")
 
     return _panels(points, ("model", "times"), draw, legend=False, height=3.0)
 
 
 def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
-    """Macro-F1 against real flows a class, for one protocol, with the few flows alone and all real flows beside it."""
+    """Macro-F1 against real flows per class for one protocol, the few flows alone, and all real flows."""
     wanted = {"axis": "augmentation", "measure": f"{classifier}.macro_f1"}
     points = _by_place(
         [score for score in scores if score.place.get("protocol") in (protocol, NONE)],
@@ -119,17 +119,17 @@ def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str
         ticks = sorted({k for _, k in own if k != "all"})
         axes.set_xticks(ticks, map(str, ticks))
         axes.minorticks_off()
-        axes.set_xlabel("real flows a class")
+        axes.set_xlabel("real flows per class")
         axes.set_ylabel("macro-F1")
 
     return _panels(points, ("model", "shots"), draw)
 
 
 def length_curves(scores: Sequence[Score]) -> str | None:
-    """Divergence, copies and both attacks against the length of training, one row a generator."""
+    """Divergence, macro-F1, copies and both attacks against the length of training."""
     measures = {
         "flow_jsd": "divergence, bits",
-        "macro_f1": "macro-F1 it teaches",
+        "macro_f1": "macro-F1 of a classifier",
         "once_seen_copies": "once-seen copies above real, points",
         "membership_inference": "attack by distance, AUC",
         "likelihood_membership": "attack by likelihood, AUC",
@@ -139,7 +139,7 @@ def length_curves(scores: Sequence[Score]) -> str | None:
     if not shown:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDE, 2.6), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
         for axes, measure in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
             lines: dict[tuple, list[Score]] = {}
             for score in own:
@@ -168,7 +168,7 @@ def length_curves(scores: Sequence[Score]) -> str | None:
 
 
 def step_curves(scores: Sequence[Score]) -> str | None:
-    """Macro-F1 that a diffusion model's flows teach against its denoising steps, a line a scheduler."""
+    """Macro-F1 of a classifier trained on a diffusion model's flows against denoising steps, by scheduler."""
     points = _by_place(scores, axis="sampling", measure="macro_f1")
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
@@ -194,9 +194,14 @@ def step_curves(scores: Sequence[Score]) -> str | None:
 
 
 def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
-    """For each table and split, what is taken for what: taught by real flows, and by the best of `learned` generators.
+    """Confusion matrices for each table and split: trained on real flows, and on those of the best learned generator.
 
-    Rows are the true classes, shares of their test flows; of the first seed, and of the most synthetic flows.
+    Rows are true classes; cells are shares of their test flows. They show the first seed and the largest number of
+    synthetic flows.
+
+    Args:
+        rows: finished runs.
+        learned: names of the generators to choose the best from.
     """
     own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
     drawn = []
@@ -218,7 +223,7 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
     )
     place = {name: k for k, name in enumerate(names)}
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDE, 1.2 + 0.15 * len(names)), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, 1.2 + 0.15 * len(names)), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         for axes, row in zip(panels, (real, made), strict=True):
             counts = np.zeros((len(names), len(names)))
@@ -229,8 +234,8 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
             axes.set_yticks(range(len(names)), names, fontsize=6)
             taught = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
-            axes.set_title(f"{title}: taught by {taught}", loc="left", fontsize=8, fontweight="bold")
-            axes.set_xlabel("said")
+            axes.set_title(f"{title}: trained on {taught}", loc="left", fontsize=8, fontweight="bold")
+            axes.set_xlabel("predicted class")
         panels[0].set_ylabel("true class")
         return svg_of(figure)
 
@@ -247,7 +252,7 @@ def color_of(model: str) -> str:
 
 
 def _by_place(scores: Sequence[Score], **wanted: object) -> dict[tuple[str, str], list[Score]]:
-    """The wanted scores of each table and split."""
+    """Scores with the wanted places, grouped by table and split."""
     found: dict[tuple[str, str], list[Score]] = {}
     for score in scores:
         if all(score.place.get(name) == value for name, value in wanted.items()):
@@ -266,13 +271,13 @@ def _panels(
     legend: bool = True,
     height: float = 2.9,
 ) -> str | None:
-    """A panel for each table and split; None where there is nothing to draw."""
+    """One panel for each table and split; None if there is nothing to draw."""
     if not points:
         return None
     columns = 2 if len(points) in (2, 4) else min(3, len(points))
     rows = -(-len(points) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(_WIDE * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
+        figure = Figure(figsize=(_WIDTH * max(columns, 2) / 3, 0.4 + height * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes in grid[len(points) :]:
             axes.set_axis_off()

@@ -1,4 +1,4 @@
-"""What a study left: results as JSON lines, scores as CSV, tables in Markdown, and one HTML page."""
+"""The report of a study: results as JSON lines, scores as CSV, tables in Markdown, and one HTML page."""
 
 from __future__ import annotations
 
@@ -22,27 +22,30 @@ from hf_ntg.training.config import MODEL_FAMILIES
 __all__ = ["all_tables", "findings", "write_study"]
 
 _SECTIONS = {
-    "overview": ("Overview", "Like real flows, of use to a classifier, no copies, and at what price?"),
-    "fidelity": ("Fidelity and privacy", "How like real flows are they, and how many of them merely repeat?"),
-    "synthetic-only": ("Synthetic flows alone", "What does a classifier learn that never saw a real flow?"),
-    "augmentation": ("Few labels", "What do synthetic flows add to a handful of real ones?"),
-    "efficiency": ("Cost", "What does a generator cost to make, to keep and to draw from?"),
-    "training-length": ("Length of training", "What does a longer training buy, and what does it give away?"),
-    "sampling": ("Samplers of diffusion", "How many denoising steps does it take, and of which scheduler?"),
+    "overview": ("Overview", "How realistic, useful, private and costly is each generator?"),
+    "fidelity": ("Fidelity and privacy", "How close are they to real flows, and how many repeat training flows?"),
+    "synthetic-only": ("Synthetic flows alone", "How good is a classifier that is trained on synthetic flows only?"),
+    "augmentation": ("Few labels", "How much do synthetic flows improve a classifier that has few real ones?"),
+    "efficiency": ("Cost", "What do training, storage and generation cost?"),
+    "training-length": ("Length of training", "How do quality and privacy change with longer training?"),
+    "sampling": ("Samplers of diffusion", "Which scheduler, and how many denoising steps, are enough?"),
 }
 _READING = (
-    "Scores are means over seeds, each seed with a split, a training and draws of its own; ± is half of the 95 % "
-    "interval of the mean (Student's t), and stands where there is more than one seed. The row or column real is what "
-    "real flows reach: the ceiling, and the noise floor of each measure."
+    "Scores are means over seeds. Each seed has its own split, training and generation. With more than one seed, ± is "
+    "half the width of the 95 % confidence interval of the mean (Student's t). The row or column `real` is the score "
+    "of real flows: the best that can be expected, and the noise floor of each measure."
 )
 
 
 def write_study(output: Path) -> str:
-    """Gather the finished runs in `output` and report them; says what is there and what is missing.
+    """Collect the finished runs in `output` and write the report.
 
-    Leaves ``results.jsonl`` (one run a line), ``scores.csv`` (one measure a line, over seeds), ``tables/*.md``,
-    ``report.md`` and ``report.html``, which is one file. Reports whatever part of a study is finished; a folder that
-    holds ``results.jsonl`` alone is enough.
+    Writes ``results.jsonl`` (one line for each run), ``scores.csv`` (one line for each measure), ``tables/*.md``,
+    ``report.md`` and the self-contained ``report.html``. An unfinished study is reported as far as it is done. A folder
+    with nothing but ``results.jsonl`` is enough.
+
+    Returns:
+        A line that says how many runs are reported and which are missing.
 
     Raises:
         InputError: no run is finished.
@@ -68,15 +71,15 @@ def write_study(output: Path) -> str:
 
 
 def all_tables(rows: Sequence[dict]) -> list[Table]:
-    """Every table that the results of a study fill, the overviews first."""
+    """All tables that the results of a study can fill, overviews first."""
     scores = scores_of(rows) + time_to_fidelity(rows)
     return overview_tables(scores) + study_tables(scores)
 
 
 def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list[str]:
-    """A sentence for each table and split: how far the best family and the best baseline stay under real flows.
+    """For each table and split, a sentence on the macro-F1 of the best family and the best baseline against real flows.
 
-    Replay, which hands out the training flows, is no rival here.
+    Replay is left out, since it returns the training flows.
     """
     lines = []
     copies = {_spot(score): score.mean for score in scores if _is_excess(score)}
@@ -85,17 +88,17 @@ def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list
     for flows, by in dict.fromkeys((score.place["flows"], score.place["by"]) for score in gaps):
         here = [score for score in gaps if _spot(score)[:2] == (flows, by)]
         most = max(score.place["times"] for score in here)
-        told = []
+        best = []
         for kind, is_family in (("family", True), ("baseline", False)):
             own = [f for f in here if (f.place["model"] in MODEL_FAMILIES) == is_family and f.place["times"] == most]
             if own:
-                told.append(_told_best(kind, min(own, key=lambda score: score.mean), copies))
-        lines.append(f"{flows}, split by {by}, a forest taught by {most}× synthetic flows: {'; '.join(told)}.")
+                best.append(_describe_best(kind, min(own, key=lambda score: score.mean), copies))
+        lines.append(f"{flows}, split by {by}, a random forest trained on {most}× synthetic flows: {'; '.join(best)}.")
     return lines
 
 
-def _told_best(kind: str, best: Score, copies: dict[tuple, float]) -> str:
-    side = "under" if best.mean >= 0 else "over"
+def _describe_best(kind: str, best: Score, copies: dict[tuple, float]) -> str:
+    side = "below" if best.mean >= 0 else "above"
     text = f"with the best {kind}, {best.place['model']}, {abs(best.mean):.1f} points of macro-F1 {side} real flows"
     excess = copies.get(_spot(best))
     return text if excess is None else f"{text} (copies of once-seen training flows: {excess:+.1f} points above real)"
@@ -110,7 +113,7 @@ def _spot(score: Score) -> tuple[str, str, str]:
 
 
 def _missing(rows: list[dict], plans: list[dict]) -> Counter:
-    """How many of the planned runs are not done, by axis."""
+    """Number of planned runs that are not done, by axis."""
     done = {identity_of(row) for row in rows}
     planned = {identity_of(run): run["axis"] for plan in plans for run in plan["runs"]}
     return Counter(axis for identity, axis in planned.items() if identity not in done)
@@ -146,35 +149,43 @@ def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list
 
 
 def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
-    few = "Macro-F1 of a forest against real flows a class; "
+    few = "Macro-F1 of a random forest against real flows per class; "
     return {
         "fidelity": [
             (
-                "Near the star in both is where a generator should be: like real flows, no more copies.",
+                "The star is real flows. Good generators are near it: close to the test flows, with few copies.",
                 plots.frontier(scores),
             )
         ],
         "synthetic-only": [
             (
-                "Points of macro-F1 of a forest under one taught by real flows; less is better.",
+                "Points of macro-F1 below a random forest trained on real flows; less is better.",
                 plots.gap_bars(scores),
             ),
             *(
-                ("Which class is taken for which, shares of the true class.", svg)
+                ("Confusion matrices, as shares of the true class.", svg)
                 for svg in plots.confusions(rows, MODEL_FAMILIES)
             ),
         ],
         "augmentation": [
-            (few + "strict: whatever helps out has seen the few flows alone.", plots.shot_curves(scores, STRICT)),
+            (few + "strict: the generator has seen only the few flows.", plots.shot_curves(scores, STRICT)),
             (
                 few + "with unlabelled: all other training flows too, without labels.",
                 plots.shot_curves(scores, WITH_UNLABELLED),
             ),
             (few + "paper: the generator has seen the whole training set.", plots.shot_curves(scores, PAPER)),
-            (few + "fine-tuned: trained on another data set before.", plots.shot_curves(scores, FINE_TUNED)),
+            (
+                few + "fine-tuned: the generator was first trained on another data set.",
+                plots.shot_curves(scores, FINE_TUNED),
+            ),
         ],
-        "training-length": [("One line a generator, table and split.", plots.length_curves(scores))],
-        "sampling": [("Macro-F1 of a forest, as many flows as taught the model.", plots.step_curves(scores))],
+        "training-length": [("One line for each generator, table and split.", plots.length_curves(scores))],
+        "sampling": [
+            (
+                "Macro-F1 of a random forest, trained on as many synthetic flows as training flows.",
+                plots.step_curves(scores),
+            )
+        ],
     }
 
 
@@ -188,11 +199,11 @@ def _cells(table: Table) -> dict:
 
 
 def _markdown(page: dict, tables: list[Table]) -> str:
-    parts = [f"# Generators of network flows, studied\n\n{page['lead']}\n\n{page['reading']}\n"]
+    parts = [f"# Study of network flow generators\n\n{page['lead']}\n\n{page['reading']}\n"]
     parts += [f"- {line}" for line in page["findings"]]
     parts += [f"\n## {table.title}\n\n{as_markdown(table)}\n{table.note}" for table in tables]
     if page["notes"]:
-        parts.append("\n## What is not there\n")
+        parts.append("\n## Missing\n")
         parts += [f"- {note}" for note in page["notes"]]
     parts.append("\n## Made by\n")
     parts += [f"- {line}" for line in page["provenance"]]
@@ -203,18 +214,18 @@ def _notes(rows: list[dict], plans: list[dict], missing: Counter) -> list[str]:
     notes = [f"{axis}: {count} planned runs are not done." for axis, count in missing.items()]
     cuts = {", ".join(f"{k} {v}" for k, v in plan["profile"]["training"].items()): None for plan in plans}
     notes += [f"Training not by the recipes: {settings} in place of theirs." for settings in cuts if settings]
-    told: dict[str, set[str]] = {}
+    models_of: dict[str, set[str]] = {}
     for row in rows:
         for note in row["notes"]:
-            told.setdefault(note, set()).add(row["model"])
-    return notes + [f"{', '.join(sorted(models))}: {note}." for note, models in told.items()]
+            models_of.setdefault(note, set()).add(row["model"])
+    return notes + [f"{', '.join(sorted(models))}: {note}." for note, models in models_of.items()]
 
 
 def _provenance(rows: list[dict], plans: list[dict]) -> list[str]:
     lines = [f"{plan['command']}" for plan in plans if plan["command"]]
     commits = Counter(str(row["made"]["commit"]) for row in rows)
     versions = sorted({row["made"]["hf_ntg"] for row in rows})
-    devices = Counter(row["made"].get("device", "a machine not told") for row in rows)
+    devices = Counter(row["made"].get("device", "an unknown device") for row in rows)
     at, on = (", ".join(f"{name} ({count} runs)" for name, count in found.items()) for found in (commits, devices))
     first, last = (part(row["made"]["finished"] for row in rows)[:16] for part in (min, max))
     hours = sum(row["made"]["cpu_seconds"] for row in rows) / 3600

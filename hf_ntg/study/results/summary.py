@@ -1,4 +1,4 @@
-"""From runs to scores: each measure held against real flows, and averaged over seeds with an interval."""
+"""Scores of a study: each measure compared with real flows, and averaged over seeds with a confidence interval."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Score:
     """One measure of one generator under one setting, over seeds.
 
     Attributes:
-        place: what it is a score of: axis, flows, by, model, measure and the axis's own details.
-        values: one a seed, in order of seeds.
+        place: what was measured: axis, flows, by, model, measure and the details of the axis.
+        values: one for each seed, in order of seeds.
     """
 
     place: dict[str, Any]
@@ -38,7 +38,7 @@ class Score:
 
     @property
     def half_width(self) -> float | None:
-        """Half of the interval of the mean (Student's t, 95 %): seeds are taken for independent draws; None for one."""
+        """Half the width of the 95 % confidence interval of the mean (Student's t over seeds); None for one seed."""
         count = len(self.values)
         if count < 2:
             return None
@@ -47,11 +47,12 @@ class Score:
 
 
 def scores_of(rows: Iterable[dict]) -> list[Score]:
-    """All measures of all runs, over seeds, with those that hold a run against another of its own seed.
+    """All measures of all runs, collected over seeds.
 
-    Added are ``flow_jsd.ratio`` (times that of real flows), ``gap_points`` (macro-F1 that real flows teach, less this
-    one, times 100) and, with few labels, ``gain_points`` (macro-F1 less that of the few flows alone, times 100) and
-    ``gain_percent`` (the same, of that of the few).
+    Comparisons with another run of the same seed are added: ``flow_jsd.ratio`` (divided by that of real flows),
+    ``gap_points`` (100 times the macro-F1 after training on real flows, minus this one) and, with few labels,
+    ``gain_points`` (100 times the macro-F1 minus that of the few flows alone) and ``gain_percent`` (the same, relative
+    to the few flows alone).
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
@@ -59,7 +60,7 @@ def scores_of(rows: Iterable[dict]) -> list[Score]:
     places = {}
     for row in rows:
         place = {name: row[name] for name in ("axis", "flows", "by", "model")} | _detail(row)
-        for measure, value in (row["measures"] | _held_against(row, known)).items():
+        for measure, value in (row["measures"] | _comparisons(row, known)).items():
             if value is not None:
                 whole = place | {"measure": measure}
                 key = tuple(sorted((name, str(part)) for name, part in whole.items()))
@@ -69,9 +70,9 @@ def scores_of(rows: Iterable[dict]) -> list[Score]:
 
 
 def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
-    """CPU seconds of the shortest training (each with a schedule of its own length) within `REACHED` of real flows.
+    """CPU seconds of the shortest training whose divergence is within `REACHED` times that of real flows.
 
-    A generator that no budget brings there has no score.
+    Each training has a schedule of its own length. A generator that reaches it with no budget has no score.
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
@@ -79,7 +80,7 @@ def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
     for row in rows:
         if row["axis"] != "training-length":
             continue
-        ratio, cost = _held_against(row, known).get("flow_jsd.ratio"), row["measures"]["training_cpu_seconds"]
+        ratio, cost = _comparisons(row, known).get("flow_jsd.ratio"), row["measures"]["training_cpu_seconds"]
         if ratio is not None and cost is not None and ratio <= REACHED:
             seeds = best[row["flows"], row["by"], row["model"]]
             seeds[row["seed"]] = min(cost, seeds.get(row["seed"], math.inf))
@@ -101,15 +102,15 @@ def _key(row: dict, **changed: Any) -> tuple:
     return tuple(sorted((name, str(value)) for name, value in whole.items()))
 
 
-def _held_against(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
+def _comparisons(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
     measures = row["measures"]
     if row["axis"] == "fidelity":
         real = known.get(_key(row, model=REAL), {})
-        return _beside_real(measures, real)
+        return _ratio_to_real(measures, real)
     if row["axis"] in ("training-length", "sampling"):
         place = {name: row[name] for name in ("flows", "by", "seed")}
         real = known.get(_key({"axis": "fidelity", "model": REAL, **place}), {})
-        return _beside_real(measures, real)
+        return _ratio_to_real(measures, real)
     if row["axis"] == "synthetic-only":
         taught_by_real = known.get(_key(row, model=REAL, times=1))
         if taught_by_real is None:
@@ -120,7 +121,7 @@ def _held_against(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
     return {}
 
 
-def _beside_real(measures: dict, real: dict) -> dict[str, float]:
+def _ratio_to_real(measures: dict, real: dict) -> dict[str, float]:
     found = {}
     if real.get("flow_jsd"):
         found["flow_jsd.ratio"] = measures["flow_jsd"] / real["flow_jsd"]

@@ -1,4 +1,4 @@
-"""The tables of a study, as Markdown for people and as CSV for programs."""
+"""Tables of a study, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
 
 _CLASSIFIER_NAMES = {"random_forest": "random forest", "gradient_boosting": "gradient boosting", "cnn": "1D-CNN"}
 _PROTOCOLS = {
-    STRICT: "strict: whatever helps out has seen the few flows alone",
+    STRICT: "strict: the generator has seen only the few flows",
     WITH_UNLABELLED: "with unlabelled: the few flows, and all other training flows without labels",
     PAPER: "paper: the generator has seen the whole training set",
     FINE_TUNED: "fine-tuned: the generator was trained on another data set, then on the few flows",
@@ -27,9 +27,12 @@ class Table:
     """One table.
 
     Attributes:
-        name: of its file. title, note: for people.
-        head: of the first column, then of the others. rows: name of the row, then a score, or None, for each column.
-        axis, flows, by: what it is about.
+        name: name of its file.
+        title, note: title and explanation.
+        head: heading of each column.
+        rows: name of the row, and a score or None for each further column.
+        axis, flows, by: question, flow table and split.
+        styles: format of each column but the first, see :func:`cell_text`.
     """
 
     name: str
@@ -43,12 +46,12 @@ class Table:
     styles: tuple[str, ...] = ()
 
     def cell_styles(self) -> Sequence[str]:
-        """How the scores of each column are written, see :func:`cell_text`."""
+        """Format of each column, see :func:`cell_text`."""
         return self.styles or ("3",) * (len(self.head) - 1)
 
 
 def study_tables(scores: Iterable[Score]) -> list[Table]:
-    """All tables that the scores of a study fill, in order of axes, flow tables and splits."""
+    """All tables that the scores of a study can fill, in order of axes, flow tables and splits."""
     scores = list(scores)
     makers = {
         "fidelity": _fidelity,
@@ -68,7 +71,7 @@ def study_tables(scores: Iterable[Score]) -> list[Table]:
 
 
 def as_markdown(table: Table) -> str:
-    """A table in Markdown; a mean stands with half the width of its interval where there are several seeds."""
+    """A table in Markdown. With several seeds, cells show the mean ± half the width of its interval."""
     lines = [
         "| " + " | ".join(table.head) + " |",
         "|---|" + "--:|" * (len(table.head) - 1),
@@ -80,7 +83,7 @@ def as_markdown(table: Table) -> str:
 
 
 def as_csv(scores: Iterable[Score]) -> str:
-    """Every score as a line: what it is of, mean, half the width of its interval, seeds, and the value of each."""
+    """CSV with one line for each score: place, mean, half the width of its interval, number of seeds, values."""
     held = io.StringIO()
     scores = list(scores)
     details = sorted({name for score in scores for name in score.place} - {*_PLACE})
@@ -96,7 +99,7 @@ def as_csv(scores: Iterable[Score]) -> str:
 
 
 def cell_text(score: Score | None, style: str = "3") -> str:
-    """A score as text: `style` is its decimals, ``%`` for a share, ``si`` for a large number."""
+    """A score as text. `style` is a number of decimals, ``%`` for a share, or ``si`` for large numbers."""
     if score is None:
         return "–"
     half = score.half_width
@@ -120,7 +123,7 @@ class _Found:
         return self._by_place.get(self._key(place | {"measure": measure} | detail))
 
     def every(self, name: str) -> list:
-        """Values that a part of the places takes, in order of appearance; models in the order of all tables."""
+        """Values of `name` among the places, in order of appearance; models in the order of :func:`model_order`."""
         found = list(dict.fromkeys(score.place[name] for score in self.scores if name in score.place))
         return sorted(found, key=model_order) if name == "model" else found
 
@@ -137,12 +140,12 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         if any(cells):
             rows.append((f"{metric.title}, {metric.unit} ({metric.better})", cells))
         if metric.name == "flow_jsd":
-            rows.append(("… times that of real flows", tuple(found.get(m, "flow_jsd.ratio") for m in models)))
+            rows.append(("… divided by that of real flows", tuple(found.get(m, "flow_jsd.ratio") for m in models)))
     for name, title in (
         ("once_seen_copies.once_seen", "Flows that repeat a once-seen training flow, share"),
         ("once_seen_copies.recurring", "Flows that repeat a training flow that recurs, share"),
         ("once_seen_copies.duplicates", "Repeats within the set, share"),
-        ("membership_inference.tpr_at_1_percent_fpr", "Training flows named at 1 % false alarms, share"),
+        ("membership_inference.tpr_at_1_percent_fpr", "Training flows identified at 1 % false positives, share"),
         ("likelihood_membership", "Membership inference by likelihood, AUC (0.5 is chance)"),
         ("likelihood_membership.calibrated", "… beyond a 2-gram of unseen flows, AUC (0.5 is chance)"),
     ):
@@ -150,8 +153,8 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         if any(cells):
             rows.append((title, cells))
     note = (
-        "As many synthetic flows as training flows, held against the test flows; the column `real` holds the training "
-        "flows against them, and for novelty and privacy the test flows against the training flows."
+        "As many synthetic flows as training flows, compared with the test flows. The column `real` compares the "
+        "training flows with them; for novelty and privacy it compares the test flows with the training flows."
     )
     title = f"Fidelity and privacy: {flows}, split by {by}"
     return [Table(f"fidelity-{flows}-{by}", title, ("", *models), rows, "fidelity", flows, by, note)]
@@ -163,10 +166,10 @@ def _synthetic_only(found: _Found, flows: str, by: str) -> list[Table]:
     heads = tuple(f"{_CLASSIFIER_NAMES.get(c, c)}, {size}×" for c, size in columns)
     tables = []
     for measure, title, style in (
-        ("macro_f1", "Taught by synthetic flows alone, macro-F1 on real flows", "3"),
-        ("gap_points", "Points of macro-F1 under what real flows teach", "1"),
-        ("weighted_f1", "Taught by synthetic flows alone, weighted F1 on real flows", "3"),
-        ("accuracy", "Taught by synthetic flows alone, accuracy on real flows", "3"),
+        ("macro_f1", "Trained on synthetic flows alone, macro-F1 on real flows", "3"),
+        ("gap_points", "Points of macro-F1 below training on real flows", "1"),
+        ("weighted_f1", "Trained on synthetic flows alone, weighted F1 on real flows", "3"),
+        ("accuracy", "Trained on synthetic flows alone, accuracy on real flows", "3"),
     ):
         rows = [
             (model, tuple(found.get(model, measure, classifier=c, times=size) for c, size in columns))
@@ -197,7 +200,7 @@ def _augmentation(found: _Found, flows: str, by: str) -> list[Table]:
             rows.append(("all real training flows", (whole,) * len(shots)))
             title = f"Few labels, {words}. Macro-F1 of a {_CLASSIFIER_NAMES.get(classifier, classifier)}: {flows}, {by}"
             name = f"augmentation-{protocol}-{classifier}-{flows}-{by}"
-            note = "One split (seed 0); seeds draw the few flows, train the generator and the classifier."
+            note = "One split (seed 0). Each seed draws the few flows and trains the generator and the classifier."
             tables.append(Table(name, title, ("", *heads), rows, "augmentation", flows, by, note))
     return tables
 
@@ -207,13 +210,13 @@ def _few(found: _Found, model: str, protocol: str, shots: int, measure: str) -> 
 
 
 _EFFICIENCY = {
-    "parameters": ("numbers kept", "si"),
+    "parameters": ("stored numbers", "si"),
     "disk_mib": ("on disk, MiB", "1"),
     "training_seconds": ("training, s", "0"),
     "training_cpu_seconds": ("training, CPU s", "0"),
     "training_peak_mib": ("peak memory, MiB", "0"),
-    "flops_alone": ("FLOPs a flow, alone", "si"),
-    "flops_together": ("FLOPs a flow, of 1,000", "si"),
+    "flops_alone": ("FLOPs per flow, one at a time", "si"),
+    "flops_together": ("FLOPs per flow, 1,000 at once", "si"),
     "flows_per_second": ("flows/s", "0"),
     "flows_per_cpu_second": ("flows/CPU s", "0"),
     "seconds_to_fidelity": (f"CPU s to JSD {REACHED} × real", "0"),
@@ -225,11 +228,11 @@ def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
     rows = [(model, tuple(found.get(model, name) for name in columns)) for model in found.every("model")]
     heads, styles = (tuple(part) for part in zip(*(_EFFICIENCY[name] for name in columns), strict=True))
     note = (
-        "Memory is that of the whole process. FLOPs are those of matrix products and convolutions in torch; a "
-        "diffusion model draws whole blocks, so one flow alone costs it a block. Seconds are of a machine that may do "
-        "other work; CPU seconds depend on that less."
+        "Memory is that of the whole process. FLOPs count matrix products and convolutions in torch. A diffusion "
+        "model generates whole blocks, so a single flow costs a block. Other programs on the machine lengthen the "
+        "seconds; CPU seconds depend on them less."
     )
-    title = f"What a generator costs: {flows}, split by {by}"
+    title = f"Costs of generators: {flows}, split by {by}"
     return [Table(f"efficiency-{flows}-{by}", title, ("", *heads), rows, "efficiency", flows, by, note, styles)]
 
 
@@ -251,8 +254,11 @@ def _training_length(found: _Found, flows: str, by: str) -> list[Table]:
         for model in found.every("model")
         for budget in sorted(found.every("budget"))
     ]
-    title = f"What a longer training buys and gives away: {flows}, split by {by}"
-    note = "n ×: share of the recipe's length, each with a schedule of its own. Macro-F1: a forest, as many flows."
+    title = f"Length of training: {flows}, split by {by}"
+    note = (
+        "n ×: multiple of the recipe's length, with a schedule of that length. Macro-F1: a random forest, trained on "
+        "as many synthetic flows as training flows."
+    )
     name = f"training-length-{flows}-{by}"
     return [Table(name, title, ("", *heads), rows, "training-length", flows, by, note, tuple(styles))]
 
@@ -277,10 +283,10 @@ def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
         for model in found.every("model")
         for scheduler, steps in sorted(tried)
     ]
-    title = f"Denoising by other schedulers and steps: {flows}, split by {by}"
+    title = f"Schedulers and steps of diffusion: {flows}, split by {by}"
     note = (
-        "One training, drawn from in several ways. Macro-F1: a forest, as many flows as taught the model. CPU seconds "
-        "do not count a GPU's work."
+        "One trained model, sampled in several ways. Macro-F1: a random forest, trained on as many synthetic flows as "
+        "training flows. CPU seconds do not include the work of a GPU."
     )
     return [Table(f"sampling-{flows}-{by}", title, ("", *heads), rows, "sampling", flows, by, note, tuple(styles))]
 

@@ -145,9 +145,9 @@ def test_csv_holds_every_figure():
 def test_findings_name_the_best_of_both_kinds():
     (line,) = findings(scores_of(rows()))
     assert line.startswith(
-        "web & mail, split by random, a forest taught by 4× synthetic flows: with the best family, gpt2"
+        "web & mail, split by random, a random forest trained on 4× synthetic flows: with the best family, gpt2"
     )
-    assert "gpt2, 2.4 points of macro-F1 under real flows (copies of once-seen training flows: +10.1 points" in line
+    assert "gpt2, 2.4 points of macro-F1 below real flows (copies of once-seen training flows: +10.1 points" in line
     assert "the best baseline, 3-gram, 4.9 points" in line
 
 
@@ -252,7 +252,7 @@ def test_cards_of_other_flows_are_not_set_side_by_side(tmp_path):
     found = json.loads((folder / "evaluation.json").read_text())
     found["metrics"]["flow_jsd"]["values"]["real"] += 0.1
     (tmp_path / "evaluation.json").write_text(json.dumps(found))
-    with pytest.raises(InputError, match="judged on other flows"):
+    with pytest.raises(InputError, match="evaluated on other flows"):
         cards_table([folder, tmp_path])
 
 
