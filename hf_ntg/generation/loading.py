@@ -57,7 +57,9 @@ def _load_causal(folder: Path, device: torch.device) -> Sampler:
 
     grammar = json.loads((folder / "flow_grammar.json").read_text(encoding="utf-8"))
     tokenizer = FlowTokenizer.from_format(FlowGrammar.from_dict(grammar))
-    return CausalSampler(load_causal_lm(folder).to(device), tokenizer)
+    model = load_causal_lm(folder)
+    model.to(device)  # type: ignore[arg-type] # transformers wraps the method and loses its types
+    return CausalSampler(model, tokenizer)
 
 
 def _load_diffusion(folder: Path, device: torch.device) -> Sampler:

@@ -94,8 +94,8 @@ class _Nodes:
         """Nodes `first` to `last` (exclusive) with their flows."""
         start, stop = torch.searchsorted(self.node, torch.tensor([first, last], device=self.node.device)).tolist()
         every = torch.arange(len(self.token), device=self.token.device) if self.rows is None else self.rows
-        part = {"token": self.token[first:last], "rows": every[first:last]}
-        return replace(self, **part, flow=self.flow[start:stop], node=self.node[start:stop] - first)
+        flow, node = self.flow[start:stop], self.node[start:stop] - first
+        return replace(self, token=self.token[first:last], rows=every[first:last], flow=flow, node=node)
 
     def own_memory(self) -> Memory:
         """A cache whose rows belong to these nodes only, in order."""

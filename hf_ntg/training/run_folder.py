@@ -140,7 +140,10 @@ class RunFolder:
             return
         new = self.work / "model"
         moved = [path.relative_to(new) for path in sorted(new.rglob("*")) if path.is_file()]
-        kept = {Path(name) for name in _read_json(self.work / _PLACING_FILE)}
+        names = _read_json(self.work / _PLACING_FILE)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{self.work / _PLACING_FILE}: damaged; remove the folder {self.work} and train again")
+        kept = {Path(name) for name in names}
         for old in self._model_parts():
             for path in [old] if old.is_file() else sorted(old.rglob("*"), reverse=True):
                 if path.is_file() and path.relative_to(self.folder) not in kept:
@@ -148,9 +151,9 @@ class RunFolder:
         for name in moved:
             (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).replace(self.folder / name)
-        for name in _MODEL_FOLDERS:
-            if (self.folder / name).is_dir() and not any((self.folder / name).iterdir()):
-                (self.folder / name).rmdir()
+        for part in _MODEL_FOLDERS:
+            if (self.folder / part).is_dir() and not any((self.folder / part).iterdir()):
+                (self.folder / part).rmdir()
         self.discard()
 
     def refuse_foreign(self) -> None:
