@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = {"epochs": options.epochs, "validation_share": 0, "seed": options.seed}
         train(few, TrainingConfig.recipe("gpt2", output_dir=folder, **settings))
-        topped_up = augment(few, FlowGenerator.from_pretrained(folder), options.per_class, options.seed)
+        topped_up = augment(few, FlowGenerator.from_pretrained(folder), per_class=options.per_class, seed=options.seed)
     for name, training in (("few real flows", few), ("topped up", topped_up), ("all real flows", parts["train"])):
         print(f"{name:>15}: {len(training):6,} flows, macro-F1 {macro_f1(training, parts['test'], options.seed):.3f}")
 
