@@ -32,8 +32,8 @@ from hf_ntg.flows.capture_in.offload import (
     ETHERNET_SEGMENT,
     announced_segment,
     datagram_sizes,
-    learn_datagrams,
     long_datagrams,
+    longest_datagrams,
     segment_sizes,
     split_segments,
 )
@@ -264,7 +264,9 @@ class BiflowAssembler:
             is_long_datagram = long_datagrams(packets, rows) & ~is_tcp
         if self.split_offload:
             if is_long_datagram.any():
-                learn_datagrams(packets, rows, flows, lengths)
+                for flow, longest in zip(flows, longest_datagrams(packets, rows, lengths).tolist(), strict=True):
+                    if flow.protocol != TCP:
+                        flow.segment = max(flow.segment or 0, longest)
             announced = np.repeat([flow.segment or 0 for flow in flows], lengths)
             size = np.where(is_tcp, segment_sizes(packets, rows, announced), MAX_PAYLOAD)
             size[is_long_datagram] = datagram_sizes(packets, rows[is_long_datagram], announced[is_long_datagram])

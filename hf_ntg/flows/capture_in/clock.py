@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import UNKNOWN_TIME, PacketBlock
+from hf_ntg.flows.capture_in.packet_block import UNKNOWN_TIME, PacketBlock
 
 __all__ = ["plausible_times"]
 

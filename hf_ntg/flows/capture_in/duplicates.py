@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import numbers_at
+from hf_ntg.flows.capture_in.packet_block import numbers_at
 from hf_ntg.flows.capture_in.packets import FIN, RST, SYN, Packets, joined_packets
 from hf_ntg.flows.schema import TCP
 

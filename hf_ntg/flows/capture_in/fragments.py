@@ -6,9 +6,9 @@ from collections import OrderedDict
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, padded
 from hf_ntg.flows.capture_in.link_layer import Layers
 from hf_ntg.flows.capture_in.network_layer import Datagrams
+from hf_ntg.flows.capture_in.packet_block import PacketBlock, padded
 
 __all__ = ["FragmentTable", "PendingFragments"]
 

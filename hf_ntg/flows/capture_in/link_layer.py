@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import numbers_at
+from hf_ntg.flows.capture_in.packet_block import numbers_at
 
 __all__ = [
     "ANY_IP",

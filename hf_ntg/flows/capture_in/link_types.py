@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at
 from hf_ntg.flows.capture_in.link_layer import (
     ANY_IP,
     BRIDGED,
@@ -24,6 +23,7 @@ from hf_ntg.flows.capture_in.link_layer import (
     Layers,
     joined,
 )
+from hf_ntg.flows.capture_in.packet_block import PacketBlock, numbers_at
 from hf_ntg.flows.capture_in.wireless import skip_radiotap, skip_wireless
 
 __all__ = ["first_layers"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import numbers_at
 from hf_ntg.flows.capture_in.link_layer import CUT_OFF, Layers
+from hf_ntg.flows.capture_in.packet_block import numbers_at
 
 __all__ = ["Datagrams", "read_ipv4", "read_ipv6"]
 

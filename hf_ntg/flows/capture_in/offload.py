@@ -6,23 +6,17 @@ uses it) are all as long as the longest datagram of the flow that fits a frame; 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hf_ntg.flows.capture_in.packets import Packets
-from hf_ntg.flows.schema import UDP
-
-if TYPE_CHECKING:
-    from hf_ntg.flows.capture_in.biflow import Biflow
 
 __all__ = [
     "ETHERNET_DATAGRAM",
     "ETHERNET_SEGMENT",
     "announced_segment",
     "datagram_sizes",
-    "learn_datagrams",
     "long_datagrams",
+    "longest_datagrams",
     "segment_sizes",
     "split_segments",
 ]
@@ -72,18 +66,15 @@ def long_datagrams(packets: Packets, rows: np.ndarray) -> np.ndarray:
     return whole & (packets.length[rows] > _by_version(packets, rows, ETHERNET_DATAGRAM))
 
 
-def learn_datagrams(packets: Packets, rows: np.ndarray, flows: list[Biflow], lengths: np.ndarray) -> None:
-    """Set ``segment`` of each UDP flow to its longest datagram that fits a frame.
+def longest_datagrams(packets: Packets, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """(n,) the longest UDP payload that fits a frame, for each flow; 0 if none does.
 
     Args:
-        rows: of the packets, flow by flow. lengths: how many are of each of `flows`.
+        rows: of the packets, flow by flow. lengths: (n,) how many belong to each flow.
     """
     size = packets.length[rows]
     fitting = np.where(size <= _by_version(packets, rows, ETHERNET_DATAGRAM), size, 0)
-    begins = np.cumsum(lengths) - lengths
-    for flow, longest in zip(flows, np.maximum.reduceat(fitting, begins).tolist(), strict=True):
-        if flow.protocol == UDP:
-            flow.segment = max(flow.segment or 0, longest)
+    return np.maximum.reduceat(fitting, np.cumsum(lengths) - lengths)
 
 
 def datagram_sizes(packets: Packets, rows: np.ndarray, longest: np.ndarray) -> np.ndarray:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, numbers_at, padded
 from hf_ntg.flows.capture_in.fragments import FragmentTable, PendingFragments
 from hf_ntg.flows.capture_in.link_layer import IPV4, IPV6, TOO_DEEP, Layers, joined, peel_to_ip
 from hf_ntg.flows.capture_in.link_types import first_layers
 from hf_ntg.flows.capture_in.network_layer import Datagrams, read_ipv4, read_ipv6
+from hf_ntg.flows.capture_in.packet_block import PacketBlock, numbers_at, padded
 from hf_ntg.flows.capture_in.tunnels import inside_gre, inside_udp
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP, UDP
 

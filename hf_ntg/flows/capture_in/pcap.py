@@ -13,10 +13,11 @@ from datasets import Dataset, concatenate_datasets
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT, BiflowAssembler, BiflowBatch
-from hf_ntg.flows.capture_in.capture_file import PacketBlock, read_packets
+from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.capture_in.clock import plausible_times
 from hf_ntg.flows.capture_in.duplicates import DuplicateFilter
 from hf_ntg.flows.capture_in.own_labels import labels_of_comments
+from hf_ntg.flows.capture_in.packet_block import PacketBlock
 from hf_ntg.flows.capture_in.packets import PacketDecoder, Packets
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, first_time
 from hf_ntg.flows.capture_in.time_order import TimeOrder

@@ -8,17 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import (
-    MAX_CAPTURED,
-    PCAP_MAGICS,
-    UNKNOWN_TIME,
-    PacketBlock,
-    Window,
-    numbers_at,
-)
+from hf_ntg.flows.capture_in.packet_block import MAX_CAPTURED, UNKNOWN_TIME, PacketBlock, Window, numbers_at
 
-__all__ = ["pcap_blocks"]
+__all__ = ["PCAP_MAGICS", "pcap_blocks"]
 
+PCAP_MAGICS = {
+    b"\xa1\xb2\xc3\xd4": (">", 1_000, 16),
+    b"\xd4\xc3\xb2\xa1": ("<", 1_000, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1_000, 24),  # A. Kuznetzov's patched libpcap: interface, protocol and packet type
+    b"\x34\xcd\xb2\xa1": ("<", 1_000, 24),
+}
+"""First bytes of pcap files: to byte order, nanoseconds in a unit of the fractions, bytes of a record's header."""
 _FILE_HEADER = 24
 _RECORD_HEADER = 16
 _MODIFIED_HEADER = 24

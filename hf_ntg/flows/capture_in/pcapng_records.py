@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import PCAPNG_MAGIC, UNKNOWN_TIME, PacketBlock, Window, numbers_at
+from hf_ntg.flows.capture_in.packet_block import UNKNOWN_TIME, PacketBlock, Window, numbers_at
 from hf_ntg.flows.capture_out.capture_record import COMMENT_PREFIX
 
-__all__ = ["pcapng_blocks"]
+__all__ = ["PCAPNG_MAGIC", "pcapng_blocks"]
 
+PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _ENHANCED = 0x0A0D0D0A, 1, 2, 3, 6
 _BYTE_ORDERS = {b"\x1a\x2b\x3c\x4d": ">", b"\x4d\x3c\x2b\x1a": "<"}
 _SMALLEST = {_SECTION: 28, _INTERFACE: 20, _OLD_PACKET: 32, _SIMPLE: 16, _ENHANCED: 32}

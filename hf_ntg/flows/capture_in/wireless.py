@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from hf_ntg.flows.capture_in.capture_file import numbers_at
 from hf_ntg.flows.capture_in.link_layer import LLC, Layers
+from hf_ntg.flows.capture_in.packet_block import numbers_at
 
 __all__ = ["skip_radiotap", "skip_wireless"]
 

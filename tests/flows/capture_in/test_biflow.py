@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_captures import ACK, CLIENT, FIN, RST, SERVER, SYN
 
-from hf_ntg.flows.capture_in import capture_file, time_order
+from hf_ntg.flows.capture_in import packet_block, time_order
 from hf_ntg.flows.capture_in.pcap import CaptureReader, read_pcap
 
 
@@ -124,7 +124,7 @@ def test_every_syn_fin_is_a_flow(flows_of):
 def test_packets_that_come_too_late_to_be_sorted_are_put_in_order_within_their_flow(flows_of, monkeypatch, tmp_path):
     """Beyond the window, a flow still in memory gets its packets in order; the remark names the remedy."""
     monkeypatch.setattr(time_order, "_WINDOW_PACKETS", 3)
-    monkeypatch.setattr(capture_file, "_CHUNK", 50)
+    monkeypatch.setattr(packet_block, "_CHUNK", 50)
     times = [5, 6, 7, 8, 9, 10, 11, 1, 2, 3]
     flows = flows_of([datagram(time, time) for time in times])
     assert flows["payload_length"] == [sorted(times)]
@@ -172,7 +172,7 @@ def test_where_blocks_end_does_not_matter(tmp_path_factory, made, max_packets, s
     options = {"idle_timeout": 2.0, "max_packets": max_packets, "split_offload": split_offload}
     whole = read_pcap(path, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capture_file, "_CHUNK", 150)
+        patch.setattr(packet_block, "_CHUNK", 150)
         assert read_pcap(path, **options).to_list() == whole.to_list()
     assert sum(whole["packet_count"]) == len(packets)
     assert [min(count, max_packets or count) for count in whole["packet_count"]] == sizes(whole)
@@ -183,7 +183,7 @@ def test_finished_flows_are_given_out_before_the_end(tmp_path, monkeypatch):
     from hf_ntg.flows.capture_in import biflow
 
     monkeypatch.setattr(biflow, "_BATCH_FLOWS", 10)
-    monkeypatch.setattr(capture_file, "_CHUNK", 2_000)
+    monkeypatch.setattr(packet_block, "_CHUNK", 2_000)
     packets = [datagram(time * 1000.0, time % 50) for time in range(200)]
     path = tmp_path / "long.pcap"
     path.write_bytes(make.pcap(packets, link=make.RAW_IP))

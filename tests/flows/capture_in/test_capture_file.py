@@ -7,7 +7,7 @@ import made_captures as make
 import numpy as np
 import pytest
 
-from hf_ntg.flows.capture_in import capture_file
+from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.reading import BrokenFileError
 
@@ -75,7 +75,7 @@ CASES = [(way, size) for way in WAYS for size in (1 << 20, 50) if (way, size) !=
 @pytest.mark.parametrize(("way", "chunk"), CASES)
 def test_every_way_gives_the_same_packets(tmp_path, monkeypatch, way, chunk):
     """Whatever the format, and wherever the blocks that are read happen to end."""
-    monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+    monkeypatch.setattr(packet_block, "_CHUNK", chunk)
     path = tmp_path / "way"
     path.write_bytes(WAYS[way])
     found = packets_of(path)

@@ -7,9 +7,9 @@ import made_captures as make
 import numpy as np
 import pytest
 
-from hf_ntg.flows.capture_in import capture_file
-from hf_ntg.flows.capture_in.capture_file import UNKNOWN_TIME, PacketBlock
+from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.clock import plausible_times
+from hf_ntg.flows.capture_in.packet_block import UNKNOWN_TIME, PacketBlock
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 
 SECOND, YEAR = 10**9, 365 * 86_400
@@ -95,7 +95,7 @@ MICROSECONDS, NANOSECONDS = 0xA1B2C3D4, 0xA1B23C4D
     ],
 )
 def test_fractions_that_contradict_the_magic_number(tmp_path, monkeypatch, magic, tick, remark, chunk):
-    monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+    monkeypatch.setattr(packet_block, "_CHUNK", chunk)
     times = [BASE + 0.89 + 0.013 * step for step in range(60)]
     reader = CaptureReader(capture(times, magic, tick, tmp_path / "x.pcap"))
     (batch,) = reader

@@ -6,7 +6,7 @@ import made_captures as make
 import pytest
 from made_captures import ACK, CLIENT, SERVER
 
-from hf_ntg.flows.capture_in import capture_file
+from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.importing import ReadingOptions, import_flows
 
@@ -44,7 +44,7 @@ def read(tmp_path, packets, link=make.RAW_IP, **options):
 @pytest.mark.parametrize("chunk", [1 << 20, 120])
 @pytest.mark.parametrize("packets", WAYS.values(), ids=WAYS)
 def test_copies_are_counted_and_dropped_on_request(tmp_path, monkeypatch, packets, chunk):
-    monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+    monkeypatch.setattr(packet_block, "_CHUNK", chunk)
     copies = len(packets) - len(TALK)
     (flows,), reader = read(tmp_path, packets)
     assert flows.packet_count.tolist() == [len(packets)]

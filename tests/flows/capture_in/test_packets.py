@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_ntg.flows.capture_in import capture_file
-from hf_ntg.flows.capture_in.capture_file import PacketBlock
+from hf_ntg.flows.capture_in import packet_block
+from hf_ntg.flows.capture_in.packet_block import PacketBlock
 from hf_ntg.flows.capture_in.packets import PacketDecoder
 from hf_ntg.flows.capture_in.pcap import read_pcap
 
@@ -142,7 +142,7 @@ def test_fragments_wait_for_a_first_one_in_a_later_block(tmp_path, monkeypatch):
     path = tmp_path / "late.pcap"
     path.write_bytes(make.pcap(list(enumerate(fragments([FRAGMENTS[place] for place in (2, 1, 0)])))))
     for chunk in (50, 1 << 20):
-        monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+        monkeypatch.setattr(packet_block, "_CHUNK", chunk)
         flows = read_pcap(path)
         assert flows["payload_length"] == [[16, 8, 16]]
         assert flows["inter_arrival_time"] == [[0, 1, 1]]

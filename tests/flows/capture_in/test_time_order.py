@@ -6,7 +6,7 @@ import made_captures as make
 import numpy as np
 import pytest
 
-from hf_ntg.flows.capture_in import capture_file, time_order
+from hf_ntg.flows.capture_in import packet_block, time_order
 from hf_ntg.flows.capture_in.pcap import CaptureReader, read_pcap
 
 TALK = make.conversation([517, -1400, 80, -900])
@@ -44,7 +44,7 @@ def reading(packets, tmp_path):
 @pytest.mark.parametrize("chunk", [1 << 20, 100])
 @pytest.mark.parametrize("packets", ORDERS.values(), ids=ORDERS)
 def test_any_order_gives_the_same_flow(tmp_path, monkeypatch, packets, chunk):
-    monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+    monkeypatch.setattr(packet_block, "_CHUNK", chunk)
     reader = CaptureReader(reading(packets, tmp_path))
     (batch,) = reader
     flows = batch.flows
@@ -69,7 +69,7 @@ def test_a_bounded_window_sorts_what_is_near(tmp_path, monkeypatch, window):
     packets = [packets[place] for place in np.argsort(times + rng.uniform(0, 4, 200), kind="stable")]
     path = reading(packets, tmp_path)
     monkeypatch.setattr(time_order, "_WINDOW_PACKETS", window)
-    monkeypatch.setattr(capture_file, "_CHUNK", 300)
+    monkeypatch.setattr(packet_block, "_CHUNK", 300)
     assert read_pcap(path)["payload_length"] == [list(range(200))]
     reader = CaptureReader(path)
     list(reader)

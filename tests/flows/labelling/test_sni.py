@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_captures import ACK, CLIENT, SERVER, SYN
 
-from hf_ntg.flows.capture_in import capture_file
+from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.labelling.sni import NotEnoughError, hello_of_records, server_name
 
@@ -65,7 +65,7 @@ def test_what_names_no_host_is_an_error(message):
 @pytest.mark.parametrize("order", [[0, 1, 2], [0, 2, 1], [0, 0, 1, 1, 2]])
 @pytest.mark.parametrize("chunk", [1 << 20, 700])
 def test_a_hello_over_several_segments(tmp_path, monkeypatch, order, chunk):
-    monkeypatch.setattr(capture_file, "_CHUNK", chunk)
+    monkeypatch.setattr(packet_block, "_CHUNK", chunk)
     data = records(client_hello("big.example.com", 1400))
     names, _ = names_in(tmp_path, segments(data, order))
     assert names == ["big.example.com"]
