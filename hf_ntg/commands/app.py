@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -29,11 +30,11 @@ __all__ = [
     "app",
     "counted",
     "number",
+    "public_command",
     "results",
     "say",
     "show",
     "stopping_says",
-    "told_command",
 ]
 
 READ_IN_PART = 3  # exit code: some input could not be read, the rest is kept
@@ -162,10 +163,16 @@ def counted(parts: Iterable[Dataset], total: int | None) -> Iterator[Dataset]:
             yield part
 
 
-def told_command() -> str:
-    """This command line as others may read it: files and folders by their last names."""
-    told = ["ntg"]
+def public_command() -> str:
+    """This command line as others may read it: files and folders by their last names, ids of the Hub whole."""
+    words = ["ntg"]
     for word in sys.argv[1:]:
         option, equals, value = word.rpartition("=")
-        told.append(f"{option}{equals}{Path(value).name if value.startswith(('/', '~', '.')) else value}")
-    return " ".join(told)
+        words.append(f"{option}{equals}{_last_name(value)}")
+    return shlex.join(words)
+
+
+def _last_name(value: str) -> str:
+    """The last name of a path; anything else, such as ``org/name``, as it is."""
+    is_path = value.startswith(("/", "~", ".")) or value.count("/") > 1 or Path(value).exists()
+    return Path(value).name if "/" in value and is_path else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, number, show, told_command
+from hf_ntg.commands.app import Seed, app, number, public_command, show
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file
 from hf_ntg.ranges import COUNTS
@@ -54,7 +54,7 @@ def augment(
     more = None if unlabelled is None else load_flows(unlabelled)
     helper = _model_or_name(method)
     result = top_up(load_flows(flows), helper, per_class=per_class, unlabelled=more, view=view, seed=seed)
-    save_flows(with_command(result, told_command()), output)
+    save_flows(with_command(result, public_command()), output)
     made = sum(result["synthetic"])
     ways = ", ".join(mark.model for mark in provenance_of(result))
     real = len(result) - made

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, counted, number, show, stopping_says, told_command
+from hf_ntg.commands.app import Seed, app, counted, number, public_command, show, stopping_says
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file, check_output_folder
 from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
@@ -160,7 +160,7 @@ def generate(
     total = sum(wanted.values()) if isinstance(wanted, dict) else num_flows
     with stopping_says("nothing was written; the same command starts again"):
         if output.suffix in TABLE_SUFFIXES:
-            save_flows(counted((with_command(part, told_command()) for part in flows), total), output)
+            save_flows(counted((with_command(part, public_command()) for part in flows), total), output)
             show(f"{output}: {total} flows", path=str(output), flows=total)
         else:
             report = write_pcap(counted(flows, total), output, seed)
@@ -182,7 +182,7 @@ def _write_shards(
 
     part = launched_share() if shard is None else parse_share(shard)
     with Progress("generating", None) as bar:
-        options |= {"share": part, "on_progress": bar.update, "command": told_command()}
+        options |= {"share": part, "on_progress": bar.update, "command": public_command()}
         files = write_shards(generator, output, num_shards, num_flows, wanted, seed, **options)
     line = f"{output}: {len(files)} files of process {part[0]} of {part[1]}"
     show(line, path=str(output), files=[file.name for file in files], process=part[0], processes=part[1])

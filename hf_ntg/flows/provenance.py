@@ -77,8 +77,8 @@ class Provenance:
 def mark_flows(flows: Dataset, marks: Provenance | Sequence[Provenance]) -> Dataset:
     """A view of `flows` that carries `marks` in place of any it had."""
     marked = flows.with_format(**flows.format)  # shares the table; its info is its own
-    told = [marks] if isinstance(marks, Provenance) else list(dict.fromkeys(marks))
-    marked.info.description = "\n\n".join(_PREFIX + _as_json(mark) for mark in told)
+    distinct = [marks] if isinstance(marks, Provenance) else list(dict.fromkeys(marks))
+    marked.info.description = "\n\n".join(_PREFIX + _as_json(mark) for mark in distinct)
     return marked
 
 

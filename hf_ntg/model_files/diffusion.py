@@ -201,8 +201,8 @@ def _channels(processor: dict[str, Any]) -> tuple[int, int]:
     others = (1 if coded else 3) + (processor["time_knots"] is not None) + processor["windows"]
     group = -(-processor["max_packets"] // _COLUMNS)
     words = FIRST_SYMBOL + len(processor["symbols"]) if coded else 0
-    told = CODE_WIDTH * (2 if processor["headers"] else 1) + _COLUMNS
-    return group * (others + (CODE_WIDTH if coded else 0)) + told, group * (others + words)
+    condition = CODE_WIDTH * (2 if processor["headers"] else 1) + _COLUMNS
+    return group * (others + (CODE_WIDTH if coded else 0)) + condition, group * (others + words)
 
 
 def _shapes(width: int, inputs: int, outputs: int) -> Shapes:

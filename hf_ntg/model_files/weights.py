@@ -41,11 +41,11 @@ def check_weights(path: Path, expected: Shapes, spare: Shapes | None = None) -> 
     for name in expected:
         if name not in header:
             raise complain(path, f"the tensor {name} is missing")
-    for name, told in header.items():
+    for name, entry in header.items():
         if name not in allowed:
             raise complain(path, f"{ascii(name)[:60]} is no tensor of this model")
-        if told.get("dtype") != "F32" or told.get("shape") != list(allowed[name]):
-            is_, should = f"{told.get('dtype')} {told.get('shape')}"[:60], list(allowed[name])
+        if entry.get("dtype") != "F32" or entry.get("shape") != list(allowed[name]):
+            is_, should = f"{entry.get('dtype')} {entry.get('shape')}"[:60], list(allowed[name])
             raise complain(path, f"{name} is {is_}, where the settings ask for F32 {should}")
     _check_places(path, header, size - start)
     for first in range(start, size, 4 * _AT_ONCE):
@@ -77,11 +77,11 @@ def _header(path: Path, size: int) -> tuple[int, dict[str, Any]]:
 def _check_places(path: Path, header: dict[str, Any], size: int) -> None:
     """Each tensor has the bytes of its shape, they follow one another, and fill the file."""
     places, end = [], 0
-    for name, told in header.items():
-        offsets = told.get("data_offsets")
+    for name, entry in header.items():
+        offsets = entry.get("data_offsets")
         if not (isinstance(offsets, list) and len(offsets) == 2 and all(isinstance(at, int) for at in offsets)):
             raise complain(path, f"{name} has no place in the file")
-        places.append((offsets[0], offsets[1], 4 * math.prod(told["shape"])))
+        places.append((offsets[0], offsets[1], 4 * math.prod(entry["shape"])))
     for first, last, length in sorted(places):
         if first != end or last - first != length:
             raise complain(path, "the tensors do not fill the file one after another")

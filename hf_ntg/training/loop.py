@@ -104,17 +104,17 @@ def _open_run(
     stack: ExitStack, accelerator: Accelerator, folder: Path, config: TrainingConfig, identity: dict[str, Any]
 ) -> tuple[RunFolder, RunStart]:
     """The first process locks the folder until `stack` closes, and decides where the run begins; all learn of it."""
-    told: list[Any] = [None]
+    decision: list[Any] = [None]
     if accelerator.is_main_process:
         try:
             run = stack.enter_context(open_run_folder(folder))
-            told = [decide_start(run, config, identity)]
+            decision = [decide_start(run, config, identity)]
         except InputError as error:
-            told = [error]
-    broadcast_object_list(told)
-    if isinstance(told[0], InputError):
-        raise told[0]
-    return RunFolder(folder), told[0]
+            decision = [error]
+    broadcast_object_list(decision)
+    if isinstance(decision[0], InputError):
+        raise decision[0]
+    return RunFolder(folder), decision[0]
 
 
 def _run_training(

@@ -140,15 +140,15 @@ def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout
         noise[place] = own.standard_normal(shape, dtype=np.float32)
         fill[place] = own.uniform(-1, 1, shape)
         chance[place] = own.random(2)
-    told, known = chance[:, 0] >= condition_dropout, signals.known[rows]
+    conditioned, known = chance[:, 0] >= condition_dropout, signals.known[rows]
     batch = {
         "clean": np.where(known, signals.values[rows], fill),
         "known": known,
         "words": signals.words[rows],
         "noise": noise,
         "angle": (chance[:, 1] * math.pi / 2).astype(np.float32),
-        "classes": np.where(told, signals.classes[rows], -1),
-        "headers": np.where(told, signals.headers[rows], -1),
+        "classes": np.where(conditioned, signals.classes[rows], -1),
+        "headers": np.where(conditioned, signals.headers[rows], -1),
     }
     return {name: torch.from_numpy(part) for name, part in batch.items()}
 
