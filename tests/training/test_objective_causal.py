@@ -20,7 +20,8 @@ def test_with_every_token_sampled_the_loss_is_the_likelihood(flows, objective, m
     loss = objective.module.eval()(**objective.collate(rows, np.random.default_rng(0))).item()
     sentences = objective.tokenizer.encode_flows(flows.select(rows)).padded()
     objective.module.token_weight.copy_(half)
-    assert loss == pytest.approx(nats_per_flow(objective.module.model, sentences).sum(), rel=3e-5)
+    # The samples of all kinds of places are cut to the shortest, so that a few tokens count for others.
+    assert loss == pytest.approx(nats_per_flow(objective.module.model, sentences).sum(), rel=2e-4)
 
 
 def test_a_sample_of_tokens_stands_for_all_of_them(objective):
