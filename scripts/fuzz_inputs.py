@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import random
 import struct
 import zipfile
@@ -23,6 +25,8 @@ KINDS = {
     "zip": ".zip",
     "cesnet": ".csv",
     "table": ".csv",
+    "lines": ".jsonl",
+    "export": ".tsv",
     "parquet": ".parquet",
     "flows": ".parquet",
 }
@@ -36,7 +40,8 @@ _WORDS = (
     b"[", b"]", b"{", b"}", b",", b":", b'"', b"\n", b"-1", b"1e999", b"NaN", b"null", b"9" * 30, b"[[[[", b"\xff",
     b"\0", b"true", b"[]", b"\r", b"\\u0000",
 )  # fmt: skip
-_PACKABLE = ("pcap", "pcapng", "mirage", "cesnet", "table")  # may come as gzip
+_PACKABLE = ("pcap", "pcapng", "mirage", "cesnet", "table", "lines", "export")  # may come packed
+_PACKINGS = (lambda data: gzip.compress(data, 1, mtime=0), bz2.compress, lzma.compress)
 
 
 def mutated(rng: random.Random, kind: str, data: bytes) -> bytes:
@@ -47,7 +52,7 @@ def mutated(rng: random.Random, kind: str, data: bytes) -> bytes:
         return made_parquet(rng)
     out = _damaged(rng, data)
     if kind in _PACKABLE and rng.random() < 0.03:
-        squeezed = bytearray(gzip.compress(out, 1, mtime=0))
+        squeezed = bytearray(rng.choice(_PACKINGS)(out))
         if rng.random() < 0.5:
             squeezed[rng.randrange(len(squeezed))] ^= 1 << rng.randrange(8)
         return bytes(squeezed)
@@ -120,6 +125,10 @@ def made_samples() -> list[tuple[str, bytes]]:
     cesnet += '1,1.2.3.4,5.6.7.8,4000,443,17,2,1,"[[0, 6, 7], [1, -1, 1], [1200, 1200, 40]]",youtube\n'
     cesnet += '2,1.2.3.4,5.6.7.8,4000,443,6,2,1,"[[0, 6], [1, -1], [517, 1448], [1, 0]]",zoom\n'
     table = 'SIZES,GAPS,CLASS,FROM,protocol\n"[5, -1448]","[0, 2.5]",web,1.2.3.4,6\n5|-6,0 1,dns,::1,17\n'
+    lines = '{"payload_length": [5, 1448, -1], "direction": ["out", "in", null], "label": "web", "tcp_window": null}\n'
+    lines += '{"payload_length": [7], "direction": ["out"], "timestamp": [1700000000000], "protocol": "udp"}\n'
+    export = "src_port\tprotocol\tapplication_name\tsplt_direction\tsplt_ps\tsplt_piat_ms\n"
+    export += "4000\t6\tTLS\t[0, 1, -1]\t[60, 52, -1]\t[0, 10, -1]\n4001\t17\tDNS\t[0, 1, 0]\t[60, 90, 7]\t[0, 1, 2]\n"
     return [
         *made_captures(),
         ("mirage", mirage),
@@ -127,6 +136,8 @@ def made_samples() -> list[tuple[str, bytes]]:
         ("zip", zipped([("all/Teams.zip", inner), (name, mirage)], zipfile.ZIP_STORED)),
         ("cesnet", cesnet.encode()),
         ("table", table.encode()),
+        ("lines", lines.encode()),
+        ("export", export.encode()),
         *((kind, made_parquet(random.Random("plain"))) for kind in ("parquet", "flows")),
     ]
 

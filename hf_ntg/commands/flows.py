@@ -1,4 +1,4 @@
-"""Flows in, apart and out: `ntg import`, `ntg split`, `ntg export`."""
+"""The commands `ntg import`, `ntg split` and `ntg export`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,27 @@ from hf_ntg.ranges import COUNTS, PROCESSES, Range
 
 @app.command("import")
 def import_(
-    sources: Annotated[list[Path], typer.Argument(help="Captures, MIRAGE, CESNET or other tables, or their folders.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Captures, MIRAGE, CESNET or other tables (plain, gz, bz2, xz, zst or lz4), their folders, globs "
+            "and zips; /dev/stdin."
+        ),
+    ],
     output: Annotated[Path, typer.Option(help="Parquet file to write.")],
     label: Annotated[str | None, typer.Option(help="Label of flows that no other rule fits.")] = None,
-    label_by_folder: Annotated[bool, typer.Option(help="The folder a file lies in is its label.")] = False,
+    label_by_folder: Annotated[bool, typer.Option(help="The name of a file's folder is its label.")] = False,
+    label_by_file: Annotated[bool, typer.Option(help="The name of a file, without suffixes, is its label.")] = False,
     label_pattern: Annotated[str | None, typer.Option(help="Regular expression on the path; its group labels.")] = None,
-    label_table: Annotated[Path | None, typer.Option(help="CSV: capture or 5-tuple, and label.")] = None,
-    label_sni: Annotated[Path | None, typer.Option(help="CSV: suffix of the TLS server name, and label.")] = None,
+    label_table: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV: label, and capture or source, source_port, destination, destination_port and protocol."
+        ),
+    ] = None,
+    label_sni: Annotated[
+        Path | None, typer.Option(help="CSV with the columns suffix (of the TLS server name) and label.")
+    ] = None,
     label_ndpi: Annotated[bool, typer.Option(help="Label by nDPI; needs nfstream.")] = False,
     max_packets: Annotated[int | None, number(COUNTS, "Packets to keep of each flow; all if not given.")] = None,
     idle_timeout: Annotated[
@@ -41,7 +55,15 @@ def import_(
         str, typer.Option(help="MIRAGE: 'label' other apps' flows, 'drop' or 'keep' them.")
     ] = "label",
     label_column: Annotated[str, typer.Option(help="CESNET: column with the class.")] = "APP",
-    columns: Annotated[list[str] | None, typer.Option(help="Tables: OURS=THEIRS, e.g. payload_length=SIZES.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tables: OURS=THEIRS, such as payload_length=SIZES, inter_arrival_time=GAPS:ms, timestamp=TIMES:us or "
+            "direction=DIR:out/in; OURS is one of flow_id, label, protocol, source_port, destination_port, "
+            "payload_length, direction, inter_arrival_time or timestamp, tcp_window, packet_count, capture, source, "
+            "destination."
+        ),
+    ] = None,
     keep_addresses: Annotated[str, typer.Option(help="'none', or 'hashed' with a key.")] = "none",
     address_key_file: Annotated[Path | None, typer.Option(help="Key of the hashes; drawn if not given.")] = None,
     num_proc: Annotated[int, number(PROCESSES, "Processes; the output does not depend on it.")] = 1,
@@ -58,7 +80,9 @@ def import_(
 
     check_output_file(output)
     options = ReadingOptions(
-        labels=LabelRules(label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label),
+        labels=LabelRules(
+            label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label, file=label_by_file
+        ),
         max_packets=max_packets,
         idle_timeout=idle_timeout,
         decapsulate=decapsulate,
@@ -82,8 +106,10 @@ def import_(
     for remark in report.remarks():
         say(remark)
     line = f"{output}: {report.flows} flows from {len(report.files)} files"
-    facts = {"path": str(output), "flows": report.flows, "files": len(report.files), "broken": len(report.broken)}
-    show(line, **facts, remarks=list(report.remarks()))
+    facts: dict = {"path": str(output), "flows": report.flows, "files": len(report.files), "broken": len(report.broken)}
+    facts["classes"] = {name: count for name, count in report.classes.items() if name is not None}
+    facts["unlabelled"] = report.classes[None]
+    show("\n".join([line, *report.class_table()]), **facts, remarks=list(report.remarks()))
     if report.broken:
         raise typer.Exit(READ_IN_PART)
 

@@ -1,23 +1,24 @@
-"""Many files of any known format to one flow table: several processes, bounded memory, an order that does not change.
+"""Reads many files of any known format into one flow table, in several processes and bounded memory.
 
 Every file is read into an Arrow file of its own beside the output, by any of the processes; the parts are then joined
-in the order of the sources. What could not be read is counted and told, and stops nothing else.
+in the order of the sources. What could not be read is counted and reported, and stops nothing else.
 """
 
 from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import re
 import secrets
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -27,24 +28,29 @@ from datasets import Features, Value
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
-from hf_ntg.flows.capture_in.capture_file import is_capture
-from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader, capture_name
+from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
 from hf_ntg.flows.labelling.labels import LabelRules, ndpi_labels
 from hf_ntg.flows.labelling.side_table import SideTable, is_side_table
+from hf_ntg.flows.parquet import PARQUET_MAGIC
 from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
 from hf_ntg.flows.schema import FLOW_FEATURES
+from hf_ntg.flows.sources import find_sources
 from hf_ntg.flows.table_in.cesnet import CesnetReader
 from hf_ntg.flows.table_in.mirage import Background, Labelling, MirageReader
-from hf_ntg.flows.table_in.tabular import TableReader
+from hf_ntg.flows.table_in.records import head_of, header_of
+from hf_ntg.flows.table_in.tabular import TableReader, known_export
+from hf_ntg.flows.unpacking import ZIP_MAGICS, printable_name, unpacked_name
 from hf_ntg.workers import worker_pool
 
 __all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
 
-_KNOWN_SUFFIXES = (*CAPTURE_SUFFIXES, ".json", ".json.gz", ".zip", ".csv", ".csv.gz", ".parquet")
 _EXTRA_COLUMNS = ("sni", "source_hash", "destination_hash")
 _ROWS_IN_GROUP = 20_000
 _PIECES = "files that one capture was rotated into, read as one capture"
+_CLASSES_SHOWN = 50
+_WIDEST_NAME = 60
+_NESTED = re.compile(r'\{\s*"[^"]*"\s*:\s*\{')  # an object of objects
 _POLL = 0.2  # seconds between two looks at the progress of other processes
 
 
@@ -83,25 +89,34 @@ class ReadingOptions:
     keep_addresses: Literal["none", "hashed"] = "none"
     address_key: bytes = field(default=b"", repr=False)
 
-    def reader(self, path: Path, capture: str, tell: Tell, pieces: tuple[Path, ...] = ()) -> FlowReader:
-        """The reader for the file at `path`, by what it begins with and by its name.
+    def reader(
+        self,
+        path: Path,
+        capture: str,
+        tell: Tell,
+        pieces: tuple[Path, ...] = (),
+        scratch: Path | None = None,
+    ) -> FlowReader:
+        """The reader for the file at `path`, by its first bytes.
 
         Args:
-            pieces: further files of the same capture.
+            pieces: further files of the same capture. scratch: folder for temporary files.
         """
         with open_unpacked(path) as file:
             magic = first_bytes(file, path)
-        name = path.name.lower().removesuffix(".gz")
-        cut = {"max_packets": self.max_packets, "tell": tell}
-        if name.endswith((".json", ".zip")) or magic[:2] == b"PK":
+        cut: dict[str, Any] = {"max_packets": self.max_packets, "tell": tell, "scratch": scratch}
+        kind = _kind_of_table(path, magic)
+        if kind == "mirage":
             return MirageReader(path, capture, self.labelling, self.background, **cut)
-        if name.endswith(".parquet"):
-            return TableReader(path, self.columns, capture, **cut)
-        if name.endswith(".csv"):
+        if kind == "text":
             if is_side_table(path):
                 raise InputError(f"{path}: the table beside a capture that was written, without packets; import that")
-            if self.columns:
-                return TableReader(path, self.columns, capture, **cut)
+            names = header_of(path)
+            is_ours = self.columns or "payload_length" in names or known_export(names)
+            kind = "table" if is_ours else "cesnet"
+        if kind == "table":
+            return TableReader(path, self.columns, capture, **cut)
+        if kind == "cesnet":
             return CesnetReader(path, capture, self.label_column, **cut)
         with_sni = self.read_sni or self.labels.sni is not None
         return CaptureReader(
@@ -117,6 +132,26 @@ class ReadingOptions:
         )
 
 
+def _kind_of_table(path: Path, magic: bytes) -> str:
+    """``mirage``, ``table`` (Parquet) or ``text``; empty for what can only be a capture."""
+    name = unpacked_name(path.name)
+    if magic in ZIP_MAGICS:
+        return "mirage"
+    if magic == PARQUET_MAGIC or name.endswith(".parquet"):
+        return "table"
+    if name.endswith(CAPTURE_SUFFIXES):
+        return ""
+    head = head_of(path).lstrip("\ufeff \t\r\n")
+    printable = sum(letter.isprintable() or letter in "\t\r\n" for letter in head[:1000])
+    if not head or printable < 0.9 * min(len(head), 1000):
+        return "mirage" if name.endswith(".json") else "text" if name.endswith((".csv", ".tsv")) else ""
+    if _NESTED.match(head) or (name.endswith(".json") and not head.startswith(("{", "["))):
+        return "mirage"
+    if head.startswith("{") and name.endswith(".json") and not header_of(path):
+        return "mirage"
+    return "text"
+
+
 @dataclass
 class FileReport:
     """What became of one file: flows read, what was skipped and noticed by reason, and the error that ended it."""
@@ -127,6 +162,8 @@ class FileReport:
     noticed: Counter[str] = field(default_factory=Counter)
     error: str | None = None
     edges: CaptureEdges = field(default_factory=CaptureEdges, repr=False)
+    classes: Counter[str | None] = field(default_factory=Counter)
+    rules_used: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -137,6 +174,7 @@ class ImportReport:
     files: list[FileReport]
     left_out: int = 0  # files in folders that are of no known format
     dropped_columns: tuple[str, ...] = ()  # that some files have and others lack
+    about_rules: tuple[str, ...] = ()  # remarks on the tables of labels
 
     @property
     def flows(self) -> int:
@@ -146,22 +184,44 @@ class ImportReport:
     def broken(self) -> list[FileReport]:
         return [file for file in self.files if file.error is not None]
 
+    @property
+    def classes(self) -> Counter[str | None]:
+        """Flows of each class; None: without a label."""
+        return sum((file.classes for file in self.files), Counter())
+
+    def class_table(self) -> list[str]:
+        """A table of the classes, most flows first, and the flows without a label."""
+        counts = self.classes
+        unlabelled = counts.pop(None, 0)
+        rows = [(printable_name(str(name)), count) for name, count in sorted(counts.items(), key=lambda one: -one[1])]
+        shown, rest = rows[:_CLASSES_SHOWN], rows[_CLASSES_SHOWN:]
+        if rest:
+            shown.append((f"({len(rest)} more classes)", sum(count for _, count in rest)))
+        shown.append(("(no label)", unlabelled))
+        width = min(max(len(name) for name, _ in [("class", 0), *shown]), _WIDEST_NAME)
+        cut = [(name if len(name) <= width else name[: width - 1] + "…", count) for name, count in shown]
+        return [f"{'class':{width}}  flows", *(f"{name:{width}}  {count}" for name, count in cut)]
+
     def remarks(self) -> list[str]:
         """One line for everything that a user should know of."""
-        skipped, noticed = (
-            sum((getattr(one, name) for one in self.files), Counter()) for name in ("skipped", "noticed")
-        )
+        skipped: Counter[str] = sum((one.skipped for one in self.files), Counter())
+        noticed: Counter[str] = sum((one.noticed for one in self.files), Counter())
         lines = [f"skipped {count}: {reason}" for reason, count in skipped.most_common()]
         lines += [f"noticed {count}: {reason}" for reason, count in noticed.most_common()]
         if self.left_out:
             lines.append(f"left out {self.left_out}: files that are of no known format")
+        lines += self.about_rules
         if self.dropped_columns:
             lines.append(f"left out columns that not all files have: {', '.join(self.dropped_columns)}")
         return lines + [f"broken: {file.error} ({file.flows} flows kept)" for file in self.broken]
 
 
+_Job = tuple[Path, str, Path, ReadingOptions, tuple[Path, ...]]
+"""File, its name as a capture, the Arrow file for its flows, options, and further files of the same capture."""
+
+
 def import_flows(
-    sources: list[str | Path],
+    sources: Sequence[str | Path],
     output: str | Path,
     options: ReadingOptions | None = None,
     *,
@@ -175,7 +235,8 @@ def import_flows(
     they end within one batch of 20,000 flows.
 
     Args:
-        sources: captures, MIRAGE files or zips, CESNET CSV files, other tables, and folders of all these.
+        sources: captures, MIRAGE files or zips, CESNET CSV files, other tables, folders, globs and zips of all these,
+            and pipes such as ``/dev/stdin``.
         output: the Parquet file.
         options: how to read; the defaults when None.
         num_proc: processes, one file each at a time. The output is the same for any number.
@@ -194,11 +255,12 @@ def import_flows(
     options.labels.check()
     if options.keep_addresses == "hashed" and not options.address_key:
         options = replace(options, address_key=secrets.token_bytes(32))
-    files, left_out = _find_files([Path(source) for source in sources])
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        found = find_sources(sources, Path(folder) / "sources")
+        files = found.files
         parts = [Path(folder) / f"{number}.arrow" for number in range(len(files))]
-        jobs: list[tuple] = [
+        jobs: list[_Job] = [
             (path, capture, part, options, ()) for (path, capture), part in zip(files, parts, strict=True)
         ]
         size = sum(path.stat().st_size for path, _ in files)
@@ -207,45 +269,22 @@ def import_flows(
         read = here if num_proc == 1 else apart
         reports = read(jobs)
         _read_pieces_together(jobs, reports, read)
-        report = ImportReport(output, reports, left_out)
+        reports += [FileReport(path, error=problem) for path, problem in found.problems]
+        for one in reports:
+            one.error = None if one.error is None else found.message(one.error)
+        report = ImportReport(output, reports, found.left_out)
+        used = set().union(*(one.rules_used for one in reports))
+        report.about_rules = tuple(options.labels.remarks(used))
         if not report.flows:
             why = report.broken[0].error if report.broken else "; ".join(report.remarks()) or "they are empty"
             more = f" (and {len(report.broken) - 1} more broken files)" if len(report.broken) > 1 else ""
-            raise InputError(f"no flows in {', '.join(map(str, sources))}: {why}{more}")
+            raise InputError(found.message(f"no flows in {', '.join(map(str, sources))}: {why}{more}"))
         report.dropped_columns = _join(parts, output)
     return report
 
 
-def _find_files(sources: list[Path]) -> tuple[list[tuple[Path, str]], int]:
-    """Files to read and the name of each as a capture, and how many files in folders are of no known format."""
-    found, left_out = [], 0
-    for source in sources:
-        if source.is_dir():
-            below = sorted(path for path in source.rglob("*") if path.is_file() and not path.name.startswith("."))
-            below = [path for path in below if not is_side_table(path)]
-            known = [path for path in below if path.name.lower().endswith(_KNOWN_SUFFIXES) or is_capture(path)]
-            left_out += len(below) - len(known)
-            if not known:
-                raise InputError(f"{source}: a folder without files of a known format ({', '.join(_KNOWN_SUFFIXES)})")
-            found += [(path, _name(path, path.relative_to(source).parent)) for path in known]
-        elif source.exists():
-            found.append((source, _name(source, Path())))
-        else:
-            raise InputError(f"{source}: no such file or folder")
-    names = Counter(name for _, name in found)
-    # Captures of one name in two places are told apart by their places.
-    return [(path, name if names[name] == 1 else _name(path, path.parent)) for path, name in found], left_out
-
-
-def _name(path: Path, folder: Path) -> str:
-    name = capture_name(path).removesuffix(".gz")
-    for suffix in (".json", ".csv", ".parquet"):
-        name = name.removesuffix(suffix)
-    return (folder / name).as_posix()
-
-
 def _read_pieces_together(
-    jobs: list[tuple], reports: list[FileReport], read: Callable[[list[tuple]], list[FileReport]]
+    jobs: list[_Job], reports: list[FileReport], read: Callable[[list[_Job]], list[FileReport]]
 ) -> None:
     """Read the files that are pieces of one capture again, as one; the first of each capture gets all flows."""
     paths = [job[0] for job in jobs]
@@ -255,7 +294,7 @@ def _read_pieces_together(
     for number, first in enumerate(joined_pieces(files, lambda one, other: of_file(one) == of_file(other))):
         groups.setdefault(first, []).append(number)
     groups = {first: numbers for first, numbers in groups.items() if len(numbers) > 1}
-    together = []
+    together: list[_Job] = []
     for first, numbers in groups.items():
         for number in numbers:
             jobs[number][2].unlink(missing_ok=True)
@@ -269,16 +308,16 @@ def _read_pieces_together(
         reports[first] = report
 
 
-def _read_here(jobs: list[tuple], progress: Tell | None) -> list[FileReport]:
+def _read_here(jobs: list[_Job], progress: Tell | None) -> list[FileReport]:
     return [_read_file(*job, progress or (lambda count: None)) for job in jobs]
 
 
-def _read_apart(jobs: list[tuple], num_proc: int, progress: Tell | None) -> list[FileReport]:
+def _read_apart(jobs: list[_Job], num_proc: int, progress: Tell | None) -> list[FileReport]:
     """Read the files in other processes; they are started afresh, since a copy of a process with threads may hang."""
     context = multiprocessing.get_context("spawn")
     done, shown = context.Value("q", 0), 0
     with worker_pool(num_proc, _start_process, (done,)) as pool:
-        futures: list[Future[FileReport]] = [pool.submit(_read_for_parent, *job) for job in jobs]
+        futures: list[Future[FileReport]] = [pool.submit(_read_for_parent, job) for job in jobs]
         while progress is not None and not all(future.done() for future in futures):
             time.sleep(_POLL)
             now = done.value
@@ -287,7 +326,7 @@ def _read_apart(jobs: list[tuple], num_proc: int, progress: Tell | None) -> list
         return [future.result() for future in futures]
 
 
-_done = None  # bytes read by all processes; set in each of them when it starts
+_done: Any = None  # bytes read by all processes; set in each of them when it starts
 
 
 def _start_process(done) -> None:
@@ -295,7 +334,7 @@ def _start_process(done) -> None:
     _done = done
 
 
-def _read_for_parent(*job) -> FileReport:
+def _read_for_parent(job: _Job) -> FileReport:
     return _read_file(*job, _tell_parent)
 
 
@@ -310,7 +349,7 @@ def _read_file(
     """Read one file, or the files `path` and `pieces` of one capture, into the Arrow file `part`."""
     report, writer = FileReport(path), None
     try:
-        reader = options.reader(path, capture, tell, pieces)
+        reader = options.reader(path, capture, tell, pieces, part.parent)
         by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
             by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)
@@ -318,7 +357,8 @@ def _read_file(
         for batch in reader:
             if beside is not None:
                 batch = replace(batch, flows=replace(batch.flows, label=beside.labels(batch)))
-            labels = options.labels.of_flows(batch, path, by_ndpi)
+            labels = options.labels.of_flows(batch, path, by_ndpi, report.rules_used)
+            report.classes.update(labels.tolist())
             table = _with_extras(replace(batch.flows, label=labels).to_table(), batch, options)
             writer = writer or pa.ipc.new_file(part, table.schema)
             writer.write_table(table)

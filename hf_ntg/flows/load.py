@@ -1,25 +1,30 @@
-"""Flows in, whatever they lie in: the bundled set, a Parquet file or folder, a capture, a data set on the Hub."""
+"""Loads flow tables: the bundled set, Parquet files and folders, captures, data sets on the Hub, tables in memory."""
 
 from __future__ import annotations
 
+import glob
+import re
 from importlib import resources
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
-from hf_ntg.flows.schema import conform_flows
+from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
+from hf_ntg.flows.sources import KNOWN_SUFFIXES, expand_globs
+from hf_ntg.flows.unpacking import is_pipe, printable_name, unpacked_name
 from hf_ntg.remote import hub_in_words
 
 __all__ = ["BUNDLED", "load_flows"]
 
 BUNDLED = "loopback"
-_CAPTURE_SUFFIXES = {".pcap", ".pcapng", ".cap", ".gz"}
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def load_flows(
-    source: str | Path = BUNDLED,
+    source: object = BUNDLED,
     *,
     config: str | None = None,
     split: str | None = None,
@@ -30,8 +35,9 @@ def load_flows(
     """Load a flow table in the project's schema.
 
     Args:
-        source: ``"loopback"`` (the bundled set), a ``.parquet`` file or a folder of them, a capture (pcap, pcapng),
-            or the id of a data set on the Hub (``"org/name"``).
+        source: ``"loopback"`` (the bundled set), a Parquet file or a folder of them, a capture (pcap or pcapng, plain,
+            packed or a pipe), a glob, the id of a data set on the Hub (``"org/name"``), a list of all these, or a
+            table in memory (see :func:`hf_ntg.flows.frames.as_dataset`).
         config, split: configuration and split of a data set on the Hub; its default configuration, and all splits one
             after another, when None.
         revision, token: of a data set on the Hub: branch, tag or commit; for private and gated ones.
@@ -40,46 +46,81 @@ def load_flows(
     Raises:
         InputError: the source is missing, empty, broken, or not a flow table.
     """
+    if isinstance(source, list | tuple) and source and all(isinstance(one, str | Path) for one in source):
+        return _joined([load_flows(one, config=config, split=split, revision=revision, token=token, **reading)
+                        for one in source])  # fmt: skip
+    if not isinstance(source, str | Path):
+        return conform_flows(source, "flows")
     name, path = str(source), Path(source)
     if name == BUNDLED:
         with resources.as_file(resources.files("hf_ntg.flows") / "bundled" / "loopback.parquet") as bundled:
-            return conform_flows(_read_parquet([bundled]), name)
+            return _read_parquet(bundled, name)
     if path.is_dir():
         files = sorted(path.rglob("*.parquet"))
         if not files:
             raise InputError(f"{path}: a folder without .parquet files; captures are turned into flows by 'ntg import'")
-        return conform_flows(_read_parquet(files), name)
-    if path.is_file():
-        if path.suffix == ".parquet":
-            return conform_flows(_read_parquet([path]), name)
-        if path.suffix in _CAPTURE_SUFFIXES:
-            from hf_ntg.flows.capture_in.pcap import read_pcap
-
-            return conform_flows(read_pcap(path, **reading), name)
-        raise InputError(
-            f"{path}: not a flow table; give .parquet, .pcap or .pcapng, or turn it into one by 'ntg import'"
-        )
-    if name.count("/") == 1 and not path.suffix and not name.startswith((".", "/")):
+        return _joined([_read_parquet(file, str(file)) for file in files])
+    if path.exists():
+        return _read_file(path, reading)
+    if glob.has_magic(name):
+        return load_flows([str(one) for one in expand_globs([name])], **reading)
+    if _HUB_ID.fullmatch(name) and not unpacked_name(name).endswith(KNOWN_SUFFIXES):
         return conform_flows(_read_hub(name, config, split, revision, token), name)
-    raise InputError(f"{path}: no such file; give a flow table, a capture, '{BUNDLED}' or the id of a data set")
+    shown = printable_name(name)
+    raise InputError(f"{shown}: no such file; give a flow table, a capture, '{BUNDLED}' or the id of a data set")
 
 
-def _read_parquet(files: list[Path]) -> Dataset:
+def _read_file(path: Path, reading: dict) -> Dataset:
+    from hf_ntg.flows.capture_in.pcap import read_pcap
+
+    shown = printable_name(str(path))
+    if is_pipe(path):
+        return conform_flows(read_pcap(path, **reading), shown)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be opened ({error.strerror})") from error
+    if magic == PARQUET_MAGIC or path.suffix == ".parquet":
+        return _read_parquet(path, shown)
+    if magic[:2] == b"PK" or unpacked_name(path.name).endswith(
+        (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".zip", ".txt", ".log")
+    ):
+        raise InputError(
+            f"{shown}: not a flow table; give .parquet, .pcap or .pcapng, or turn it into one by 'ntg import'"
+        )
+    return conform_flows(read_pcap(path, **reading), shown)
+
+
+def _joined(tables: list[Dataset]) -> Dataset:
+    """Conforming tables one after another, with the columns that all of them have."""
+    if len(tables) == 1:
+        return tables[0]
+    kept = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
+    try:
+        return concatenate_datasets([table.select_columns(kept) for table in tables])
+    except ValueError:  # other columns than the schema's, of different types
+        kept = [name for name in kept if name in FLOW_FEATURES]
+        return concatenate_datasets([table.select_columns(kept) for table in tables])
+
+
+def _read_parquet(file: Path, shown: str) -> Dataset:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    tables = []
-    for file in files:
-        try:
-            table = pq.read_table(file)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-        try:
-            tables.append(mark_flows(Dataset(table), provenance_of_file(table.schema)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever the metadata lead datasets to
-            first = (str(error).splitlines() or [""])[0]
-            raise InputError(f"{file}: what it says of its own features does not fit its columns ({first})") from error
-    return tables[0] if len(tables) == 1 else concatenate_datasets(tables)
+    try:
+        with open_parquet(file) as opened:
+            rows_at_once(opened, file, 1)
+            table = with_plain_texts(opened.read(), shown)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{shown}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+    try:
+        flows = mark_flows(Dataset(table), provenance_of_file(table.schema))
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever the metadata lead datasets to
+        first = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{shown}: what it says of its own features does not fit its columns ({first})") from error
+    return conform_flows(flows, shown)
 
 
 def _read_hub(name: str, config: str | None, split: str | None, revision: str | None, token: str | None) -> Dataset:

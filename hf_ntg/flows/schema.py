@@ -82,21 +82,21 @@ def conform_flows(flows: object, source: str) -> Dataset:
         InputError: a required column is missing, a column has the wrong type, a value is out of range, or the packet
             lists of a row differ in length. The message names the column, the first such row and its value.
     """
-    flows = as_dataset(flows, source)
-    missing = [name for name in REQUIRED_COLUMNS if name not in flows.column_names]
+    table = as_dataset(flows, source)
+    missing = [name for name in REQUIRED_COLUMNS if name not in table.column_names]
     if missing:
         raise InputError(
             f"{source}: no column {', '.join(map(repr, missing))}; a flow table needs {', '.join(REQUIRED_COLUMNS)} "
-            f"(found: {', '.join(flows.column_names[:40]) or 'none'})"
+            f"(found: {', '.join(table.column_names[:40]) or 'none'})"
         )
-    if not len(flows):
+    if not len(table):
         raise InputError(f"{source}: holds no flows")
-    columns = {name: _conformed(flows, name, source) for name in flows.column_names if name in FLOW_FEATURES}
+    columns = {name: _conformed(table, name, source) for name in table.column_names if name in FLOW_FEATURES}
     _check_list_lengths(columns, source)
     known = _without_nulls(columns, source)
-    if all(known.get(name) is column for name, column in columns.items()) and _has_schema_types(flows):
-        return flows
-    return _with_columns(flows, known)
+    if all(known.get(name) is column for name, column in columns.items()) and _has_schema_types(table):
+        return table
+    return _with_columns(table, known)
 
 
 def column_of(flows: Dataset, name: str) -> pa.Array:
@@ -183,7 +183,7 @@ def _with_columns(flows: Dataset, known: dict[str, pa.Array]) -> Dataset:
     metadata = flows.data.schema.metadata
     schema = features.arrow_schema
     schema = schema.with_metadata({**(metadata or {}), **(schema.metadata or {})})
-    columns = [known[name] if name in known else rest.column(name) for name in names]
+    columns = [known[name] if rest is None or name in known else rest.column(name) for name in names]
     conformed = Dataset(pa.table(columns, schema=schema))
     conformed.info.description = flows.info.description  # where marks of provenance are kept
     return conformed

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.load import load_flows
+from hf_ntg.flows.parquet import open_parquet, rows_at_once, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 
 __all__ = ["stream_flows"]
@@ -28,9 +28,10 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
         yield load_flows(source)
         return
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
+        with open_parquet(path) as file:
             marks = provenance_of_file(file.schema_arrow)
-            for batch in file.iter_batches(flows_at_once, use_threads=False):
-                yield mark_flows(Dataset(pa.Table.from_batches([batch])), marks)
+            for batch in file.iter_batches(rows_at_once(file, path, flows_at_once), use_threads=False):
+                table = with_plain_texts(pa.Table.from_batches([batch]), str(path))
+                yield mark_flows(Dataset(table), marks)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

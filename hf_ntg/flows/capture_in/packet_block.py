@@ -83,7 +83,7 @@ class Window:
         try:
             fresh = self.file.read(_CHUNK)
         except STREAM_ERRORS as error:
-            raise self.broken(len(self.data), f"the gzip stream is damaged or cut off ({error})") from error
+            raise self.broken(len(self.data), f"damaged or cut off ({error})") from error
         self.offset += used
         self.data = self.data[used:] + fresh
         self.ended = not fresh

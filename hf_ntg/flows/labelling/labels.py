@@ -1,18 +1,22 @@
-"""Rules that say what class a flow is of: by the file it lies in, by a table, by server name, by nDPI."""
+"""Rules that give flows their class: by file or folder, by a table, by server name, by nDPI."""
 
 from __future__ import annotations
 
-import csv
+import ipaddress
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.columns import MAX_LABEL
 from hf_ntg.flows.reading import FlowBatch, packed_address
+from hf_ntg.flows.table_in.records import header_of, records
+from hf_ntg.flows.unpacking import printable_name, unpacked_name
 
 __all__ = ["LabelRules", "ndpi_labels"]
 
@@ -27,13 +31,14 @@ class LabelRules:
     Args:
         table: CSV with a column ``label`` and either ``capture`` (name of a capture as in the flow table, or of its
             file), or ``source, source_port, destination, destination_port, protocol`` (either direction; tcp, udp or a
-            number), or all six.
+            number), or all six. Lines that contradict each other or cannot be read are counted and label nothing.
         sni: CSV with columns ``suffix, label``: names that are the suffix or end in a dot and it; the longest holds.
         ndpi: nDPI's application by nfstream (``pip install nfstream``).
         pattern: regular expression searched in the path of the file (with ``/``); its group ``label``, or its
             first, is the label.
-        folder: the folder that the file lies in is the label.
+        folder: the name of the file's folder is the label.
         constant: label of all flows that no rule fits.
+        file: the name of the file without suffixes is the label.
     """
 
     table: Path | None = None
@@ -42,38 +47,62 @@ class LabelRules:
     pattern: str | None = None
     folder: bool = False
     constant: str | None = None
+    file: bool = False
 
     @property
     def given(self) -> bool:
         """Is there any rule?"""
-        return any((self.table, self.sni, self.ndpi, self.pattern, self.folder, self.constant is not None))
+        rules = (self.table, self.sni, self.ndpi, self.pattern, self.folder, self.file, self.constant is not None)
+        return any(rules)
 
     def check(self) -> None:
         """Raise InputError where a rule cannot be read."""
-        _ = self._by_capture, self._suffixes, self._pattern
+        self._lines.check(self.table)
+        self._name_lines.check(self.sni)
+        _ = self._pattern
         if self.ndpi:
             _nfstream()
 
+    def remarks(self, used: set[str]) -> list[str]:
+        """What a user should know of the tables of rules; `used`: rules that labelled a flow, see :meth:`of_flows`."""
+        found = []
+        for path, rules in ((self.table, self._lines), (self.sni, self._name_lines)):
+            if path is None:
+                continue
+            found += [f"{path}: {count} lines {problem}" for problem, count in rules.problems.items()]
+            idle = sorted((line, name) for name, line in rules.line_of.items() if name not in used)
+            if idle:
+                example = f"line {idle[0][0]}: {idle[0][1]}"
+                found.append(f"{path}: {len(idle)} lines fit no flow (first: {example})")
+        return found
+
     def of_file(self, path: Path) -> str | None:
-        """The label that the file's name and folder tell."""
+        """The label that the name or the folder of a file gives."""
         if self._pattern is not None:
-            match = self._pattern.search(path.as_posix())
+            match = self._pattern.search(printable_name(path.as_posix()))
             if match:
                 named = "label" in self._pattern.groupindex
                 return match["label"] if named else match[1]
-        return path.resolve().parent.name if self.folder else self.constant
+        if self.file:
+            return _stem(path.name)
+        return printable_name(path.resolve().parent.name) if self.folder else self.constant
 
     def of_flows(
-        self, batch: FlowBatch, path: Path, by_ndpi: Callable[[FlowBatch, int], str | None] | None
+        self,
+        batch: FlowBatch,
+        path: Path,
+        by_ndpi: Callable[[FlowBatch, int], str | None] | None,
+        used: set[str] | None = None,
     ) -> np.ndarray:
         """(N,) object: a label for every flow, its own where no rule fits.
 
         Args:
             path: the file the flows come from. by_ndpi: what :func:`ndpi_labels` gave for the file.
+            used: rules of the tables that fit a flow are added here.
         """
         general, labels = self.of_file(path), batch.flows.label.copy()
         for row in range(len(batch)):
-            found = self._of_flow(batch, row, path) if self.table or self.sni else None
+            found = self._of_flow(batch, row, path, used) if self.table or self.sni else None
             if found is None and by_ndpi is not None:
                 found = by_ndpi(batch, row)
             if found is None and labels[row] is None:
@@ -82,23 +111,32 @@ class LabelRules:
                 labels[row] = found
         return labels
 
-    def _of_flow(self, batch: FlowBatch, row: int, path: Path) -> str | None:
-        found = self.by_endpoints(batch, row, [batch.flows.capture[row], path.name])
+    def _of_flow(self, batch: FlowBatch, row: int, path: Path, used: set[str] | None) -> str | None:
+        capture = batch.flows.capture[row] if batch.flows.capture is not None else None
+        found = self.by_endpoints(batch, row, [capture, path.name], used)
         if found is None and batch.sni:
-            found = self._by_name(batch.sni[row])
+            found = self._by_name(batch.sni[row], used)
         return found
 
-    def by_endpoints(self, batch: FlowBatch, row: int, captures: list[str]) -> str | None:
+    def by_endpoints(
+        self, batch: FlowBatch, row: int, captures: Sequence[str | None], used: set[str] | None = None
+    ) -> str | None:
         """What the table says of the flow at `row`, whose capture goes by any of the names `captures`."""
         ends = endpoints(batch, row)
         for key in [(capture, ends) for capture in captures] + [(None, ends)] + [(one, None) for one in captures]:
-            if key in self._by_capture:
-                return self._by_capture[key]
+            rule = self._by_capture.get(key)
+            if rule is not None:
+                if used is not None:
+                    used.add(_rule_name(key))
+                return rule
         return None
 
-    def _by_name(self, name: str | None) -> str | None:
+    def _by_name(self, name: str | None, used: set[str] | None) -> str | None:
+        name = name.lower().rstrip(".") if name else None
         while name:
             if name in self._suffixes:
+                if used is not None:
+                    used.add(name)
                 return self._suffixes[name]
             name = name.partition(".")[2]
         return None
@@ -117,41 +155,130 @@ class LabelRules:
             )
         return compiled
 
-    @cached_property
+    @property
     def _suffixes(self) -> dict[str, str]:
-        rows = _read_csv(self.sni, {"suffix", "label"}) if self.sni else []
-        return {row["suffix"].lower().strip(".* "): row["label"] for row in rows}
+        return self._name_lines.labels
+
+    @property
+    def _by_capture(self) -> dict[tuple[str | None, _Endpoints | None], str]:
+        return self._lines.labels
 
     @cached_property
-    def _by_capture(self) -> dict[tuple[str | None, _Endpoints | None], str]:
-        rows = _read_csv(self.table, {"label"}) if self.table else []
-        found = {}
-        for line, row in enumerate(rows, start=2):
-            ends = None
-            if row.get("source"):
-                try:
-                    protocol = row["protocol"].strip().lower()
-                    ports = int(row["source_port"]), int(row["destination_port"])
-                    addresses = packed_address(row["source"].strip()), packed_address(row["destination"].strip())
-                    ends = int(_PROTOCOLS.get(protocol, protocol)), frozenset(zip(addresses, ports, strict=True))
-                except (KeyError, ValueError, AttributeError) as error:
-                    raise InputError(
-                        f"{self.table}: line {line}: not a 5-tuple; give source, source_port, destination, "
-                        "destination_port and protocol"
-                    ) from error
-            capture = row.get("capture") or None
-            if ends is None and capture is None:
-                raise InputError(f"{self.table}: line {line}: neither a capture nor a 5-tuple to give the label to")
-            found[capture, ends] = row["label"]
-        return found
+    def _name_lines(self) -> _RuleTable:
+        rules = _RuleTable()
+        for line, row in _read_table(self.sni, {"suffix", "label"}, rules) if self.sni else ():
+            suffix = str(row["suffix"] or "").lower().strip(".* ")
+            if suffix:
+                rules.add(suffix, suffix, row["label"], line)
+            else:
+                rules.problems["have no suffix"] += 1
+        return rules
+
+    @cached_property
+    def _lines(self) -> _RuleTable:
+        rules = _RuleTable()
+        for line, row in _read_table(self.table, {"label"}, rules) if self.table else ():
+            try:
+                key = row.get("capture") or None, _ends_of(row) if row.get("source") else None
+            except ValueError as error:
+                rules.refuse(f"line {line}: {error}", str(error).partition(":")[0])
+                continue
+            if key == (None, None):
+                rules.refuse(f"line {line}: neither a capture nor a 5-tuple", "have neither a capture nor a 5-tuple")
+                continue
+            rules.add(key, _rule_name(key), row["label"], line)
+        return rules
+
+
+@dataclass
+class _RuleTable:
+    """The lines of a table of rules.
+
+    Attributes:
+        labels: label by key. line_of: line number by the name of a rule. problems: lines that label nothing, by reason.
+        first: the first problem, with its line.
+    """
+
+    labels: dict = field(default_factory=dict)
+    line_of: dict[str, int] = field(default_factory=dict)
+    problems: Counter[str] = field(default_factory=Counter)
+    first: str | None = None
+    _contradicted: set = field(default_factory=set)
+
+    def add(self, key: object, name: str, label: str, line: int) -> None:
+        if key in self._contradicted or self.labels.get(key, label) != label:
+            count = 1 if key in self._contradicted else 2
+            self._contradicted.add(key)
+            self.labels.pop(key, None)
+            self.line_of.pop(name, None)
+            self.refuse(f"line {line}: contradicts an earlier line", "contradict each other and label nothing", count)
+            return
+        self.labels[key] = label
+        self.line_of.setdefault(name, line)
+
+    def refuse(self, where: str, problem: str, count: int = 1) -> None:
+        self.first = self.first or where
+        self.problems[problem] += count
+
+    def check(self, path: Path | None) -> None:
+        """Raise InputError if no line of the table can be used."""
+        if path is not None and not self.labels:
+            raise InputError(f"{path}: {self.first or 'no line with a label'}; no line of the table can be used")
+
+
+def _ends_of(row: dict) -> _Endpoints:
+    """The 5-tuple in a row of a label table.
+
+    Raises:
+        ValueError: it is none; the text before the colon names the kind of problem.
+    """
+    names = ("source", "source_port", "destination", "destination_port", "protocol")
+    cells = [str(row.get(name) or "").strip() for name in names]
+    if not all(cells):
+        raise ValueError(f"have an incomplete 5-tuple: give {', '.join(names)}")
+    source, source_port, destination, destination_port, protocol = cells
+    packed = packed_address(source), packed_address(destination)
+    for text, address in zip((source, destination), packed, strict=True):
+        if not address:
+            raise ValueError(f"have a host name or a wrong address in place of an IP address: {text!r}")
+    ports = []
+    for text in (source_port, destination_port):
+        if not text.isdecimal() or int(text[:6]) > 65_535:
+            raise ValueError(f"have a port that is not 0 to 65535: {text!r}")
+        ports.append(int(text))
+    number = str(_PROTOCOLS.get(protocol.lower(), protocol))
+    if not number.isdecimal() or int(number[:4]) > 255:
+        raise ValueError(f"have a protocol that is neither tcp, udp nor a number: {protocol!r}")
+    return int(number), frozenset(zip(packed, ports, strict=True))
+
+
+def _rule_name(key: tuple[str | None, _Endpoints | None]) -> str:
+    """A rule of a label table in one line."""
+    capture, ends = key
+    parts = [] if capture is None else [f"capture {capture}"]
+    if ends is not None:
+        sides = sorted(f"{ipaddress.ip_address(address)} port {port}" for address, port in ends[1])
+        parts.append(f"{' and '.join(sides)}, protocol {ends[0]}")
+    return ", ".join(parts)
+
+
+def _stem(name: str) -> str:
+    """A file's name without the suffixes of packings and formats."""
+    stem = printable_name(name)
+    stem = stem[: len(unpacked_name(stem))] or stem
+    return (
+        re.sub(r"\.(pcapng|pcap|cap|dmp|json|jsonl|ndjson|csv|tsv|parquet)\d*$", "", stem, flags=re.IGNORECASE) or stem
+    )
 
 
 def endpoints(batch: FlowBatch, row: int) -> _Endpoints | None:
     """What tells the flow at `row` apart from others, whoever began it; None where addresses are not known."""
-    if not batch.source or not batch.source[row]:
+    flows, source, destination = batch.flows, batch.source, batch.destination
+    if not source or not destination or not source[row]:
         return None
-    flows = batch.flows
-    ends = (batch.source[row], int(flows.source_port[row])), (batch.destination[row], int(flows.destination_port[row]))
+    if flows.protocol is None or flows.source_port is None or flows.destination_port is None:
+        return None
+    ends = (source[row], int(flows.source_port[row])), (destination[row], int(flows.destination_port[row]))
     return int(flows.protocol[row]), frozenset(ends)
 
 
@@ -181,8 +308,9 @@ def ndpi_labels(path: Path, idle_timeout: float) -> tuple[Callable[[FlowBatch, i
         is_readable = False
 
     def of_flow(batch: FlowBatch, row: int) -> str | None:
-        found = known.get(endpoints(batch, row))
-        if not found:
+        ends = endpoints(batch, row)
+        found = known.get(ends) if ends is not None else None
+        if not found or batch.start is None:
             return None
         start = float(batch.start[row]) + 0.001  # nfstream keeps whole milliseconds
         begun = [one for one in found if one[0] <= start]
@@ -199,15 +327,21 @@ def _nfstream():
     return NFStreamer
 
 
-def _read_csv(path: Path, needed: set[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            missing = needed - set(rows.fieldnames or ())
-            if missing:
-                raise InputError(f"{path}: no column {', '.join(sorted(missing))} in its first line")
-            return [row for row in rows if row["label"]]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not CSV text ({error})") from error
+def _read_table(path: Path, needed: set[str], rules: _RuleTable) -> Iterator[tuple[int, dict]]:
+    """The rows of a CSV file that have a label, each with its line; the others are counted in `rules`.
+
+    Raises:
+        InputError: it cannot be read, or a column is missing.
+    """
+    missing = needed - set(header_of(path))
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(sorted(missing))} in its first line")
+    for line, row in enumerate(records(path), start=2):
+        if isinstance(row, str):
+            rules.refuse(f"line {line}: {row}", f"cannot be read ({row})")
+        elif row["label"] in (None, ""):
+            rules.refuse(f"line {line}: no label", "have no label")
+        elif len(str(row["label"])) > MAX_LABEL:
+            rules.refuse(f"line {line}: a label of more than {MAX_LABEL:,} characters", "have a label that is too long")
+        else:
+            yield line, row | {"label": str(row["label"])}

@@ -1,7 +1,7 @@
-"""CESNET data sets: CSV files with per-packet information (PPI), and the form that DataZoo hands out.
+"""Reads CESNET data sets: CSV files with per-packet information (PPI), and the arrays that DataZoo returns.
 
 Sources: CESNET-QUIC22, CESNET-TLS22, CESNET-TLS-Year22 (https://www.liberouter.org/technology-v2/tools-services-datasets/).
-PPI is ``[[inter-packet times in ms], [directions], [sizes]]``, TLS-Year22 and DataZoo add a row of push flags; it holds
+PPI is ``[[inter-packet times in ms], [directions], [sizes]]``; TLS-Year22 and DataZoo add a row of push flags. It holds
 at most 30 packets, sizes are transport payload, and packets without payload are left out.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,34 +17,26 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.reading import (
-    BrokenFileError,
-    FlowBatch,
-    Tell,
-    csv_rows,
-    no_columns,
-    open_unpacked,
-    packed_address,
-)
+from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import conform_flows
-from hf_ntg.flows.table_in.flow_rows import FlowRows
+from hf_ntg.flows.table_in.conventions import UNITS, Declared
+from hf_ntg.flows.table_in.records import header_of, records
+from hf_ntg.flows.table_in.table_file import TableFile
+from hf_ntg.flows.table_in.totals import REMEDY, totals_of
+from hf_ntg.flows.unpacking import Tell, unpacked_name
 
 __all__ = ["CesnetReader", "from_datazoo"]
 
-_BATCH = 10_000
 _FLAT_COLUMN = re.compile(r"(IPT|DIR|SIZE)_(\d+)")
 
 
-class CesnetReader:
-    """Streams the flows of a CESNET CSV file, plain or gzip.
+class CesnetReader(TableFile):
+    """Streams the flows of a CESNET CSV file, plain or packed.
 
     Args:
         path: the file. capture: name of the file's flows as a group; the file's name when None.
-        label_column: column that holds the class. max_packets: packets to keep of each flow.
-        tell: told the bytes read from the disk.
-
-    Attributes:
-        skipped, noticed, broken: see :class:`hf_ntg.flows.reading.FlowReader`.
+        label_column: column that holds the class.
+        max_packets, tell, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
 
     def __init__(
@@ -55,59 +46,50 @@ class CesnetReader:
         label_column: str = "APP",
         max_packets: int | None = None,
         tell: Tell | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.capture = self.path.name.removesuffix(".gz").removesuffix(".csv") if capture is None else capture
+        name = Path(path).name
+        stem = name[: len(unpacked_name(name).removesuffix(".csv"))]
+        super().__init__(path, stem if capture is None else capture, max_packets, tell, scratch)
         self.label_column = label_column
-        self.broken: BrokenFileError | None = None
-        self._rows = FlowRows(max_packets)
-        self._tell = tell
+        self.has = ("payload_length", "direction", "inter_arrival_time")
+        self.declared = Declared(up="1", down="-1", unit=UNITS["ms"], timestamps=False)
 
-    @property
-    def skipped(self) -> Counter[str]:
-        return self._rows.skipped
-
-    @property
-    def noticed(self) -> Counter[str]:
-        return self._rows.noticed
-
-    def __iter__(self) -> Iterator[FlowBatch]:
-        try:
-            with open_unpacked(self.path, self._tell) as file:
-                for number, row in enumerate(csv_rows(file, self.path, self._check_header), start=1):
-                    self._add(row, number)
-                    if len(self._rows) >= _BATCH:
-                        yield self._rows.take()
-        except BrokenFileError as error:
-            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
-        if len(self._rows):
-            yield self._rows.take()
+    def read_rows(self) -> Iterator[None]:
+        self._check_header(header_of(self.path))
+        for number, row in enumerate(records(self.path, self._tell), start=1):
+            if isinstance(row, str):
+                self.skip(row)
+            else:
+                self._add_row(row, number)
+            yield
 
     def _check_header(self, found: list[str]) -> None:
-        missing = [name for name in ("PPI", self.label_column) if name not in found]
-        if missing:
-            raise no_columns(self.path, missing, found, "name the class with --label-column")
+        if "PPI" not in found:
+            tool = totals_of(found)
+            if tool is not None:
+                raise InputError(f"{self.path}: this table ({tool}) {REMEDY}")
+            remedy = "name the columns of packet lists with --columns OURS=THEIRS"
+            raise no_columns(self.path, ["PPI"], found, remedy)
+        if self.label_column not in found:
+            raise no_columns(self.path, [self.label_column], found, "name the class with --label-column")
 
-    def _add(self, row: dict[str, str] | None, number: int) -> None:
-        if row is None:
-            self.skipped["a row with more or fewer fields than the header"] += 1
-            return
+    def _add_row(self, row: dict, number: int) -> None:
         try:
-            packets = json.loads(row["PPI"])
-        except (ValueError, RecursionError):
+            packets = json.loads(row.get("PPI") or "")
+        except (TypeError, ValueError, RecursionError):
             packets = None
         if not isinstance(packets, list) or len(packets) not in (3, 4) or not isinstance(packets[0], list):
-            self.skipped["a PPI that is not three or four lists"] += 1
+            self.skip("a PPI that is not three or four lists")
             return
-        milliseconds, direction, length = _unpadded(packets[:3])
-        seconds = [one / 1000 if isinstance(one, int | float) else None for one in milliseconds]
-        total = [row.get(name, "") for name in ("PACKETS", "PACKETS_REV")]
-        self._rows.add(
+        milliseconds, direction, length = packets[:3]
+        total = [str(row.get(name, "")) for name in ("PACKETS", "PACKETS_REV")]
+        self.add(
             length,
             direction,
-            seconds,
+            milliseconds,
             flow_id=f"{self.capture}#{row.get('ID') or number}",
-            label=row[self.label_column] or None,
+            label=row.get(self.label_column),
             capture=self.capture,
             protocol=row.get("PROTOCOL"),
             source_port=row.get("SRC_PORT"),
@@ -117,16 +99,6 @@ class CesnetReader:
             destination=packed_address(row.get("DST_IP")),
             sni=row.get("QUIC_SNI") or row.get("TLS_SNI") or None,
         )
-
-
-def _unpadded(packets: list) -> list:
-    """Rows without the zeros behind the last packet that arrays of a fixed width have."""
-    if not all(isinstance(row, list) for row in packets) or len(set(map(len, packets))) > 1:
-        return packets
-    size = len(packets[1])
-    while size and packets[1][size - 1] == 0 and packets[2][size - 1] == 0:
-        size -= 1
-    return [row[:size] for row in packets]
 
 
 def from_datazoo(data, labels=None, *, capture: str = "datazoo") -> Dataset:

@@ -1,33 +1,45 @@
-"""Flow tables with columns of other names: Parquet or CSV as NetFlow exporters and papers publish them."""
+"""Reads flow tables with columns of other names: Parquet, CSV or JSON, as exporters and papers publish them."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+
 from hf_ntg.errors import InputError
-from hf_ntg.flows.reading import (
-    BrokenFileError,
-    FlowBatch,
-    Tell,
-    csv_rows,
-    no_columns,
-    open_unpacked,
-    packed_address,
-)
+from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once
+from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
-from hf_ntg.flows.table_in.flow_rows import FlowRows
+from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
+from hf_ntg.flows.table_in.ragged import Ragged, direction_list, listed
+from hf_ntg.flows.table_in.records import header_of, records
+from hf_ntg.flows.table_in.table_file import BATCH, RawBatch, TableFile
+from hf_ntg.flows.table_in.totals import REMEDY, totals_of
+from hf_ntg.flows.unpacking import BrokenFileError, Tell
 
-__all__ = ["TableReader", "listed", "parse_columns"]
+__all__ = ["TableReader", "known_export", "parse_columns"]
 
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _ADDRESSES = ("source", "destination")
-_BATCH = 10_000
-_SEPARATORS = re.compile(r"[\s,;|]+")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d{1,3})?")
+_OURS = (*FLOW_FEATURES, *_ADDRESSES, "timestamp")
+_UNIT_IN_NAME = re.compile(
+    r"(?:^|[_ (.\[])(ms|us|ns|s|msec|usec|nsec|sec|secs|seconds|millis|micros|nanos|millisec(?:ond)?s?|"
+    r"microsec(?:ond)?s?|nanosec(?:ond)?s?)[)\]]?$",
+    re.IGNORECASE,
+)
+_NFSTREAM = {
+    "payload_length": "splt_ps",
+    "direction": "splt_direction",
+    "inter_arrival_time": "splt_piat_ms:ms",
+    "label": "application_name",
+    "source_port": "src_port",
+    "destination_port": "dst_port",
+    "packet_count": "bidirectional_packets",
+    "source": "src_ip",
+    "destination": "dst_ip",
+}
 
 
 def parse_columns(pairs: list[str]) -> dict[str, str]:
@@ -36,31 +48,42 @@ def parse_columns(pairs: list[str]) -> dict[str, str]:
     Raises:
         InputError: a pair is not ``ours=theirs``, or the name before ``=`` is none of ours.
     """
-    columns = {}
+    columns: dict[str, str] = {}
     for pair in pairs:
         ours, separator, theirs = pair.partition("=")
         if not separator or not theirs:
             raise InputError(f"columns: {pair!r} is not OURS=THEIRS, such as payload_length=PKT_SIZES")
-        if ours not in FLOW_FEATURES and ours not in _ADDRESSES:
-            raise InputError(f"columns: {ours!r} is none of {', '.join([*FLOW_FEATURES, *_ADDRESSES])}")
+        if ours not in _OURS:
+            raise InputError(f"columns: {ours!r} is none of {', '.join(_OURS)}")
+        if columns.get(ours, theirs) != theirs:
+            raise InputError(f"columns: {ours!r} is given twice ({columns[ours]}, {theirs})")
         columns[ours] = theirs
+    if {"timestamp", "inter_arrival_time"} <= set(columns):
+        raise InputError("columns: give either 'inter_arrival_time' or 'timestamp', not both")
     return columns
 
 
-class TableReader:
-    """Streams the flows of a Parquet or CSV file (plain or gzip) whose columns have other names.
+def known_export(names: list[str]) -> dict[str, str]:
+    """Our column names to those of a known tool's export with the column `names`; empty if it is unknown."""
+    if {"splt_ps", "splt_direction"} <= set(names):
+        return {ours: theirs for ours, theirs in _NFSTREAM.items() if theirs.partition(":")[0] in names}
+    return {}
+
+
+class TableReader(TableFile):
+    """Streams the flows of a Parquet, CSV or JSON table (plain or packed) whose columns have other names.
+
+    Lists may be text (JSON, or numbers with blanks, commas, semicolons or bars between). What numbers mean is decided
+    for the whole file, see :mod:`hf_ntg.flows.table_in.conventions`.
 
     Args:
         path: the file.
-        columns: our column names to theirs; columns that already have our names need not be listed. Lists may be text
-            (JSON, or numbers with blanks, commas, semicolons or bars between). ``inter_arrival_time=NAME:ms`` tells the
-            unit (s, ms, us, ns). Directions are +1 and -1, or 0 and 1 (from and towards the initiator); with no
-            direction column the sign of the lengths is the direction.
-        capture: value of ``capture`` where no column tells it; the file's name when None.
-        max_packets: packets to keep of each flow. tell: told the bytes read.
-
-    Attributes:
-        skipped, noticed, broken: see :class:`hf_ntg.flows.reading.FlowReader`.
+        columns: our column names to theirs; columns with our names need not be listed. ``inter_arrival_time=NAME:ms``
+            gives the unit (s, ms, us, ns), ``timestamp=NAME`` in its place says that the times are those of packets,
+            and ``direction=NAME:UP/DOWN`` gives the cells for packets from and to the flow's initiator. Without a
+            direction column, the sign of a length is the direction.
+        capture: value of ``capture`` where no column gives it; the file's name when None.
+        max_packets, tell, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
 
     def __init__(
@@ -70,117 +93,183 @@ class TableReader:
         capture: str | None = None,
         max_packets: int | None = None,
         tell: Tell | None = None,
+        scratch: Path | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.capture = self.path.name if capture is None else capture
-        self.broken: BrokenFileError | None = None
-        self._rows = FlowRows(max_packets)
-        self._tell = tell
-        self._names = {name: name for name in (*FLOW_FEATURES, *_ADDRESSES)} | columns
-        time, _, unit = self._names["inter_arrival_time"].rpartition(":")
-        if time and unit in _UNITS:
-            self._names["inter_arrival_time"], self._unit = time, _UNITS[unit]
-        else:
-            self._unit = 1.0
-        self._asked = set(columns)
+        super().__init__(path, Path(path).name if capture is None else capture, max_packets, tell, scratch)
+        self._columns = columns
+        self._is_parquet = False
+        self._one_number = 0  # rows whose lengths are a number, not a list
+        self._rows = 0
 
-    @property
-    def skipped(self) -> Counter[str]:
-        return self._rows.skipped
+    def read_rows(self) -> Iterator[None]:
+        self._find_columns(header_of(self.path))
+        for row in records(self.path, self._tell):
+            self._rows += 1
+            if isinstance(row, str):
+                self.skip(row)
+            else:
+                self._add_row(row)
+            yield
 
-    @property
-    def noticed(self) -> Counter[str]:
-        return self._rows.noticed
-
-    def __iter__(self) -> Iterator[FlowBatch]:
-        rows = self._parquet_rows() if self.path.suffix == ".parquet" else self._csv_rows()
-        try:
-            for number, row in enumerate(rows, start=1):
-                self._add(row, number)
-                if len(self._rows) >= _BATCH:
-                    yield self._rows.take()
-        except BrokenFileError as error:
-            self.broken = error.with_traceback(None)  # whose frames would keep the last block in memory
-        if len(self._rows):
-            yield self._rows.take()
-
-    def _parquet_rows(self) -> Iterator[dict | None]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            with pq.ParquetFile(self.path) as file:
-                self._check_header(file.schema_arrow.names)
-                wanted = [name for name in self._names.values() if name in file.schema_arrow.names]
-                for batch in file.iter_batches(_BATCH, columns=wanted):
-                    yield from _rows_of(batch)
-                    if self._tell is not None:
-                        self._tell(self.path.stat().st_size * len(batch) // file.metadata.num_rows)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise BrokenFileError(f"{self.path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
-
-    def _csv_rows(self) -> Iterator[dict]:
-        with open_unpacked(self.path, self._tell) as file:
-            yield from csv_rows(file, self.path, self._check_header)
-
-    def _check_header(self, found: list[str]) -> None:
-        wanted = {ours: theirs for ours, theirs in self._names.items() if ours in self._asked}
-        missing = [theirs for theirs in wanted.values() if theirs not in found]
-        if "payload_length" not in wanted and self._names["payload_length"] not in found:
-            missing.append(self._names["payload_length"])
-        if missing:
-            raise no_columns(self.path, missing, found, "name them with --columns OURS=THEIRS")
-        self._rows.has_times = self._names["inter_arrival_time"] in found
-        self._rows.has_windows = self._names["tcp_window"] in found
-
-    def _add(self, row: dict | None, number: int) -> None:
-        if row is None:
-            is_csv = self.path.suffix != ".parquet"
-            reason = "a row with more or fewer fields than the header" if is_csv else "values that cannot be read"
-            self.skipped[reason] += 1
+    def _raw_batches(self) -> Iterator[RawBatch]:
+        with self.path.open("rb") as file:
+            self._is_parquet = file.read(4) == PARQUET_MAGIC
+        if not self._is_parquet:
+            yield from super()._raw_batches()
             return
-        facts = {ours: row.get(theirs) for ours, theirs in self._names.items()}
-        length, direction, seconds, window = (listed(facts.pop(name)) for name in PACKET_COLUMNS)
-        if direction is None and isinstance(length, list):
-            direction = [-1 if _negative(one) else 1 for one in length]
-            length = [abs(one) if isinstance(one, int | float) else one for one in length]
-        elif isinstance(direction, list) and 0 in direction and -1 not in direction:
-            direction = [1 if one == 0 else -1 if one == 1 else 0 for one in direction]
-        if seconds is not None and self._unit != 1.0:
-            seconds = [one * self._unit if isinstance(one, int | float) else one for one in seconds]
+        try:
+            with open_parquet(self.path) as file:
+                self._find_columns(file.schema_arrow.names)
+                if not self._columns and _is_ours(file.schema_arrow):
+                    self.declared = Declared(up="1", down="-1", unit=UNITS["s"], timestamps=False)
+                wanted = [name for name in self._names.values() if name in file.schema_arrow.names]
+                size, total = rows_at_once(file, self.path, BATCH), max(file.metadata.num_rows, 1)
+                for batch in file.iter_batches(size, columns=wanted, use_threads=False):
+                    yield from self._of_arrow(batch)
+                    if self._tell is not None:
+                        self._tell(self.path.stat().st_size * len(batch) // total)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = (str(error).splitlines() or ["?"])[0]
+            self.broken = BrokenFileError(f"{self.path}: not a readable Parquet file ({reason})")
+        except BrokenFileError as error:
+            self.broken = error.with_traceback(None)
+
+    def _of_arrow(self, batch: pa.RecordBatch) -> Iterator[RawBatch]:
+        """A record batch as raw rows; rows that hold what Python cannot (text that is not UTF-8) are skipped."""
+        try:
+            cells = {name: _cells(batch.column(name)) for name in batch.schema.names}
+        except (ValueError, pa.ArrowException):
+            if len(batch) == 1:
+                self.skip("values that cannot be read")
+                self._rows += 1
+                return
+            half = len(batch) // 2
+            yield from self._of_arrow(batch.slice(0, half))
+            yield from self._of_arrow(batch.slice(half))
+            return
+        for row in range(len(batch)):
+            self._rows += 1
+            self._add_row({name: column[row] for name, column in cells.items() if column is not None})
+        raw = self._take()
+        for name in self.has:
+            column = batch.column(self._names[name])
+            if _is_list(column.type):
+                raw.lists[name] = Ragged.of_arrow(column)
+        yield raw
+
+    def _find_columns(self, found: list[str]) -> None:
+        """Match our columns with those of the table."""
+        columns = self._columns or known_export(found)
+        if columns and columns is not self._columns:
+            self.noticed["tables of nfstream: splt_ps counts payload only with accounting_mode=3"] += 1
+        self._names = {name: name for name in _OURS} | columns
+        has_timestamp = "timestamp" in columns or ("timestamp" in found and "inter_arrival_time" not in columns
+                                                   and "inter_arrival_time" not in found)  # fmt: skip
+        if has_timestamp:
+            self._names["inter_arrival_time"] = self._names["timestamp"]
+            self.declared = replace(self.declared, timestamps=True)
+        del self._names["timestamp"]
+        self._take_unit(found)
+        self._take_directions(found)
+        wanted = {ours for ours in columns if ours != "timestamp"} | {"payload_length"}
+        missing = [self._names[ours] for ours in self._names if ours in wanted and self._names[ours] not in found]
+        if missing:
+            tool = totals_of(found)
+            if tool is not None and self._names["payload_length"] in missing:
+                raise InputError(f"{self.path}: this table ({tool}) {REMEDY}")
+            raise no_columns(self.path, missing, found, "name them with --columns OURS=THEIRS")
+        self.has = tuple(name for name in PACKET_COLUMNS if self._names[name] in found)
+
+    def _take_unit(self, found: list[str]) -> None:
+        name = self._names["inter_arrival_time"]
+        column, _, unit = name.rpartition(":")
+        if column and unit in UNITS and name not in found:
+            self._names["inter_arrival_time"] = column
+            self.declared = replace(self.declared, unit=UNITS[unit])
+            return
+        match = _UNIT_IN_NAME.search(name)
+        if match:
+            letters = match[1].lower()
+            unit = "us" if letters.startswith("mic") else "ms" if letters.startswith("mil") else letters[:2].strip("e")
+            unit = {"se": "s", "na": "ns"}.get(letters[:2], unit)
+            self.declared = replace(self.declared, unit=UNITS[unit])
+            self.noticed[f"columns of times in {unit}, by their name ({name!r})"] += 1
+
+    def _take_directions(self, found: list[str]) -> None:
+        name = self._names["direction"]
+        column, _, pair = name.rpartition(":")
+        if column and name not in found:
+            up, slash, down = pair.partition("/")
+            if not slash or not up or not down or up == down:
+                raise InputError(f"columns: 'direction={name}': after the colon give UP/DOWN, such as out/in or 0/1")
+            self._names["direction"] = column
+            self.declared = replace(self.declared, up=_plain(up), down=_plain(down))
+
+    def check(self, survey: Survey) -> None:
+        if survey.rows and self._one_number == self._rows:
+            name = self._names["payload_length"]
+            raise InputError(
+                f"{self.path}: column {name!r} has one number a row, not a list: the table {REMEDY} (flows of "
+                "one packet each are written as lists, such as [597])"
+            )
+
+    def _add_row(self, row: dict) -> None:
+        cells = {name: row.get(self._names[name]) for name in self.has}
+        length = cells.get("payload_length")
+        self._one_number += _is_one_number(length)
+        facts = {ours: row.get(self._names[ours]) for ours in self._names if ours not in PACKET_COLUMNS}
         for name in _ADDRESSES:
             facts[name] = packed_address(facts[name])
-        facts["capture"] = _text(facts["capture"]) or self.capture
-        facts["flow_id"] = _text(facts["flow_id"]) or f"{facts['capture']}#{number}"
-        facts["label"] = _text(facts["label"])
-        self._rows.add(length, direction, seconds, window, **facts)
-
-
-def _rows_of(batch) -> list[dict | None]:
-    """The rows of a record batch, None for one that holds what Python cannot (text that is not UTF-8)."""
-    try:
-        return batch.to_pylist()
-    except ValueError:
-        return (
-            [None] if len(batch) == 1 else [row for one in range(len(batch)) for row in _rows_of(batch.slice(one, 1))]
+        facts["capture"] = facts["capture"] or self.capture
+        facts["flow_id"] = facts["flow_id"] or f"{facts['capture']}#{self._rows}"
+        self.add(
+            listed(length),
+            direction_list(cells.get("direction"), self.words),
+            listed(cells.get("inter_arrival_time")),
+            listed(cells.get("tcp_window")),
+            **facts,
         )
 
 
-def listed(cell: object) -> list | None:
-    """A cell as a list of numbers: a list as it is, text as JSON or as numbers with separators between, else None."""
-    if not isinstance(cell, str):
-        return cell
+def _is_ours(schema: pa.Schema) -> bool:
+    """Are the packet columns those that the package itself writes, by name and type?"""
+    return all(
+        name in schema.names and schema.field(name).type == FLOW_FEATURES.arrow_schema.field(name).type
+        for name in ("payload_length", "direction", "inter_arrival_time")
+    )
+
+
+def _plain(value: str) -> str:
+    """A declared direction as conventions compare it: numbers in their shortest form, words in lower case."""
+    text = value.strip().lower()
+    return f"{float(text):g}" if _floats(text) else text
+
+
+def _is_one_number(cell: object) -> bool:
+    if isinstance(cell, str):
+        text = cell.strip()
+        return not text.startswith(("[", "(")) and len(text.split()) == 1 and _floats(text)
+    return isinstance(cell, int | float)
+
+
+def _floats(text: str) -> bool:
     try:
-        numbers = json.loads(cell)
-        return numbers if isinstance(numbers, list) else [numbers]
-    except (ValueError, RecursionError):
-        parts = [part for part in _SEPARATORS.split(cell.strip("()[]{} ")) if part]
-        return [float(part) if _NUMBER.fullmatch(part) else None for part in parts] or None
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _negative(value: object) -> bool:
-    return isinstance(value, int | float) and value < 0
+def _is_list(kind: pa.DataType) -> bool:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
 
 
-def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
+def _cells(column: pa.Array) -> list | None:
+    """The cells of a column; None for lists of numbers, which need not pass through Python."""
+    if _is_list(column.type):
+        return None
+    if pa.types.is_dictionary(column.type):  # a long text in many rows is one object
+        texts = column.dictionary.to_pylist()
+        return [None if index is None else texts[index] for index in column.indices.to_pylist()]
+    return column.to_pylist()

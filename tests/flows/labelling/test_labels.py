@@ -48,6 +48,45 @@ def test_a_table_of_5_tuples_in_either_direction_and_of_captures(batch, tmp_path
     assert labels(batch, table=table) == ["mail", "web", "mail"]
 
 
+def test_the_name_of_the_file_is_the_label(batch):
+    assert labels(batch, file=True) == ["mail-01"] * 3
+    assert LabelRules(file=True).of_file(Path("a/Zoom 1.2.pcapng.gz")) == "Zoom 1.2"
+
+
+def test_lines_of_a_table_that_label_nothing_are_counted(batch, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "source,source_port,destination,destination_port,protocol,label\n"
+        f"{make.CLIENT},40000,{make.SERVER},443,tcp,web\n"
+        f"{make.CLIENT},40001,{make.SERVER},443,tcp,chat\n"
+        f"{make.SERVER},443,{make.CLIENT},40001,6,mail\n"
+        f"{make.CLIENT},1,{make.SERVER},443,tcp,idle\n"
+        f"10.0.0.300,1,{make.SERVER},443,tcp,a\n"
+        f"www.example.com,1,{make.SERVER},443,tcp,a\n"
+        f"{make.CLIENT},http,{make.SERVER},443,tcp,a\n"
+        f"{make.CLIENT},2,{make.SERVER},443,tcp,\n"
+    )
+    found, path = batch
+    rules, used = LabelRules(table=table), set()
+    assert rules.of_flows(found, path, None, used).tolist() == ["web", None, None]
+    said = "\n".join(rules.remarks(used))
+    for wanted in (
+        "2 lines contradict each other",
+        "2 lines have a host name or a wrong address in place of an IP address",
+        "1 lines have a port that is not 0 to 65535",
+        "1 lines have no label",
+        "1 lines fit no flow (first: line 5",
+    ):
+        assert wanted in said
+
+
+def test_a_contradiction_in_captures_and_suffixes(batch, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("capture;label\nmail-01;a\nmail-01;a\nmail-01;b\nmail-02;c\n")
+    assert labels(batch, table=table) == [None] * 3
+    assert labels(batch, table=table, constant="rest") == ["rest"] * 3
+
+
 def test_server_name_suffixes_the_longest_holds(batch, tmp_path):
     rules = tmp_path / "sni.csv"
     rules.write_text("suffix,label\nexample.com,site\n*.mail.example.com,mail\n")

@@ -62,13 +62,19 @@ def test_four_rows_and_few_columns(write):
         ("[[0], [0], [5]]", "a direction that is neither of the two"),
         ("[[0, 0], [0, 1], [0, 5]]", "a direction that is neither of the two"),
         ("[[0, 0], [0, 0], [0, 0]]", "no packets"),
-        ("[[null], [1], [5]]", "an inter-arrival time that is not finite"),
+        ("[[0, null], [1, 1], [5, 5]]", "an inter-arrival time that is not finite"),
     ],
 )
 def test_a_bad_row_is_counted_and_the_others_are_read(write, ppi, reason):
     rows, reader = read(write(YEAR + f'"{ppi}",zoom\nonly one field\n' + YEAR.splitlines()[1]))
     assert len(rows) == 2
     assert reader.skipped == {reason: 1, "a row with more or fewer fields than the header": 1}
+
+
+def test_an_unknown_first_gap_is_0(write):
+    rows, reader = read(write(YEAR.replace("[[0, 6]", "[[null, 6]")))
+    assert rows[0]["inter_arrival_time"] == [0, pytest.approx(0.006)]
+    assert not reader.skipped
 
 
 def test_zeros_behind_the_last_packet_are_padding(write):

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.table_in import mirage
+from hf_ntg.flows.table_in import json_stream, table_file
 from hf_ntg.flows.table_in.mirage import MirageReader
 
 NAME = "1539866692_com.app.one_MIRAGE-2019_traffic_dataset_labeled_biflows.json"
@@ -107,7 +107,7 @@ def test_a_name_that_tells_no_app_is_said(write):
         (json.loads(json.dumps(flow()).replace("517", '"x"')), "a packet list that is no list of numbers"),
         (json.loads(json.dumps(flow()).replace("[0, 0.25, 0.5]", "[0]")), "packet lists of unequal length"),
         (json.loads(json.dumps(flow()).replace("0.25", "1e400")), "an inter-arrival time that is not finite"),
-        (json.loads(json.dumps(flow()).replace('"iat"', '"cat"')), "a packet list is missing"),
+        (json.loads(json.dumps(flow()).replace('"packet_dir"', '"dir"')), "a packet list is missing"),
     ],
 )
 def test_a_bad_flow_is_counted_and_the_others_are_read(write, bad, reason):
@@ -116,12 +116,22 @@ def test_a_bad_flow_is_counted_and_the_others_are_read(write, bad, reason):
     assert reader.skipped == {reason: 1}
 
 
+@pytest.mark.parametrize(("with_times", "is_kept"), [(1, False), (30, True)])
+def test_flows_without_times(write, with_times, is_kept):
+    bare = json.loads(json.dumps(flow()).replace('"iat"', '"cat"'))
+    rows, reader = read(write({key(0): bare} | {key(port): flow() for port in range(1, with_times + 1)}))
+    assert all((row.get("inter_arrival_time") is not None) == is_kept for row in rows)
+    assert len(rows) == with_times + (not is_kept)
+    assert reader.skipped == ({"a packet list is missing": 1} if is_kept else {})
+    assert is_kept or any("without times" in remark for remark in reader.noticed)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 100])
 def test_streaming_reads_the_same(write, monkeypatch, chunk):
     path = write({key(port): flow() for port in range(30)})
     whole, _ = read(path)
-    monkeypatch.setattr(mirage, "_CHUNK", chunk)
-    monkeypatch.setattr(mirage, "_BATCH", 4)
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    monkeypatch.setattr(table_file, "BATCH", 4)
     assert read(path)[0] == whole
     assert len(list(MirageReader(path))) == 8
 

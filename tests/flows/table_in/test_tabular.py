@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.table_in.tabular import TableReader, listed, parse_columns
+from hf_ntg.flows.table_in.ragged import listed
+from hf_ntg.flows.table_in.tabular import TableReader, parse_columns
 
 NAMES = ["payload_length=SIZES", "direction=DIRS", "inter_arrival_time=GAPS:ms", "label=app", "protocol=PROTO"]
 FLOWS = {
@@ -82,7 +83,7 @@ def test_broken_tables(tmp_path):
         ("[1, 2]", [1, 2]),
         ("1|2", [1, 2]),
         ("(1; 2.5)", [1, 2.5]),
-        ("1 x", [1, None]),
+        ("1 x", [1, "x"]),
         ("", None),
         ([1], [1]),
         (None, None),

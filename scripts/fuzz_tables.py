@@ -1,0 +1,215 @@
+"""Write random flows as tables in random conventions, import them, and compare: the values must be the same.
+
+A convention is drawn for each table: format (CSV with any separator, JSON lines, JSON array, Parquet), packing, how
+directions are written, what stands behind the last packet, gaps or time stamps in any unit, how lists are written, and
+a label column or a label table. Every table comes from the seed and its number.
+
+    python scripts/fuzz_tables.py --count 1000 --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import random
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hf_ntg.flows import load_flows
+from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.table_in.tabular import parse_columns
+
+DIRECTIONS = {
+    "signs": (1, -1), "0 and 1": (0, 1), "1 and 0": (1, 0), "1 and 2": (1, 2), "out and in": ("out", "in"),
+    "forward and backward": ("fwd", "bwd"), "C2S and S2C": ("C2S", "S2C"), "arrows": ("->", "<-"), "signed": (1, -1),
+    "declared": ("red", "blue"),
+}  # fmt: skip
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+PADS = (None, None, -1, 0, float("nan"))
+LABELS = ("web", "voice call", "=cmd|'x'", "a;b,c\t|d", 'quote "q"', "µ-service", " padded ", "5", "x" * 300)
+PACKINGS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+
+
+def made_flows(rng: random.Random) -> list[dict]:
+    """Flows whose first packet is the initiator's, and whose gaps are whole microseconds."""
+    flows = []
+    for number in range(rng.randint(5, 40)):
+        size = rng.randint(1, 12)
+        flows.append({
+            "length": [rng.choice((1, 40, 517, 1448, rng.randint(2, 65_535))) for _ in range(size)],
+            "direction": [1] + [rng.choice((1, -1)) for _ in range(size - 1)],
+            "gap": [0.0] + [rng.choice((1e-4, 0.0123, rng.randint(1, 2_000_000) / 1e6)) for _ in range(size - 1)],
+            "window": [rng.randint(0, 65_535) for _ in range(size)],
+            "label": rng.choice((*LABELS, None)),
+            "source_port": 1_024 + number,
+        })  # fmt: skip
+    flows[0].update(length=[5, 6], direction=[1, -1], gap=[0.0, 0.25], window=[1, 2])  # both directions occur
+    return flows
+
+
+def written(flows: list[dict], rng: random.Random, folder: Path) -> tuple[Path, list[str], LabelRules, str]:
+    """The flows as a table, the columns to declare, the rules for labels, and the convention in words."""
+    way, pad, suffix = rng.choice(list(DIRECTIONS)), rng.choice(PADS), rng.choice(FORMATS)
+    unit, stamps = rng.choice(list(UNITS)), rng.random() < 0.3
+    packing = "" if suffix == ".parquet" else rng.choice(list(PACKINGS))
+    width = max(len(flow["length"]) for flow in flows) + rng.randint(0, 3)
+    up, down = DIRECTIONS[way]
+    columns = {"payload_length": [], "dir": [], "t": [], "tcp_window": []}
+    for flow in flows:
+        signs = flow["direction"]
+        lists = {
+            "payload_length": [n * s for n, s in zip(flow["length"], signs, strict=True)] if way == "signed"
+            else flow["length"],
+            "dir": [up if sign > 0 else down for sign in signs],
+            "t": times(flow["gap"], unit, 1_700_000_000 if stamps else None),
+            "tcp_window": flow["window"],
+        }  # fmt: skip
+        for name, values in lists.items():
+            behind = "" if isinstance(up, str) and name == "dir" else 0 if name == "tcp_window" else pad
+            columns[name].append(values if pad is None else values + [behind] * (width - len(values)))
+    if way == "signed":
+        del columns["dir"]
+        if pad == -1:
+            return written(flows, rng, folder)  # an entry of -1 may be a packet
+    declared = [f"{'timestamp' if stamps else 'inter_arrival_time'}=t:{unit}"]
+    if way != "signed":
+        declared.append("direction=dir:red/blue" if way == "declared" else "direction=dir")
+    columns["source_port"] = [flow["source_port"] for flow in flows]
+    rules = LabelRules()
+    if rng.random() < 0.3:
+        columns |= {"source": ["10.0.0.1"] * len(flows), "destination": ["10.0.0.2"] * len(flows)}
+        columns |= {"destination_port": [443] * len(flows), "protocol": rng.choice(([6], ["tcp"])) * len(flows)}
+        rules = LabelRules(table=label_table(flows, rng, folder))
+    else:
+        columns["label"] = [flow["label"] for flow in flows]
+    path = folder / f"table{suffix}{packing}"
+    write(columns, path, suffix, PACKINGS[packing], rng)
+    return path, declared, rules, f"{suffix}{packing} {way} pad {pad} {'stamps' if stamps else 'gaps'} in {unit}"
+
+
+def times(gaps: list[float], unit: str, begin: int | None) -> list[float]:
+    if begin is None:
+        return [gap * UNITS[unit] for gap in gaps]
+    stamps = begin + np.cumsum(gaps)
+    return (
+        (stamps * UNITS[unit]).tolist() if unit in ("s", "ms") else [round(float(one) * UNITS[unit]) for one in stamps]
+    )
+
+
+def label_table(flows: list[dict], rng: random.Random, folder: Path) -> Path:
+    """A table of 5-tuples, either way round, with some lines that fit nothing."""
+    path = folder / "labels.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, delimiter=rng.choice(",;"))
+        rows.writerow(["source", "source_port", "destination", "destination_port", "protocol", "label"])
+        rows.writerow(["10.0.0.300", 1, "10.0.0.2", 443, 6, "wrong"])
+        rows.writerow(["10.0.0.9", 1, "10.0.0.2", 443, 6, "idle"])
+        for flow in flows:
+            ends = [("10.0.0.1", flow["source_port"]), ("10.0.0.2", 443)]
+            rng.shuffle(ends)
+            rows.writerow([*ends[0], *ends[1], rng.choice(("6", "tcp", "TCP")), flow["label"] or ""])
+    return path
+
+
+def write(columns: dict[str, list], path: Path, suffix: str, pack, rng: random.Random) -> None:
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    if suffix == ".parquet":
+        fixed = {name: [arrow_cell(cell) for cell in cells] for name, cells in columns.items()}
+        pq.write_table(pa.table(fixed), path)
+        return
+    if suffix == ".jsonl":
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+    elif suffix == ".json":
+        text = json.dumps(rows)
+    else:
+        out = io.StringIO()
+        table = csv.writer(out, delimiter="\t" if suffix == ".tsv" else rng.choice(",;|"))
+        table.writerow(columns)
+        as_json = rng.random() < 0.5
+        for row in rows:
+            table.writerow([cell_text(cell, as_json) for cell in row.values()])
+        text = out.getvalue()
+    path.write_bytes(pack(text.encode(rng.choice(("utf-8", "utf-8-sig")) if suffix in (".csv", ".tsv") else "utf-8")))
+
+
+def arrow_cell(cell: object) -> object:
+    """A cell that Arrow can write: a list is of texts, of whole numbers, or of floats alone."""
+    if not isinstance(cell, list):
+        return cell
+    if any(isinstance(one, str) for one in cell):
+        return ["" if one is None else one for one in cell]
+    if any(isinstance(one, float) for one in cell):
+        return [None if one is None else float(one) for one in cell]
+    return cell
+
+
+def cell_text(cell: object, as_json: bool) -> object:
+    if not isinstance(cell, list):
+        return cell
+    if as_json or any(isinstance(one, str) for one in cell) or len(cell) == 1:
+        return json.dumps(cell)
+    return " ".join(map(str, cell))
+
+
+def differences(flows: list[dict], path: Path, declared: list[str], rules: LabelRules, folder: Path) -> list[str]:
+    """What the import of the table at `path` has other than `flows`."""
+    options = ReadingOptions(labels=rules, columns=parse_columns(declared))
+    report = import_flows([path], folder / "out.parquet", options)
+    found = load_flows(folder / "out.parquet").to_list()
+    if len(found) != len(flows):
+        return [f"{len(found)} flows of {len(flows)}: {report.remarks()}"]
+    wrong = Counter()
+    for flow, row in zip(flows, found, strict=True):
+        wrong["payload_length"] += row["payload_length"] != flow["length"]
+        wrong["direction"] += row["direction"] != flow["direction"]
+        wrong["gaps"] += not np.allclose(row["inter_arrival_time"], flow["gap"], rtol=1e-5, atol=2e-6)
+        wrong["tcp_window"] += row["tcp_window"] != flow["window"]
+        wrong["label"] += row["label"] != flow["label"]
+        wrong["source_port"] += row["source_port"] != flow["source_port"]
+        wrong["packet_count"] += row["packet_count"] != len(flow["length"])
+    return [f"{name} differs in {count} of {len(flows)} flows" for name, count in wrong.items() if count]
+
+
+def run(count: int, seed: int) -> int:
+    """Try `count` tables; print and count those that are read wrongly."""
+    failed = 0
+    for number in range(count):
+        rng = random.Random(f"{seed} {number}")
+        with tempfile.TemporaryDirectory() as name:
+            folder, flows = Path(name), made_flows(rng)
+            path, declared, rules, convention = written(flows, rng, folder)
+            try:
+                wrong = differences(flows, path, declared, rules, folder)
+            except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
+                wrong = [traceback.format_exc()]
+        if wrong:
+            failed += 1
+            print(f"table {number} ({convention}): {'; '.join(wrong)}", flush=True)
+    print(f"{count} tables tried, {count - failed} held, {failed} failed")
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    return min(run(options.count, options.seed), 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
