@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -76,6 +76,7 @@ def import_(
 
     from hf_ntg.flows.importing import ReadingOptions, import_flows
     from hf_ntg.flows.labelling.labels import LabelRules
+    from hf_ntg.flows.table_in.mirage import Background, Labelling
     from hf_ntg.flows.table_in.tabular import parse_columns
 
     check_output_file(output)
@@ -89,11 +90,11 @@ def import_(
         split_offload=split_offload,
         drop_duplicates=drop_duplicates,
         read_sni=sni,
-        labelling=labelling,
-        background=background,
+        labelling=cast(Labelling, labelling),
+        background=cast(Background, background),
         label_column=label_column,
         columns=parse_columns(columns or []),
-        keep_addresses=keep_addresses,
+        keep_addresses=cast(Literal["none", "hashed"], keep_addresses),
         address_key=_read_key(address_key_file) if address_key_file else b"",
     )
     with tqdm(unit="B", unit_scale=True, desc="reading", disable=None, file=sys.stderr) as bar:

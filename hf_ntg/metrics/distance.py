@@ -91,8 +91,9 @@ def several_quantities(names: list[str], real: dict[str, Sample], synthetic: dic
 
 def log_times(view: FlowView) -> Sample:
     """Base-10 logarithm of the inter-arrival times, first packets left out, and the class of each."""
-    later = view.flows.position > 0
-    return np.log10(np.maximum(view.flows.inter_arrival_time[later], LEAST_TIME)), view.packet_class[later]
+    times, later = view.flows.inter_arrival_time, view.flows.position > 0
+    assert times is not None  # the caller has asked has_times
+    return np.log10(np.maximum(times[later], LEAST_TIME)), view.packet_class[later]
 
 
 def has_times(view: FlowView) -> bool:
@@ -108,7 +109,7 @@ def _sizes(view: FlowView) -> dict[str, Sample]:
         "bytes_up": np.bincount(flows.flow_index, flows.payload_length * upstream, n),
         "bytes_down": np.bincount(flows.flow_index, flows.payload_length * ~upstream, n),
     }
-    if has_times(view):
+    if flows.inter_arrival_time is not None:
         sizes["duration"] = np.bincount(flows.flow_index, flows.inter_arrival_time * (flows.position > 0), n)
     return {name: (values, view.classes) for name, values in sizes.items()}
 

@@ -101,7 +101,8 @@ class FlowMetric(evaluate.Metric, ABC):
         return self.__dict__.setdefault("_parts", {})
 
     def _take_added(self) -> dict[str, list[Dataset]]:
-        added, self._parts = self._added(), {}
+        added = self._added()
+        self._parts: dict[str, list[Dataset]] = {}
         return added
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -157,7 +158,7 @@ def _described(metric: MetricInfo) -> dict:
 def _judge_likelihoods(
     scorers: dict[str, Scorer], real: RealFlows, columns: list[str], max_packets: int, seed: int
 ) -> dict:
-    nothing = {"overall": None, "per_class": {}, "reason": "no likelihoods"}
+    nothing: dict[str, Any] = {"overall": None, "per_class": {}, "reason": "no likelihoods"}
     return _described(LIKELIHOOD_MEMBERSHIP) | {
         "columns": {
             name: likelihood_membership(real.unseen, real.train, scorers[name], max_packets=max_packets, seed=seed)

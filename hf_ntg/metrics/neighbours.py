@@ -104,8 +104,7 @@ def membership_inference(
     if reason:
         return {"overall": None, "per_class": {}, "reason": reason}
     members, others = pair_by_class(members, others, seed)
-    nearness = [-_nearest(view, made) for view in (members, others)]
-    return attack_success(names, *nearness, members.classes, others.classes)
+    return attack_success(names, -_nearest(members, made), -_nearest(others, made), members.classes, others.classes)
 
 
 def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbours: int = 5, seed: int = 0) -> dict:
@@ -125,14 +124,17 @@ def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbour
         class.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
-    views = cut_to_one_size(views, seed, most=3_000)
-    k = min(neighbours, len(views[0]) - 1)
+    own, made = cut_to_one_size(views, seed, most=3_000)
+    k = min(neighbours, len(own) - 1)
     if k < 1:
         return {"overall": None, "per_class": {}, "reason": "fewer than 2 flows in a set"}
-    found = {c: _balls(*(embed_flows(view.take(view.classes == c)) for view in views), k) for c in range(len(names))}
-    whole = {name: np.concatenate([own[name] for own in found.values()]) for name in _BALL_MEASURES}
+    found = {
+        c: _balls(embed_flows(own.take(own.classes == c)), embed_flows(made.take(made.classes == c)), k)
+        for c in range(len(names))
+    }
+    whole = {name: np.concatenate([balls[name] for balls in found.values()]) for name in _BALL_MEASURES}
     by_class = {
-        name: {names[c]: float(own[name].mean()) for c, own in found.items() if len(own[name])}
+        name: {names[c]: float(balls[name].mean()) for c, balls in found.items() if len(balls[name])}
         for name in _BALL_MEASURES
     }
     scores = {name: float(values.mean()) for name, values in whole.items()}

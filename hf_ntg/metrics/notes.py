@@ -77,5 +77,5 @@ def _other_captures(test: FlowArrays, train: FlowArrays) -> bool:
     """Whether both sides name all their captures and share none."""
     if test.capture is None or train.capture is None:
         return False
-    sides = [set(flows.capture.tolist()) for flows in (test, train)]
+    sides = [set(captures.tolist()) for captures in (test.capture, train.capture)]
     return None not in sides[0] | sides[1] and not sides[0] & sides[1]

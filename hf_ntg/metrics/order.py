@@ -29,10 +29,10 @@ def direction_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10)
         class, ``persistence``: the share of packets with the direction of the one before; ``transitions``: [[up after
         up, down after up], [up after down, down after down]], rows summing to 1 (or 0 where there was no packet).
     """
-    names, views = view_flows(real, synthetic, max_packets=max_packets)
-    events, groups = zip(*(_direction_pairs(view) for view in views), strict=True)
+    names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
+    events, groups = zip(_direction_pairs(p), _direction_pairs(q), strict=True)
     scores = total_variation(events, groups, len(names))
-    found = bounded_scores(names, *views, scores, worst=1.0)
+    found = bounded_scores(names, p, q, scores, worst=1.0)
     for key, event, group in zip(("real", "synthetic"), events, groups, strict=True):
         counts = np.bincount(group * 4 + event, minlength=4 * len(names)).reshape(-1, 2, 2)
         shares = counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)
@@ -79,10 +79,9 @@ def autocorrelation_distance(real: FlowSet, synthetic: FlowSet, max_packets: int
     scores = {c: float(apart[c][known[c]].mean()) for c in range(len(names)) if known[c].any()}
     found = open_scores(names, scores)
     for key, table in zip(("real", "synthetic"), tables, strict=True):
-        plain = np.where(np.isfinite(table), table, None).tolist()
-        found[key] = {
-            name: dict(zip(names, [row[q] for row in plain], strict=True)) for q, name in enumerate(quantities)
-        }
+        plain = table.astype(object)
+        plain[~np.isfinite(table)] = None
+        found[key] = {name: dict(zip(names, plain[:, q].tolist(), strict=True)) for q, name in enumerate(quantities)}
     return found
 
 

@@ -35,7 +35,8 @@ def check_flows(view: FlowView) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     and the first is 0. The checks of empty packets apply to no flow in the packet view ``payload``.
     """
     flows = view.flows
-    tcp, udp = flows.protocol == TCP, flows.protocol == UDP
+    protocol = np.asarray(flows.protocol)
+    tcp, udp = protocol == TCP, protocol == UDP
     whole = tcp & (flows.view != "payload")  # flows with their empty packets
     symbols = flows.padded("packet_symbol", max(view.max_packets, 3), fill=-1)  # 0: empty, up; 1: empty, down
     opens = (symbols[:, 0] == 0) & (symbols[:, 1] == 1) & (symbols[:, 2] % 2 == 0)

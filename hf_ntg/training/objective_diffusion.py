@@ -58,6 +58,7 @@ class DiffusionObjective(Objective):
 
     @torch.no_grad()
     def validation_loss(self, module: nn.Module) -> float:
+        assert self._validation is not None
         was_training, device = module.training, next(module.parameters()).device
         module.eval()
         total, rows = 0.0, np.arange(len(self._validation.classes))
@@ -69,6 +70,7 @@ class DiffusionObjective(Objective):
         return total / (VALIDATION_DRAWS * len(rows))
 
     def save(self, module: nn.Module, folder: Path) -> None:
+        assert isinstance(module, _DenoisingLoss)
         pipeline = FlowDiffusionPipeline(
             module.denoiser.unet,
             make_scheduler("dpm-solver++"),
