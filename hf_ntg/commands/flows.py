@@ -166,14 +166,28 @@ def export(
     rate: Annotated[
         float, number(Range(0, 10**9, above=True), "Flows that begin a second, on average (a Poisson process).")
     ] = 10.0,
+    class_rate: Annotated[
+        list[str] | None, typer.Option(help="LABEL=RATE: a rate of its own for a class; may be repeated.")
+    ] = None,
+    mix: Annotated[bool, typer.Option("--mix/--keep-order", help="Mix classes in time, or keep the order.")] = True,
+    start: Annotated[
+        str, typer.Option(help="Beginning: seconds since 1970, or a date such as 2024-05-01T08:00.")
+    ] = "2020-01-01",
+    view: Annotated[str | None, typer.Option(help="Packet view, 'payload' or 'all'; recognised if not given.")] = None,
     complete: Annotated[
-        bool, typer.Option("--complete/--own-packets", help="Add the handshakes and closings that TCP flows lack.")
+        bool,
+        typer.Option(
+            "--complete/--own-packets", help="Add handshakes, acknowledgements, closings that TCP flows lack."
+        ),
     ] = True,
     mss: Annotated[
         int | None, number(Range(1, 65_535, whole=True), "Longest TCP payload of a packet; default 1460, IPv6 1440.")
     ] = None,
-    clients: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "10.0.0.0/8",
-    servers: Annotated[str, typer.Option(help="Private or documentation network, IPv4 or IPv6.")] = "203.0.113.0/24",
+    mtu: Annotated[
+        int, number(Range(1_280, 65_535, whole=True), "Longest IP packet; longer UDP datagrams become fragments.")
+    ] = 1_500,
+    clients: Annotated[str, typer.Option(help="Private network of any size, IPv4 or IPv6.")] = "10.0.0.0/8",
+    servers: Annotated[str, typer.Option(help="Private network of any size, IPv4 or IPv6.")] = "203.0.113.0/24",
     payload: Annotated[str, typer.Option(help="'auto', 'random', 'tls' or 'zero'.")] = "auto",
     mark: Annotated[
         int, number(Range(0, 65_534, whole=True), "IPv4 identification that says synthetic; added packets: one more.")
@@ -182,14 +196,17 @@ def export(
 ) -> None:
     """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
 
-    'ntg import' of the capture takes the labels back from that table.
+    'ntg import' of the capture takes the labels back from that table, or from a .pcapng file itself.
 
     Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
     """
     (check_output_folder if per_flow else check_output_file)(output)
     from hf_ntg.flows import write_pcap
+    from hf_ntg.flows.capture_out.options import parse_rates, parse_start
     from hf_ntg.flows.stream import stream_flows
 
-    settings = {"rate": rate, "complete": complete, "mss": mss, "clients": clients, "servers": servers}
-    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, payload=payload, mark=mark, **settings)
+    settings = {"rate": rate, "complete": complete, "mss": mss, "mtu": mtu, "clients": clients, "servers": servers}
+    settings |= {"class_rates": parse_rates(class_rate or []), "mix": mix, "start_time": parse_start(start)}
+    settings |= {"payload": payload, "mark": mark}
+    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, **settings)
     show(f"{output}: {report}", path=str(output), report=str(report))

@@ -63,7 +63,7 @@ def truth(path: Path) -> list[dict]:
 
 
 def without_added(read: FlowArrays, lines: list[dict]) -> FlowArrays:
-    """The flows of a capture without the packets that the writer added."""
+    """The flows of a capture without the packets that the writer added at their ends."""
     before, after = (np.array([int(line[name]) for line in lines]) for name in ("added_before", "added_after"))
     place, row = read.position, read.flow_index
     kept = (place >= before[row]) & (place < (read.num_packets - after)[row])

@@ -1,4 +1,4 @@
-"""What is known of a capture that was written: counts of what was done, and the table that says what each flow is."""
+"""Records what a written capture holds: counts of what was done, and the table of its flows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["COMMENT_PREFIX", "TRUTH_COLUMNS", "CaptureReport", "CaptureTruth"]
 
 TRUTH_COLUMNS = (
     "capture", "flow_id", "label", "protocol", "source", "source_port", "destination",
-    "destination_port", "start_time", "packets", "added_before", "added_after",
+    "destination_port", "start_time", "packets", "added_before", "added_between", "added_after",
 )  # fmt: skip
 
 COMMENT_PREFIX = b"hf_ntg flow: "
@@ -31,14 +31,18 @@ COMMENT_PREFIX = b"hf_ntg flow: "
 
 @dataclass
 class CaptureReport:
-    """What was written, counted.
+    """Counts of what was written.
 
     Attributes:
         flows, packets: all of them. tcp_flows: how many of the flows are TCP.
         handshakes_own, handshakes_added: TCP flows that brought a handshake, that were given one.
         unanswered, refused: TCP flows of SYNs only, of SYN and RST.
-        fin_own, reset_own, closings_added: TCP flows closed by their own FINs, by their own RST, by added FINs.
-        packets_added: packets that no flow asked for. payloads_segmented: payloads cut up for their length.
+        fin_own, reset_own, closings_added: TCP flows closed by their own FINs, by their own RST, by added packets.
+        packets_added: packets that are not the flows' own. acknowledgements_added: how many of them are between the
+            flows' own.
+        payloads_segmented: payloads cut into several packets. datagrams_fragmented: datagrams above the MTU, written as
+            IP fragments.
+        shared_servers: services that share a server address, since the network is too small.
     """
 
     flows: int = 0
@@ -52,16 +56,21 @@ class CaptureReport:
     reset_own: int = 0
     closings_added: int = 0
     packets_added: int = 0
+    acknowledgements_added: int = 0
     payloads_segmented: int = 0
+    datagrams_fragmented: int = 0
+    shared_servers: int = 0
 
-    def add(self, conversations: Conversations, protocol: np.ndarray) -> None:
-        """Count a batch of conversations."""
+    def add(self, conversations: Conversations, protocol: np.ndarray, fragments: np.ndarray) -> None:
+        """Count a batch of conversations; `fragments` are the packets that each of theirs becomes."""
         opening, closing = conversations.roles.opening, conversations.roles.closing
-        before, after = conversations.added_before, conversations.added_after
+        before, between, after = (
+            conversations.added_before, conversations.added_between, conversations.added_after,
+        )  # fmt: skip
         found = CaptureReport(
             flows=len(opening),
             tcp_flows=(protocol == TCP).sum(),
-            packets=len(conversations.packets),
+            packets=fragments.sum(),
             handshakes_own=(opening == Opening.HANDSHAKE).sum(),
             handshakes_added=(before > 0).sum(),
             unanswered=(opening == Opening.UNANSWERED).sum(),
@@ -69,24 +78,34 @@ class CaptureReport:
             fin_own=(closing == Closing.FIN).sum(),
             reset_own=(closing == Closing.RESET).sum(),
             closings_added=(after > 0).sum(),
-            packets_added=before.sum() + after.sum(),
+            packets_added=before.sum() + between.sum() + after.sum(),
+            acknowledgements_added=between.sum(),
             payloads_segmented=conversations.segmented,
+            datagrams_fragmented=(fragments > 1).sum(),
         )
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + int(getattr(found, field.name)))
 
     def __str__(self) -> str:
+        remarks = {
+            f", {self.acknowledgements_added} of them acknowledgements": self.acknowledgements_added,
+            f", {self.datagrams_fragmented} datagrams above the MTU fragmented": self.datagrams_fragmented,
+            f"; {self.shared_servers} classes share a server address: give a wider network of servers": (
+                self.shared_servers
+            ),
+        }
+        acknowledged, fragmented, shared = (text if count else "" for text, count in remarks.items())
         return (
             f"{self.flows} flows ({self.tcp_flows} TCP), {self.packets} packets; handshakes: "
             f"{self.handshakes_own} own, {self.handshakes_added} added, {self.unanswered} unanswered, "
             f"{self.refused} refused; closings: {self.fin_own} own FIN, {self.reset_own} own RST, "
-            f"{self.closings_added} added; {self.packets_added} packets added, "
-            f"{self.payloads_segmented} payloads segmented"
+            f"{self.closings_added} added; {self.packets_added} packets added{acknowledged}, "
+            f"{self.payloads_segmented} payloads segmented{fragmented}{shared}"
         )
 
 
 class CaptureTruth:
-    """The table beside a capture: one line a flow, :data:`TRUTH_COLUMNS`; source is the initiator."""
+    """Writes the table beside a capture: one line for each flow, :data:`TRUTH_COLUMNS`; source is the initiator."""
 
     def __init__(self, lines: IO[str]) -> None:
         self._lines = csv.writer(lines)
@@ -105,8 +124,6 @@ class CaptureTruth:
     def write(self, flows: FlowArrays, conversations: Conversations, captures: Sequence[str]) -> None:
         """Add the lines of `flows`; `captures` names each one's file."""
         first = conversations.packets[conversations.offsets[:-1]]
-        numbers = first["flow"].tolist()
-        ids = numbers if flows.flow_id is None else flows.flow_id
         up = first["upstream"]
         width = 16 if first["source"][:, 4:].any() else 4
         client, server = (
@@ -119,8 +136,9 @@ class CaptureTruth:
         times = [f"{time // NANOSECONDS}.{time % NANOSECONDS:09d}" for time in first["time"].tolist()]
         self._lines.writerows(
             zip(
-                captures, ids, flows.label, first["protocol"], _texts(client), ports[0], _texts(server), ports[1],
-                times, np.diff(conversations.offsets), conversations.added_before, conversations.added_after,
+                captures, flows.flow_id, flows.label, first["protocol"], _texts(client), ports[0],
+                _texts(server), ports[1], times, conversations.sizes, conversations.added_before,
+                conversations.added_between, conversations.added_after,
                 strict=True,
             )
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a flow's packet lists to the packets of a conversation: what is added, cut up, numbered and timed."""
+"""Turns a flow's packet lists into the packets of a conversation: adds, cuts, numbers and times them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_ntg.flows.arrays import FlowArrays, ragged_positions
+from hf_ntg.flows.capture_out.completion import completion
 from hf_ntg.flows.capture_out.tcp_roles import ACK, FIN, PSH, SYN, Closing, Opening, TcpRoles
 from hf_ntg.flows.schema import TCP
 
@@ -27,11 +28,12 @@ PACKET = np.dtype(
     [
         ("time", "i8"),  # nanoseconds: since the flow's first packet here, since the epoch once it is placed
         ("flow", "i8"),
+        ("comment", "i4"),  # bytes of the comment on it, with all that pcapng puts around it
         ("sequence", "u4"),
         ("acknowledgement", "u4"),
         ("length", "i4"),  # payload, bytes
         ("tls_record", "i4"),  # length of the TLS record that this payload begins in, -1 for none
-        ("source", "u1", 16),  # IPv4 addresses lie in the first four bytes
+        ("source", "u1", 16),  # IPv4 addresses are in the first four bytes
         ("destination", "u1", 16),
         ("source_port", "u2"),
         ("destination_port", "u2"),
@@ -54,17 +56,20 @@ class Conversations:
     Attributes:
         packets: (T,) of :data:`PACKET`; addresses and ports are still to be filled in.
         offsets: (N + 1,) int64; conversation i owns packets ``offsets[i]:offsets[i + 1]``.
-        added_before, added_after: (N,) packets added at the two ends.
-        roles: what the flow's own packets were taken for.
-        segmented: payloads that were cut up.
+        added_before, added_between, added_after: (N,) packets added ahead of the flow's own, between and behind them.
+        roles: the roles of the flow's own packets.
+        segmented: payloads that were cut into several packets.
+        sizes: (N,) packets of each in the capture, fragments included.
     """
 
     packets: np.ndarray
     offsets: np.ndarray
     added_before: np.ndarray
+    added_between: np.ndarray
     added_after: np.ndarray
     roles: TcpRoles
     segmented: int
+    sizes: np.ndarray
 
 
 def converse(
@@ -75,12 +80,14 @@ def converse(
     rng: np.random.Generator,
     complete: bool = True,
     tick: int = 1,
+    payload_view: bool = False,
 ) -> Conversations:
     """Turn flows into conversations by the rules of :mod:`hf_ntg.flows.capture_out.tcp_roles`.
 
     With `complete`, a TCP flow without an opening of its own gets a handshake of three packets before it, and one
     without a closing gets FIN, FIN, ACK after it, begun by the side that sent last; an attempt that nobody answered,
-    or that was refused, gets neither. Without it, nothing is added.
+    or that was refused, gets neither. Flows in the `payload_view` get acknowledgements as well, and all by the rules of
+    :mod:`hf_ntg.flows.capture_out.completion`. Without `complete`, nothing is added.
 
     Sequence numbers start at random and count payload, SYN and FIN; every packet acknowledges all that the other side
     has sent before it; windows are the flow's, in units that its packets under way fit into.
@@ -92,10 +99,11 @@ def converse(
         limit: (N,) largest payload of one packet; what is longer becomes several packets at the same time, with PSH
             and FIN on the last of them.
         tick: nanoseconds that every gap between packets is rounded to.
+        payload_view: the flows hold the packets with payload only.
     """
     is_tcp = protocol == TCP
     roles = TcpRoles.of(flows, is_tcp)
-    wants = is_tcp & (roles.opening <= Opening.HANDSHAKE) & complete
+    wants = is_tcp & (roles.opening <= Opening.HANDSHAKE) & (complete and not payload_view)
     head, tail = wants & (roles.opening == Opening.NONE), wants & (roles.closing == Closing.OPEN)
     row = flows.flow_index
     pieces = np.maximum(-(-flows.payload_length // limit[row]), 1)
@@ -113,10 +121,52 @@ def converse(
     packets["time"] += np.where(packets["added"], 0, 3 * ADDED_GAP * head[packets["flow"]])
     closer = flows.direction[flows.offsets[1:] - 1][tail]
     _fill_added(packets, numbers, after, closer, FIN, packets["time"][after - 1][:, None] + ADDED_GAP + gaps)
+    added = 3 * head, np.zeros(len(flows), np.int64), 3 * tail
+    if complete and payload_view:
+        packets, numbers, offsets, added = _with_completion(packets, numbers, offsets, is_tcp, tick)
     _number(packets, numbers, offsets, roles, rng)
     _set_scales(packets, numbers, offsets)
     _set_tls_records(packets, tls & is_tcp)
-    return Conversations(packets, offsets, 3 * head, 3 * tail, roles, int((pieces > 1).sum()))
+    return Conversations(packets, offsets, *added, roles, int((pieces > 1).sum()), np.diff(offsets))
+
+
+def _with_completion(
+    packets: np.ndarray,
+    numbers: np.ndarray,
+    offsets: np.ndarray,
+    is_tcp: np.ndarray,
+    tick: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The packets with what completes their conversations: packets, numbers, offsets, and how many were added where."""
+    found = completion(packets["time"], packets["upstream"], offsets, is_tcp, tick)
+    added = np.zeros(len(found.flow), dtype=PACKET)
+    added["flow"], added["time"], added["upstream"], added["flags"] = (
+        found.flow,
+        found.time,
+        found.upstream,
+        found.flags,
+    )
+    added["protocol"], added["added"] = TCP, True
+    every = np.concatenate([packets, added])
+    order = np.lexsort((every["time"], every["flow"]))  # stable: at one time, a flow's own packets come first
+    every, numbers = every[order], np.concatenate([numbers, found.numbers])[order]
+    sizes = np.bincount(every["flow"], minlength=len(is_tcp))
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    every["time"] -= every["time"][offsets[:-1]][every["flow"]]
+    _carry_windows(every, offsets)
+    between = np.bincount(found.flow, minlength=len(is_tcp)) - found.before - found.after
+    return every, numbers, offsets, (found.before, between, found.after)
+
+
+def _carry_windows(packets: np.ndarray, offsets: np.ndarray) -> None:
+    """Give every added packet but a SYN the window that its side showed last, or else the default."""
+    place, first = np.arange(len(packets)), offsets[packets["flow"]]
+    window = np.where(packets["added"], DEFAULT_WINDOW, packets["window"])
+    for upstream in (True, False):
+        own = np.maximum.accumulate(np.where(~packets["added"] & (packets["upstream"] == upstream), place, -1))
+        rows = packets["added"] & (packets["upstream"] == upstream) & (packets["flags"] & SYN == 0) & (own >= first)
+        window[rows] = packets["window"][own[rows]]
+    packets["window"] = window
 
 
 def _fill_own(
@@ -221,7 +271,7 @@ def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:
     size = packets["length"][chosen]
     sent = np.cumsum(size) - size
     has_room = size > _TLS_HEADER
-    records_open = np.cumsum(has_room) - has_room
+    records_open: np.ndarray = np.cumsum(has_room) - has_room
     in_first_header = (_since(is_first, sent) <= _TLS_HEADER) & (_since(is_first, records_open) == 0)
     begins = is_first | (has_room & ~in_first_header)
     record = np.cumsum(begins) - 1

@@ -1,11 +1,9 @@
-"""Who talks to whom in a written capture: addresses, ports and protocol of flows that may lack them."""
+"""Finds the protocol and the ports of flows that may lack them, by their labels and packets."""
 
 from __future__ import annotations
 
-import ipaddress
-import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import TCP, UDP
 
-__all__ = ["SERVICES", "AddressPool", "service_ports", "service_protocols", "speaks_tls", "transport_protocols"]
+__all__ = ["SERVICES", "service_ports", "service_protocols", "speaks_tls", "transport_protocols"]
 
 SERVICES = {
     "dhcp": (UDP, 67), "dns": (UDP, 53), "doh": (TCP, 443), "dot": (TCP, 853), "ftp": (TCP, 21), "http": (TCP, 80),
@@ -38,7 +36,7 @@ def _service(label: str | None) -> str | None:
     return next((word for word in words if word in SERVICES), None)
 
 
-def _by_label(flows: FlowArrays, value) -> np.ndarray:
+def _by_label(flows: FlowArrays, value: Callable[[str | None], object]) -> np.ndarray:
     """`value` of every flow's service, found once a distinct label."""
     found = {label: value(_service(label)) for label in set(flows.label)}
     return np.array([found[label] for label in flows.label])
@@ -47,9 +45,9 @@ def _by_label(flows: FlowArrays, value) -> np.ndarray:
 def transport_protocols(flows: FlowArrays) -> np.ndarray:
     """Protocol of each flow: (N,) int32, 6 or 17.
 
-    A flow without one is TCP where it has an empty packet or a window, or where its label names a TCP service
-    (:data:`SERVICES`); else it is UDP. In the packet view ``payload``, where no flow has empty packets, it is UDP only
-    if its label names a UDP service.
+    A flow without one is TCP if it has an empty packet or a window, or if its label names a TCP service
+    (:data:`SERVICES`); otherwise it is UDP. In the packet view ``payload``, where no flow has empty packets, it is UDP
+    only if its label names a UDP service.
 
     Raises:
         InputError: a flow is neither TCP nor UDP.
@@ -96,87 +94,3 @@ def service_ports(flows: FlowArrays, rng: np.random.Generator) -> tuple[np.ndarr
     if flows.destination_port is not None:
         server = np.where(flows.destination_port > 0, flows.destination_port, server)
     return client, server
-
-
-@dataclass(frozen=True)
-class AddressPool:
-    """A pair of addresses for every flow: no pair comes twice, and none says anything about the label.
-
-    The place of a flow in its file and the seed alone decide. Clients come in a seeded walk that visits every host of
-    their network; when it begins anew, each client meets the next server.
-    """
-
-    clients: ipaddress.IPv4Network | ipaddress.IPv6Network
-    servers: ipaddress.IPv4Network | ipaddress.IPv6Network
-    seed: int
-
-    @classmethod
-    def parse(cls, clients: str, servers: str, seed: int) -> AddressPool:
-        """Read two networks in CIDR form.
-
-        Raises:
-            InputError: one is not a network, has fewer than four addresses, is public, or they differ in IP version
-                or overlap.
-        """
-        networks = []
-        for name, text in (("clients", clients), ("servers", servers)):
-            try:
-                network = ipaddress.ip_network(text)
-            except ValueError as error:
-                raise InputError(f"{name} {text!r}: {error}; give a network such as 10.0.0.0/8") from error
-            if not network.is_private:
-                raise InputError(f"{name} {text}: public addresses; give a private or documentation network")
-            if network.num_addresses < 4:
-                raise InputError(f"{name} {text}: too small a network; give one of at least 4 addresses")
-            networks.append(network)
-        if networks[0].version != networks[1].version:
-            raise InputError(f"clients {clients} and servers {servers}: give both as IPv4 or both as IPv6")
-        if networks[0].overlaps(networks[1]):
-            raise InputError(f"clients {clients} and servers {servers} overlap: give two networks apart")
-        return cls(*networks, seed)
-
-    @property
-    def version(self) -> int:
-        """4 or 6."""
-        return self.clients.version
-
-    def pairs(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Addresses of the flows `first` to `first + count`: client and server, (count, 4 or 16) uint8 each.
-
-        Raises:
-            InputError: the networks hold fewer pairs than there are flows.
-        """
-        num_clients, num_servers = _num_hosts(self.clients), _num_hosts(self.servers)
-        if first + count > num_clients * num_servers:
-            raise InputError(
-                f"{self.clients} and {self.servers} hold {num_clients * num_servers} pairs of addresses, too few for "
-                "the flows; give wider networks"
-            )
-        turn, place = np.divmod(np.arange(first, first + count), num_clients)
-        client = _walk(place, num_clients, self.seed)
-        server = (_walk(place % num_servers, num_servers, self.seed + 1) + turn) % num_servers
-        return _addresses(self.clients, client), _addresses(self.servers, server)
-
-
-def _num_hosts(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> int:
-    return min(network.num_addresses - 2, 2**31 - 1)  # the first address names the network, the last is broadcast
-
-
-def _walk(place: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """A seeded permutation of 0 to `size`, at `place`: an affine map whose step shares no divisor with `size`."""
-    rng = np.random.default_rng([seed, size])
-    step, shift = (int(number) for number in rng.integers(1, size, size=2, endpoint=True))
-    while math.gcd(step, size) > 1:
-        step += 1
-    return (place * step + shift) % size
-
-
-def _addresses(network: ipaddress.IPv4Network | ipaddress.IPv6Network, host: np.ndarray) -> np.ndarray:
-    """Addresses of the hosts `host` (from 0), as bytes in network order."""
-    base = int(network.network_address)
-    width = network.max_prefixlen // 8
-    low = (host + 1 + base % 2**32).astype(">u4")  # a network of fewer than 2**32 addresses never carries over
-    addresses = np.empty((len(host), width), dtype=np.uint8)
-    addresses[:, :-4] = np.frombuffer((base >> 32).to_bytes(12, "big"), dtype=np.uint8)[16 - width :]
-    addresses[:, -4:] = low.view(np.uint8).reshape(-1, 4)
-    return addresses

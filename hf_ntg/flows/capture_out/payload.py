@@ -25,6 +25,7 @@ _EMPTY_MESSAGES = (  # UDP ports, bytes to leave as they are, what follows them
     ((5683,), 4, b"\xff"),  # and its payload
 )
 _MQTT_PORT, _MQTT_HEADER = 1883, 6
+_MPEG_SYNC = 0x47  # begins the packets of an MPEG transport stream (ISO/IEC 13818-1), which are 188 bytes
 
 
 class PayloadFiller:
@@ -33,8 +34,8 @@ class PayloadFiller:
     ``random`` is seeded and uniform, ``zero`` is zero. ``tls`` and ``auto`` put the header of an application-data
     record wherever a packet begins one. ``auto`` also keeps parsers from seeing messages where there are none: outside
     TLS records every byte has its high bit set, so that it is not text; the first byte of a datagram is that of
-    protected QUIC, which neither RTP nor STUN nor DTLS begin with; datagrams of DNS, DHCP, NTP and CoAP begin with the
-    header of an empty message, and packets of MQTT are one message each.
+    protected QUIC, which no message of RTP, STUN, DTLS or MPEG begins with; datagrams of DNS, DHCP, NTP and CoAP begin
+    with the header of an empty message, and packets of MQTT are one message each.
 
     Args:
         mode: one of :data:`PAYLOADS`.
@@ -57,7 +58,8 @@ class PayloadFiller:
         if self.mode == "auto":
             buffer[: size.sum()] |= np.repeat(np.where(in_record, 0, 0x80).astype(np.uint8), size)
             datagrams = start[(packets["protocol"] == UDP) & (packets["length"] > 0)]
-            buffer[datagrams] = buffer[datagrams] & 0x3F | 0x40  # RFC 9000, section 17.3
+            first = buffer[datagrams] & 0x3F | 0x40  # RFC 9000, section 17.3
+            buffer[datagrams] = np.where(first == _MPEG_SYNC, 0x40, first)
             self._put_empty_messages(buffer, packets, start)
             self._put_mqtt_messages(buffer, packets, start)
         self._put_tls_headers(buffer, packets, start)

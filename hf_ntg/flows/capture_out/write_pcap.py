@@ -1,103 +1,77 @@
-"""Flows out as captures: conversations that interleave in time, streamed so that memory holds open flows only."""
+"""Writes flows as a capture: conversations that interleave in time, streamed so that memory holds open flows only."""
 
 from __future__ import annotations
 
-import re
+import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from tqdm.auto import tqdm
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.capture_out.capture_record import CaptureReport, CaptureTruth
+from hf_ntg.flows.capture_out.capture_record import COMMENT_PREFIX, CaptureReport, CaptureTruth
 from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations, converse
-from hf_ntg.flows.capture_out.endpoints import AddressPool, service_ports, speaks_tls, transport_protocols
-from hf_ntg.flows.capture_out.frames import CONTAINERS, FrameBuilder, file_header
-from hf_ntg.flows.capture_out.payload import PAYLOADS, PayloadFiller
-from hf_ntg.flows.schema import TCP, conform_flows
+from hf_ntg.flows.capture_out.endpoints import service_ports, speaks_tls, transport_protocols
+from hf_ntg.flows.capture_out.folder_names import FolderNames
+from hf_ntg.flows.capture_out.frames import CONTAINERS, FrameBuilder, comment_option, file_header
+from hf_ntg.flows.capture_out.hosts import HostModel
+from hf_ntg.flows.capture_out.options import CaptureOptions
+from hf_ntg.flows.capture_out.payload import PayloadFiller
+from hf_ntg.flows.capture_out.schedule import Schedule, Scheduled
+from hf_ntg.flows.schema import TCP
+from hf_ntg.flows.view import check_view
 
 __all__ = ["CAPTURE_FORMATS", "CaptureOptions", "write_pcap"]
 
 CAPTURE_FORMATS = tuple(f".{container}" for container in CONTAINERS)
-_FLOWS_AT_ONCE = 2_048
 _BYTES_AT_ONCE = 8 << 20
-_ETHERNET_MTU, _MAX_IP = 1_500, 65_535
+_MAX_IP = 65_535
+_LONGEST_COMMENT = 60_000  # bytes; pcapng's options have 65,535
 _END_OF_TIME = 2**32 - 1.0  # seconds since 1970, in 32 bits
 
 
-@dataclass(frozen=True)
-class CaptureOptions:
-    """How flows are written.
-
-    Args:
-        rate: flows that begin a second, on average; their beginnings are a Poisson process.
-        start_time: beginning of the capture, seconds since 1970 (UTC).
-        complete: give TCP flows the handshake and the closing that they lack. When false, only the flow's own packets
-            are written: a capture that begins and ends in the middle of conversations.
-        mss: largest TCP payload of a packet, announced in SYNs; longer ones are cut up. None: 1460 for IPv4 and 1440
-            for IPv6, what Ethernet carries. A packet holds one TLS record at most, 16389 bytes. UDP is cut only where
-            IP's length field ends.
-        clients, servers: private or documentation networks, IPv4 or IPv6, that the addresses come from.
-        payload: ``random``, ``zero``, ``tls`` (TCP payload in TLS application-data records), or ``auto``: records where
-            the label names TLS or the server's port is one for it, noise that parsers leave alone elsewhere; see
-            :class:`~hf_ntg.flows.capture_out.payload.PayloadFiller`.
-        mark: IPv4 identification of every packet (IPv6: flow label), by which the traffic is known to be synthetic;
-            packets that no flow asked for bear ``mark + 1``.
-    """
-
-    rate: float = 10.0
-    start_time: float = 1_577_836_800.0
-    complete: bool = True
-    mss: int | None = None
-    clients: str = "10.0.0.0/8"
-    servers: str = "203.0.113.0/24"
-    payload: str = "auto"
-    mark: int = 0x4E54
-
-    def __post_init__(self) -> None:
-        if not 0 < self.rate < float("inf"):
-            raise InputError(f"rate {self.rate}: give a positive number of flows a second")
-        if not 0 <= self.start_time < _END_OF_TIME:
-            raise InputError(f"start_time {self.start_time}: give seconds since 1970, up to 2106")
-        if self.payload not in PAYLOADS:
-            raise InputError(f"payload {self.payload!r}: choose one of {', '.join(PAYLOADS)}")
-        if not 0 <= self.mark < 2**16 - 1:
-            raise InputError(f"mark {self.mark}: give a number of 16 bits, below 65535")
-        if self.mss is not None and not 1 <= self.mss <= _MAX_IP - 40:
-            raise InputError(f"mss {self.mss}: give 1 to {_MAX_IP - 40} bytes")
-
-
 def write_pcap(
-    flows: Dataset | Iterable[Dataset], path: str | Path, seed: int = 0, *, per_flow: bool = False, **options
+    flows: Dataset | Iterable[Dataset],
+    path: str | Path,
+    seed: int = 0,
+    *,
+    per_flow: bool = False,
+    view: str | None = None,
+    **options,
 ) -> CaptureReport:
     """Write flows as a capture of legal TCP and UDP conversations.
 
-    :mod:`~hf_ntg.flows.capture_out.tcp_roles` says which packets of a flow open and close its conversation; what it
-    lacks is added. Read back by :func:`~hf_ntg.flows.capture_in.pcap.read_pcap`, the capture gives the flows' own
-    lengths, directions, windows and, to the microsecond, times, with the added packets (marked as such) before and
-    after them. With ``complete=False`` nothing is added and nothing is to be taken off, but a flow whose first packet
-    is downstream comes back with its sides swapped: such a capture does not say who began. What was cut up comes back
-    cut up.
+    :mod:`~hf_ntg.flows.capture_out.tcp_roles` has the rules for which packets of a flow open and close its
+    conversation; what the flow lacks is added. Flows in the ``payload`` view get acknowledgements as well
+    (:mod:`~hf_ntg.flows.capture_out.completion`). Read back by :func:`~hf_ntg.flows.capture_in.pcap.read_pcap`, the
+    capture gives the flows' own lengths, directions, windows and, to the microsecond, times, with the added packets
+    (marked as such) around them; those of the ``payload`` view are what is left without empty packets. With
+    ``complete=False`` nothing is added, but a flow whose first packet is downstream comes back with its sides swapped:
+    such a capture does not say who began. What was cut comes back cut.
 
-    Beside the capture ``x.pcap`` (or folder ``x``) stands ``x.flows.csv``, one line a flow: label, addresses, ports,
-    start, and how many packets were added at either end; an import of the capture takes its labels from there. What a
-    flow table may lack is made up: 1 ms between packets, windows of 64240, ports and protocol as in
-    :mod:`~hf_ntg.flows.capture_out.endpoints`. The same flows, seed and options give the same bytes.
+    Beside the capture ``x.pcap`` (or folder ``x``) is a table ``x.flows.csv``, one line a flow: label, addresses,
+    ports, start, and how many packets were added. A pcapng file also has each flow's label in a comment on its first
+    packet. An import of the capture takes the labels from either. What a flow table lacks is made up: 1 ms between
+    packets, windows of 64240, ports and protocol as in :mod:`~hf_ntg.flows.capture_out.endpoints`, hosts as in
+    :mod:`~hf_ntg.flows.capture_out.hosts`. The same flows, seed and options give the same bytes.
 
     Args:
-        flows: flow table, or tables one after another (a stream of any length: memory holds open flows only).
+        flows: flow table, or tables one after another (a stream of any length: memory holds open flows and 262,144
+            that are being mixed).
         path: ``.pcap`` (microseconds) or ``.pcapng`` (nanoseconds, and a comment that says "synthetic").
-        seed: seed of start times, addresses, ports, initial sequence numbers and payload.
-        per_flow: `path` is a new folder instead: ``<label>/<number of the flow>.pcap``, one for each.
+        seed: seed of order, start times, addresses, ports, initial sequence numbers and payload.
+        per_flow: `path` is a new folder instead: ``<label>/<number of the flow>.pcap``, one for each, in their order.
+        view: packet view of the flows, ``payload`` or ``all``; if None, what the flows say of themselves, and
+            otherwise ``payload`` if none of the packets is empty (of the first 262,144 flows, if there are more).
         **options: see :class:`CaptureOptions`.
 
     Raises:
@@ -107,155 +81,158 @@ def write_pcap(
     path, settings = Path(path), CaptureOptions(**options)
     if seed < 0:
         raise InputError(f"seed {seed}: give 0 or more")
+    if view is not None:
+        check_view(view)
     container = "pcap" if per_flow else path.suffix[1:]
     if container not in CONTAINERS:
         raise InputError(f"{path}: no such capture format; name the file with one of {', '.join(CAPTURE_FORMATS)}")
-    stream = _Stream(settings, container, seed)
+    stream = _Stream(replace(settings, mix=settings.mix and not per_flow), container, seed, view)
     with tqdm(total=len(flows) if isinstance(flows, Dataset) else None, unit=" flows", disable=None) as bar:
         if per_flow:
             _write_folder(stream, flows, path, bar)
         else:
             _write_file(stream, flows, path, bar)
+    stream.report.shared_servers = stream.hosts.shared
     return stream.report
 
 
 class _Stream:
-    """Batches of flows to placed conversations, and those to bytes; keeps count on the way."""
+    """Turns batches of flows into placed conversations, and those into bytes; counts on the way."""
 
-    def __init__(self, settings: CaptureOptions, container: str, seed: int) -> None:
+    def __init__(self, settings: CaptureOptions, container: str, seed: int, view: str | None) -> None:
         self.settings, self.report = settings, CaptureReport()
-        self.pool = AddressPool.parse(settings.clients, settings.servers, seed)
-        header = 20 if self.pool.version == 4 else 40
-        self.mss = settings.mss or _ETHERNET_MTU - header - 20
-        self.max_datagram = _MAX_IP - 8 - (header if self.pool.version == 4 else 0)
+        self.hosts = HostModel(settings.clients, settings.servers, seed)
+        header = 20 if self.hosts.version == 4 else 40
+        self.mss = settings.mss or settings.mtu - header - 20
+        self.max_datagram = _MAX_IP - 8 - (header if self.hosts.version == 4 else 0)
         self.tick = 1_000 if container == "pcap" else 1
         self.now = round(settings.start_time * 1e6) * 1_000
-        flow_seed, payload_seed = np.random.SeedSequence(seed).spawn(2)
+        flow_seed, payload_seed, order_seed = np.random.SeedSequence(seed).spawn(3)
         self.rng = np.random.default_rng(flow_seed)
+        order_rng = np.random.default_rng(order_seed)
+        self.schedule = Schedule(
+            settings.rate, settings.class_rates, self.now, self.tick, settings.mix, order_rng, view
+        )
         payload = PayloadFiller(settings.payload, np.random.default_rng(payload_seed))
-        self.frames = FrameBuilder(container, self.pool.version, self.mss, settings.mark, payload)
+        self.frames = FrameBuilder(container, self.hosts.version, self.mss, settings.mark, payload, settings.mtu)
         self.file_header = file_header(container)
 
-    def place(self, flows: FlowArrays) -> Conversations:
+    def place(self, scheduled: Scheduled) -> Conversations:
         """Conversations with addresses, ports and absolute times; ``flow`` counts from the first flow of the file."""
-        first, settings = self.report.flows, self.settings
+        flows, first, settings = scheduled.flows, self.report.flows, self.settings
+        self._check_end(scheduled)
         protocol, ports = transport_protocols(flows), service_ports(flows, self.rng)
         tls = self._wants_tls(flows, ports[1])
         limit = np.where(protocol == TCP, np.where(tls, min(self.mss, 2**14 + 5), self.mss), self.max_datagram)
-        conversations = converse(flows, protocol, tls, limit, self.rng, settings.complete, self.tick)
+        in_payload_view = flows.view == "payload"
+        conversations = converse(flows, protocol, tls, limit, self.rng, settings.complete, self.tick, in_payload_view)
         packets, row = conversations.packets, conversations.packets["flow"]
-        packets["time"] += self._starts(flows)[row]
-        ends = self.pool.pairs(first, len(flows))
-        up = packets["upstream"]
-        width = ends[0].shape[1]
-        packets["source"][:, :width] = np.where(up[:, None], ends[0][row], ends[1][row])
-        packets["destination"][:, :width] = np.where(up[:, None], ends[1][row], ends[0][row])
-        packets["source_port"] = np.where(up, ports[0][row], ports[1][row])
-        packets["destination_port"] = np.where(up, ports[1][row], ports[0][row])
+        packets["time"] += scheduled.start[row]
+        self.now = int(scheduled.start[-1])
+        self._set_ends(conversations, flows, ports)
         packets["flow"] += first
-        self.report.add(conversations, protocol)
-        return conversations
+        if self.frames.is_block:
+            self._comment(conversations, flows)
+        fragments = self.frames.fragments(packets)
+        self.report.add(conversations, protocol, fragments)
+        return replace(conversations, sizes=np.add.reduceat(fragments, conversations.offsets[:-1]))
+
+    def _set_ends(self, conversations: Conversations, flows: FlowArrays, ports: tuple[np.ndarray, np.ndarray]) -> None:
+        packets, row, up = conversations.packets, conversations.packets["flow"], conversations.packets["upstream"]
+        bounds = conversations.offsets
+        start, end = packets["time"][bounds[:-1]], packets["time"][bounds[1:] - 1]
+        client, client_port = self.hosts.client_ends(ports[0], start, end)
+        server = self.hosts.server_addresses(flows.label)
+        width = client.shape[1]
+        packets["source"][:, :width] = np.where(up[:, None], client[row], server[row])
+        packets["destination"][:, :width] = np.where(up[:, None], server[row], client[row])
+        packets["source_port"] = np.where(up, client_port[row], ports[1][row])
+        packets["destination_port"] = np.where(up, ports[1][row], client_port[row])
+
+    def _comment(self, conversations: Conversations, flows: FlowArrays) -> None:
+        """Put each flow's label on its first packet."""
+        first = conversations.offsets[:-1]
+        options = [_comment_of(label, flow_id) for label, flow_id in zip(flows.label, flows.flow_id, strict=True)]
+        conversations.packets["comment"][first] = [len(option) for option in options]
+        numbers = conversations.packets["flow"][first].tolist()
+        self.frames.comments.update((number, option) for number, option in zip(numbers, options, strict=True) if option)
 
     def _wants_tls(self, flows: FlowArrays, server_port: np.ndarray) -> np.ndarray:
         if self.settings.payload == "auto":
             return speaks_tls(flows, server_port)
         return np.full(len(flows), self.settings.payload == "tls")
 
-    def _starts(self, flows: FlowArrays) -> np.ndarray:
-        """Beginnings of the next flows, nanoseconds since 1970; leaves ``now`` at the last of them."""
-        gaps = self.rng.exponential(NANOSECONDS / self.settings.rate, size=len(flows))
-        starts = self.now + np.cumsum(np.rint(gaps / self.tick).astype(np.int64) * self.tick)
-        self.now = int(starts[-1])
+    def _check_end(self, scheduled: Scheduled) -> None:
+        """Raise InputError if a flow ends after the last time that captures can hold."""
+        flows = scheduled.flows
         lasting = np.zeros(len(flows))
         if flows.inter_arrival_time is not None:
             lasting = np.add.reduceat(flows.inter_arrival_time, flows.offsets[:-1], dtype=np.float64)
-        ends = starts / NANOSECONDS + lasting
+        ends = scheduled.start / NANOSECONDS + lasting
         if ends.max() > _END_OF_TIME:
             row = int(ends.argmax())
             raise InputError(
-                f"the flow in row {self.report.flows + row} ends beyond the year 2106, where captures do: it lasts "
-                f"{lasting[row]:.3g} seconds (inter_arrival_time is in seconds), at a rate of {self.settings.rate:g}"
+                f"flow {flows.flow_id[row]} ends beyond the year 2106, where captures do: it lasts {lasting[row]:.3g} "
+                f"seconds (inter_arrival_time is in seconds), at a rate of {self.settings.rate:g}"
             )
-        return starts
+
+
+def _comment_of(label: str | None, flow_id: str | None) -> bytes:
+    if label is None:
+        return b""
+    text = COMMENT_PREFIX + json.dumps({"label": label, "flow_id": flow_id}).encode()
+    return comment_option(text) if len(text) <= _LONGEST_COMMENT else b""
 
 
 def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path, bar: tqdm) -> None:
-    """One capture. What is not yet written are packets later than the last flow's beginning: those of open flows."""
+    """Write one capture. Packets later than the beginning of the last flow wait, since coming flows may be earlier."""
     with ExitStack() as stack:
         truth = stack.enter_context(CaptureTruth.at(path.with_suffix(".flows.csv")))
         capture = stack.enter_context(stack.enter_context(replacing(path)).open("wb"))
         capture.write(stream.file_header)
-        waiting = None
-        for batch in _batches(flows):
+        waiting: np.ndarray | None = None
+        for batch in stream.schedule.batches(flows):
             conversations = stream.place(batch)
-            truth.write(batch, conversations, [path.stem] * len(batch))
+            truth.write(batch.flows, conversations, [path.stem] * len(batch.flows))
             packets = conversations.packets
             waiting = packets if waiting is None else np.concatenate([waiting, packets])
             ready = waiting["time"] <= stream.now
             _write_packets(stream, capture, waiting[ready])
             waiting = waiting[~ready]
-            bar.update(len(batch))
+            bar.update(len(batch.flows))
+        assert waiting is not None  # there is a batch, or an error
         _write_packets(stream, capture, waiting)
 
 
 def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> None:
-    """In order of time (and of flow, at one time), a few megabytes at once."""
+    """Write packets in order of time (and of flow, at one time), a few megabytes at once."""
     packets = packets[np.argsort(packets["time"], kind="stable")]
     total = np.cumsum(stream.frames.sizes(packets))
     for part in np.split(packets, np.flatnonzero(np.diff(total // _BYTES_AT_ONCE)) + 1):
-        capture.write(stream.frames.build(part))
+        capture.write(stream.frames.build(part).data)
 
 
 def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: tqdm) -> None:
-    """A capture a flow, in folders of their labels; the whole folder appears at once."""
+    """Write a capture for each flow, in folders of their labels; the whole folder appears at once."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: there is something already; give a new or empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    folders = FolderNames()
     try:
         with CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:
-            for batch in _batches(flows):
-                names = [
-                    f"{_file_name(label)}/{stream.report.flows + place:08d}" for place, label in enumerate(batch.label)
-                ]
+            for batch in stream.schedule.batches(flows):
+                first = stream.report.flows
+                names = [f"{folders.name(label)}/{first + place:08d}" for place, label in enumerate(batch.flows.label)]
                 conversations = stream.place(batch)
-                truth.write(batch, conversations, names)
+                truth.write(batch.flows, conversations, names)
                 for place, name in enumerate(names):
                     target = scratch / f"{name}.pcap"
                     target.parent.mkdir(exist_ok=True)
                     packets = conversations.packets[slice(*conversations.offsets[place : place + 2])]
                     target.write_bytes(stream.file_header + stream.frames.build(packets).tobytes())
-                bar.update(len(batch))
+                bar.update(len(batch.flows))
         scratch.chmod(0o755)
         scratch.replace(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _file_name(label: str | None) -> str:
-    return re.sub(r"[^\w.-]+", "_", label or "").strip(".") or "unlabelled"
-
-
-def _batches(flows: Dataset | Iterable[Dataset]) -> Iterator[FlowArrays]:
-    """Checked flows, a fixed number at once whatever the tables' sizes, so that these do not change the capture."""
-    held: list[Dataset] = []
-    first, room = 0, _FLOWS_AT_ONCE
-    for table in [flows] if isinstance(flows, Dataset) else flows:
-        begin = 0
-        while begin < len(table):
-            end = min(begin + room, len(table))
-            held.append(table.select(range(begin, end)))
-            room -= end - begin
-            begin = end
-            if not room:
-                yield _checked(held, first)
-                held, first, room = [], first + _FLOWS_AT_ONCE, _FLOWS_AT_ONCE
-    if held or not first:
-        yield _checked(held, first)
-
-
-def _checked(parts: list[Dataset], first: int) -> FlowArrays:
-    if not parts:
-        raise InputError("no flows to write")
-    flows = parts[0] if len(parts) == 1 else concatenate_datasets(parts)
-    return FlowArrays.from_dataset(conform_flows(flows, f"flows from row {first}"))

@@ -65,3 +65,12 @@ def test_file_headers_are_whole_blocks():
     interface = section[size:]
     assert struct.unpack("<II", interface[:8]) == (1, len(interface))
     assert interface[16:21] == struct.pack("<HHB", 9, 1, 9)  # nanoseconds
+
+
+def test_no_datagram_begins_like_an_mpeg_transport_stream():
+    packets = np.zeros(3_000, dtype=PACKET)
+    packets["protocol"], packets["length"], packets["tls_record"] = 17, 188, -1
+    filler, size = PayloadFiller("auto", np.random.default_rng(0)), np.full(len(packets), 188)
+    buffer, start = filler.buffer(int(size.sum())), np.cumsum(size) - size
+    filler.dress(buffer, packets, start, size)
+    assert set(buffer[start].tolist()) == set(range(0x40, 0x80)) - {0x47}

@@ -1,3 +1,5 @@
+import gzip
+import itertools
 import struct
 import tempfile
 from pathlib import Path
@@ -41,13 +43,13 @@ def packets_of(path: Path) -> list[tuple[float, bytes]]:
 def test_round_trip(flows, suffix, networks, complete, payload):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"x.{suffix}"
-        report = write_pcap(flows, path, seed=3, complete=complete, payload=payload, **networks)
+        report = write_pcap(flows, path, seed=3, complete=complete, payload=payload, view="all", **networks)
         lines = truth(path.with_suffix(".flows.csv"))
         found = read(path)
-    wanted = FlowArrays.from_dataset(flows)
+    rows = [flows["flow_id"].index(line["flow_id"]) for line in lines]  # flows are mixed
+    wanted = FlowArrays.from_dataset(flows).take(np.array(rows))
     assert report.packets == len(found.payload_length)
     assert [line["label"] for line in lines] == [label or "" for label in wanted.label]
-    assert [line["flow_id"] for line in lines] == wanted.flow_id.tolist()
     assert found.protocol.tolist() == wanted.protocol.tolist()
     assert found.source_port.tolist() == [int(line["source_port"]) for line in lines]
     if not complete:
@@ -118,7 +120,7 @@ def test_flows_interleave_in_order_of_time_at_the_chosen_rate(tmp_path):
 
 def test_marks_say_synthetic_and_which_packets_were_added(tmp_path):
     flows = table(flow("+5 -6"), flow(WEB))
-    write_pcap(flows, tmp_path / "x.pcapng", mark=0x1234)
+    write_pcap(flows, tmp_path / "x.pcapng", mark=0x1234, view="all")
     assert SYNTHETIC.encode() in (tmp_path / "x.pcapng").read_bytes()
     frames = [frame for _, frame in packets_of(tmp_path / "x.pcapng")]
     marks = [struct.unpack(">H", frame[18:20])[0] for frame in frames]
@@ -145,7 +147,10 @@ def test_report_counts(tmp_path):
         "reset_own": 1,
         "closings_added": 1,
         "packets_added": 6,
+        "acknowledgements_added": 0,
         "payloads_segmented": 1,
+        "datagrams_fragmented": 0,
+        "shared_servers": 0,
     }
     assert "6 packets added, 1 payloads segmented" in str(report)
 
@@ -160,13 +165,13 @@ def test_syn_announces_the_segment_size(tmp_path):
 
 @pytest.mark.parametrize(("length", "pieces"), [(65_507, [65_507]), (65_535, [65_507, 28])])
 def test_datagrams_are_cut_only_where_ip_ends(tmp_path, length, pieces):
-    write_pcap(table(flow(f"+{length}", 17)), tmp_path / "x.pcap")
+    write_pcap(table(flow(f"+{length}", 17)), tmp_path / "x.pcap", mtu=65_535)
     assert read(tmp_path / "x.pcap").payload_length.tolist() == pieces
 
 
 def test_offload_frames_can_be_kept_whole(tmp_path):
     rows = [flow("+0 -0 +0 -65495", label="ssh"), flow("+0 -0 +0 -65495", label="tls")]
-    write_pcap(table(*rows), tmp_path / "x.pcap", mss=65_495)
+    write_pcap(table(*rows), tmp_path / "x.pcap", mss=65_495, mix=False)
     found = read(tmp_path / "x.pcap")
     assert found.take(np.array([0])).payload_length.tolist()[:4] == [0, 0, 0, 65_495]
     assert found.take(np.array([1])).payload_length.tolist()[3:7] == [16_389] * 3 + [16_328]  # a record at most
@@ -176,7 +181,7 @@ def test_payload_kinds(tmp_path):
     rows = table(flow("+0 -0 +0 +500 -300", label="tls"), flow("+400", 17, "dns"), flow("+400", 17, "video"))
 
     def payloads(**options) -> list[bytes]:
-        write_pcap(rows, tmp_path / "x.pcap", complete=False, rate=1e-3, **options)
+        write_pcap(rows, tmp_path / "x.pcap", complete=False, rate=1e-3, mix=False, **options)
         packets = [dpkt.ethernet.Ethernet(frame).data.data.data for _, frame in packets_of(tmp_path / "x.pcap")]
         return [payload for payload in packets if payload]
 
@@ -210,7 +215,7 @@ def test_per_flow(tmp_path):
     rows = [flow(WEB, label="a/b"), flow("+7 -8", 17, None), flow(WEB, label="..")]
     write_pcap(table(*rows), tmp_path / "out", per_flow=True)
     lines = truth(tmp_path / "out.flows.csv")
-    folders = ["a_b", "unlabelled", "unlabelled"]
+    folders = ["a%2Fb", "unlabelled", "%2E%2E"]
     assert [line["capture"] for line in lines] == [f"{name}/{row:08d}" for row, name in enumerate(folders)]
     for row, line in zip(rows, lines, strict=True):
         found = read(tmp_path / "out" / f"{line['capture']}.pcap")
@@ -225,7 +230,7 @@ def test_labels_come_back_by_the_table_beside_the_capture(tmp_path, per_flow):
     labels = ["web", None, 'a, "b"/c', "dns"]
     rows = [flow(WEB, label=label) for label in labels[:3]] + [flow("+50 -60", 17, label="dns")]
     path = tmp_path / ("out" if per_flow else "out.pcapng")
-    write_pcap(table(*rows), path, per_flow=per_flow, rate=1e-3)
+    write_pcap(table(*rows), path, per_flow=per_flow, rate=1e-3, mix=False)
     rules = ReadingOptions(labels=LabelRules(table=tmp_path / "out.flows.csv"))
     import_flows([path], tmp_path / "back.parquet", rules)
     found = FlowArrays.from_dataset(load_flows(tmp_path / "back.parquet"))
@@ -271,6 +276,72 @@ def test_bad_input(tmp_path):
         write_pcap(iter([]), tmp_path / "x.pcap")
     with pytest.raises(InputError, match="protocol 1"):
         write_pcap(table(flow(WEB, 1)), tmp_path / "x.pcap")
-    with pytest.raises(InputError, match=r"row 1 ends beyond the year 2106.*1e\+12 seconds"):
+    with pytest.raises(InputError, match=r"flow 1 ends beyond the year 2106.*1e\+12 seconds"):
         write_pcap(table(*[flow("+1 +1", inter_arrival_time=[0, gap]) for gap in (1, 1e12)]), tmp_path / "x.pcap")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_labels_travel_in_pcapng(tmp_path, packed):
+    """A capture that was moved, renamed or packed has its labels in itself."""
+    labels = ["web", None, 'a, "b"/c', "日本"]
+    write_pcap(table(*(flow(WEB, label=label) for label in labels)), tmp_path / "x.pcapng", rate=0.1)
+    data = (tmp_path / "x.pcapng").read_bytes()
+    moved = tmp_path / "elsewhere" / ("y.pcapng.gz" if packed else "y")
+    moved.parent.mkdir()
+    moved.write_bytes(gzip.compress(data) if packed else data)
+    assert sorted(map(str, read_pcap(moved)["label"])) == sorted(map(str, labels))
+    assert set(read_pcap(moved, label="mine")["label"]) == {"mine"}
+
+
+@pytest.mark.parametrize("networks", [{}, IPV6], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("suffix", [".pcap", ".pcapng"])
+def test_no_frame_is_longer_than_the_mtu_allows(tmp_path, suffix, networks):
+    rows = [flow("+40 -1480 -4000 -48", 17, "dns"), flow("+1200 -12000", 17, "quic"), flow("+0 -0 +0 -9000")]
+    path = tmp_path / f"x{suffix}"
+    report = write_pcap(table(*rows), path, **networks)
+    frames = [frame for _, frame in packets_of(path)]
+    assert max(map(len, frames)) <= 1_514
+    assert len(frames) == report.packets
+    assert report.datagrams_fragmented == 3
+    assert "3 datagrams above the MTU fragmented" in str(report)
+    found = {part["label"]: part for part in import_all(path, tmp_path)}
+    assert sum(found["dns"]["payload_length"]) == 40 + 1480 + 4000 + 48
+    assert sum(found["quic"]["payload_length"]) == 13_200
+    assert sum(int(line["packets"]) for line in truth(tmp_path / "x.flows.csv")) == report.packets
+
+
+def import_all(path, tmp_path):
+    import_flows([path], tmp_path / "back.parquet")
+    return load_flows(tmp_path / "back.parquet").to_list()
+
+
+def test_classes_are_mixed_unless_the_order_is_kept(tmp_path):
+    rows = [flow(WEB, label=label) for label in ("a", "b", "c") for _ in range(100)]
+    write_pcap(table(*rows), tmp_path / "x.pcap")
+    labels = [line["label"] for line in truth(tmp_path / "x.flows.csv")]
+    changes = sum(one != other for one, other in itertools.pairwise(labels))
+    assert changes > 150
+    write_pcap(table(*rows), tmp_path / "y.pcap", mix=False)
+    assert [line["label"] for line in truth(tmp_path / "y.flows.csv")] == sorted(labels)
+
+
+def test_rates_of_classes(tmp_path):
+    rows = [flow(WEB, label=label) for label in ("a", "b", "c") for _ in range(400)]
+    write_pcap(table(*rows), tmp_path / "x.pcap", rate=10, class_rates={"a": 100.0})
+    lines = truth(tmp_path / "x.flows.csv")
+    times = {name: [float(line["start_time"]) for line in lines if line["label"] == name] for name in "abc"}
+    assert np.diff(times["a"]).mean() == pytest.approx(0.01, rel=0.2)
+    assert np.diff(sorted(times["b"] + times["c"])).mean() == pytest.approx(0.1, rel=0.2)
+    with pytest.raises(InputError, match="no flows of this class"):
+        write_pcap(table(*rows), tmp_path / "x.pcap", class_rates={"d": 1.0})
+
+
+def test_the_view_is_recognised(tmp_path):
+    """Without empty packets, acknowledgements are added; not where the flows say that they hold every packet."""
+    flows = table(flow("+100 -1400 -1400 -1400"))
+    assert write_pcap(flows, tmp_path / "x.pcap").acknowledgements_added > 0
+    assert write_pcap(flows, tmp_path / "x.pcap", view="all").acknowledgements_added == 0
+    assert write_pcap(table(flow("+100 -1400 +0")), tmp_path / "x.pcap").acknowledgements_added == 0
+    with pytest.raises(InputError, match="packet view"):
+        write_pcap(flows, tmp_path / "x.pcap", view="some")

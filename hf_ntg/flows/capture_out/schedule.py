@@ -1,0 +1,146 @@
+"""Decides in which order flows are written, and when each begins: classes mixed in time, by Poisson processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from datasets import Dataset, concatenate_datasets
+
+from hf_ntg.errors import InputError
+from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.schema import conform_flows
+
+__all__ = ["Schedule", "Scheduled"]
+
+_NANOSECONDS = 1_000_000_000
+_FLOWS_AT_ONCE = 2_048
+_WINDOW = 1 << 18  # flows of a stream that are mixed with each other
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """Some flows in the order in which they begin.
+
+    Attributes:
+        flows: with their packet view, and with ``flow_id``, the row of the table if it has none.
+        start: (N,) int64 ns since 1970.
+    """
+
+    flows: FlowArrays
+    start: np.ndarray
+
+
+class Schedule:
+    """Draws the order and the beginnings of flows.
+
+    A table is mixed as a whole, a stream 262,144 flows at a time, or as a whole if there are rates of classes.
+
+    Args:
+        rate: flows that begin a second, of all classes without a rate of their own. class_rates: by label.
+        start: beginning of the capture, ns since 1970. tick: nanoseconds that times are multiples of.
+        mix: whether flows are shuffled; otherwise they keep their order, unless classes have rates.
+        rng: draws order and times. view: packet view of the flows; None: see :meth:`batches`.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        class_rates: Mapping[str, float],
+        start: int,
+        tick: int,
+        mix: bool,
+        rng: np.random.Generator,
+        view: str | None = None,
+    ) -> None:
+        self.view = view
+        self.rate, self.class_rates, self.tick, self.mix, self.rng = rate, dict(class_rates), tick, mix, rng
+        self._clock: dict[str | None, int] = dict.fromkeys([None, *self.class_rates], start)
+
+    def batches(self, flows: Dataset | Iterable[Dataset]) -> Iterator[Scheduled]:
+        """Yield all flows, a fixed number at a time whatever the size of the tables.
+
+        If no packet view was given, the first flows that are mixed decide it: it is their own if they name one, and
+        otherwise ``payload`` if none of their packets is empty.
+
+        Raises:
+            InputError: there are no flows, they break the schema, or a class with a rate is not among them.
+        """
+        seen: set[str] = set()
+        first = 0
+        for window in self._windows(flows):
+            seen |= set(self.class_rates) & set(window.label) if self.class_rates else set()
+            if window.flow_id is None:
+                window = replace(window, flow_id=np.arange(first, first + len(window)).astype(str).astype(object))
+            if self.view is None:
+                self.view = window.view or ("payload" if (window.payload_length > 0).all() else "all")
+            window = replace(window, view=self.view)
+            first += len(window)
+            order, start = self._drawn(window.label)
+            for begin in range(0, len(order), _FLOWS_AT_ONCE):
+                rows = slice(begin, begin + _FLOWS_AT_ONCE)
+                yield Scheduled(window.take(order[rows]), start[rows])
+        unknown = sorted(set(self.class_rates) - seen)
+        if unknown:
+            raise InputError(f"rate of {unknown[0]!r}: there are no flows of this class")
+
+    def _windows(self, flows: Dataset | Iterable[Dataset]) -> Iterator[FlowArrays]:
+        """The flows in pieces that are mixed one by one."""
+        if isinstance(flows, Dataset):
+            yield from self._windows_of_table(flows)
+            return
+        held: list[Dataset] = []
+        count = first = 0
+        for table in flows:
+            if len(table):
+                held.append(table)
+                count += len(table)
+            while count >= _WINDOW and not self.class_rates:
+                whole = concatenate_datasets(held)
+                yield _checked(whole.select(range(_WINDOW)), first)
+                first, count = first + _WINDOW, count - _WINDOW
+                held = [whole.select(range(_WINDOW, len(whole)))] if count else []
+        if held or not first:
+            if not held:
+                raise InputError("no flows to write")
+            yield _checked(concatenate_datasets(held) if len(held) > 1 else held[0], first)
+
+    def _windows_of_table(self, flows: Dataset) -> Iterator[FlowArrays]:
+        if not len(flows):
+            raise InputError("no flows to write")
+        flows = conform_flows(flows, "flows")
+        if len(flows) <= _WINDOW or self.class_rates:
+            yield FlowArrays.from_dataset(flows)
+            return
+        order = self.rng.permutation(len(flows)) if self.mix else np.arange(len(flows))
+        for begin in range(0, len(flows), _WINDOW):
+            rows = order[begin : begin + _WINDOW]
+            window = FlowArrays.from_dataset(flows.select(rows))
+            yield window if window.flow_id is not None else replace(window, flow_id=rows.astype(str).astype(object))
+
+    def _drawn(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Order of N flows by their beginnings, and the beginnings in that order: (N,) each."""
+        order = self.rng.permutation(len(labels)) if self.mix else np.arange(len(labels))
+        if not self.class_rates:
+            return order, self._beginnings(None, len(labels))
+        clocks = [label if label in self.class_rates else None for label in labels[order]]
+        start = np.zeros(len(labels), np.int64)
+        for name in self._clock:
+            rows = np.flatnonzero([clock == name for clock in clocks])
+            start[rows] = self._beginnings(name, len(rows))
+        by_time = np.argsort(start, kind="stable")
+        return order[by_time], start[by_time]
+
+    def _beginnings(self, name: str | None, count: int) -> np.ndarray:
+        """Beginnings of the next `count` flows of the class, ns since 1970: (count,) int64."""
+        rate = self.rate if name is None else self.class_rates[name]
+        gaps = self.rng.exponential(_NANOSECONDS / rate, size=count)
+        start = self._clock[name] + np.cumsum(np.rint(gaps / self.tick).astype(np.int64) * self.tick)
+        if count:
+            self._clock[name] = int(start[-1])
+        return start
+
+
+def _checked(flows: Dataset, first: int) -> FlowArrays:
+    return FlowArrays.from_dataset(conform_flows(flows, f"flows from row {first}"))
