@@ -28,7 +28,8 @@ def class_counts(
         InputError: an unknown label, a negative count, or counts that do not add up to `num_flows`.
     """
     if isinstance(label, Mapping):
-        wanted, total = dict(label), sum(label.values())
+        wanted: dict[str | None, int] = dict(label.items())
+        total = sum(label.values())
         if num_flows is not None and num_flows != total:
             raise InputError(f"{num_flows} flows asked, but the counts of the labels add up to {total}")
     elif num_flows is None:

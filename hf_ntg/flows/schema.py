@@ -178,7 +178,7 @@ def _with_columns(flows: Dataset, known: dict[str, pa.Array]) -> Dataset:
     """`flows` with the schema's columns replaced by `known`; those that `known` lacks are left out."""
     names = [name for name in flows.column_names if name in known or name not in FLOW_FEATURES]
     others = [name for name in names if name not in known]
-    rest = flows.select_columns(others).with_format("arrow")[:] if others else None
+    rest = flows.select_columns(others).with_format("arrow")[:] if others else pa.table({})
     features = Features({name: FLOW_FEATURES.get(name, flows.features[name]) for name in names})
     metadata = flows.data.schema.metadata
     schema = features.arrow_schema
