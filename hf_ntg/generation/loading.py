@@ -67,5 +67,6 @@ def _load_diffusion(folder: Path, device: torch.device) -> Sampler:
     from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
     pipeline = FlowDiffusionPipeline.from_pretrained(folder).to(device)
-    pipeline.scheduler.set_timesteps(pipeline.config.num_inference_steps)  # settings that do not go together fail here
+    steps = pipeline.config["num_inference_steps"]
+    pipeline.scheduler.set_timesteps(steps)  # settings that do not go together fail here
     return DiffusionSampler(pipeline)

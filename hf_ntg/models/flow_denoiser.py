@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from diffusers import UNet1DModel
+from diffusers.models import UNet1DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,6 +73,12 @@ class FlowDenoiser(nn.Module):
     by Bayes' rule alone, the noisy values of the other channels, the code words of class and header (zeros where not
     given), and the number of the column.
     """
+
+    scale: Tensor
+    code_book: Tensor
+    word_log_prior: Tensor
+    class_words: Tensor
+    header_words: Tensor
 
     def __init__(self, unet: UNet1DModel, processor: FlowSignalProcessor, prediction_type: str) -> None:
         super().__init__()

@@ -6,12 +6,15 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
-from diffusers import DiffusionPipeline, SchedulerMixin, UNet1DModel
+from diffusers.models import UNet1DModel
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from huggingface_hub import snapshot_download
@@ -24,7 +27,7 @@ from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.model_files import check_model_folder
 from hf_ntg.model_files.fetch import MODEL_PATTERNS
 from hf_ntg.models.flow_denoiser import FlowCondition, FlowDenoiser, noise_target
-from hf_ntg.models.schedulers import make_scheduler
+from hf_ntg.models.schedulers import Scheduler, is_discrete, make_scheduler
 from hf_ntg.models.short_unet import quicken
 
 __all__ = ["FlowDiffusionPipeline", "FlowPipelineOutput"]
@@ -54,6 +57,10 @@ class FlowDiffusionPipeline(DiffusionPipeline):
     discrete steps (DDPM, DDIM, DPM-Solver++, Euler, …) or by flow matching, whatever the UNet was trained to predict.
     """
 
+    unet: UNet1DModel
+    scheduler: Scheduler
+    processor: FlowSignalProcessor
+
     def __init__(
         self,
         unet: UNet1DModel,
@@ -80,12 +87,13 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         self._denoiser = FlowDenoiser(quicken(unet), processor, prediction_type).eval()
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **options) -> FlowDiffusionPipeline:
+    def from_pretrained(cls, pretrained_model_name_or_path: str | PathLike, **options) -> FlowDiffusionPipeline:
         """Load a saved pipeline from a folder or a Hub id; `options` as diffusers takes them (``revision``, …).
 
         Raises:
             InputError: the folder does not pass :func:`hf_ntg.model_files.check_model_folder`.
         """
+        source = pretrained_model_name_or_path
         if not Path(source).is_dir():
             # diffusers refuses components of other libraries from the Hub, but not from a folder; none has code.
             hub = {name: options.pop(name) for name in _HUB_OPTIONS if name in options}
@@ -135,7 +143,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         self, labels: Sequence[str | None] | np.ndarray, seed: int = 0, *, progress: bool = False, **options
     ) -> Dataset:
         """Draw one flow for each of `labels`, in one data set; `options` as for :meth:`draw_block`."""
-        blocks = []
+        blocks: list[Dataset] = []
         with tqdm(total=len(labels), unit="flow", desc="generating", disable=not progress) as bar:
             for start in range(0, len(labels), self.flows_per_block):
                 flows = self.draw_block(labels[start : start + self.flows_per_block], seed, len(blocks), **options)
@@ -173,7 +181,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         )
         state = np.random.SeedSequence([seed, block]).generate_state(1, np.uint64)[0]
         generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-        own = self.scheduler if scheduler is None else make_scheduler(scheduler)
+        own: Scheduler = self.scheduler if scheduler is None else make_scheduler(scheduler)
         drawn = self._draw(padded, num_inference_steps, guidance_scale, generator, own, quiet=True)
         return self._read(drawn, snap).take(np.arange(len(labels)))
 
@@ -184,11 +192,11 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         steps: int | None,
         guidance: float | None,
         generator: torch.Generator | None,
-        scheduler: SchedulerMixin,
+        scheduler: Scheduler,
         quiet: bool = False,
     ) -> _Drawn:
-        steps = self.config.num_inference_steps if steps is None else steps
-        guidance = self.config.guidance_scale if guidance is None else guidance
+        steps = self.config["num_inference_steps"] if steps is None else steps
+        guidance = self.config["guidance_scale"] if guidance is None else guidance
         classes = self.processor.places_of(np.array(labels, dtype=object))
         # One number from the generator is the seed of what NumPy draws: headers and ports.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else None))
@@ -226,27 +234,23 @@ class _Drawn:
     seed: int
 
 
-def _at_unit_variance(scheduler: SchedulerMixin, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+def _at_unit_variance(scheduler: Scheduler, sample: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
     """The scheduler's sample, scaled to unit variance for the denoiser, and its angle (B,)."""
-    if _matches_flow(scheduler):
-        mix = float(timestep) / scheduler.config.num_train_timesteps
-        noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
-    else:
+    if is_discrete(scheduler):
         kept = float(scheduler.alphas_cumprod[round(float(timestep))])
         noisy, angle = scheduler.scale_model_input(sample, timestep), math.acos(math.sqrt(kept))
+    else:
+        mix = float(timestep) / scheduler.config.num_train_timesteps
+        noisy, angle = sample / math.hypot(1 - mix, mix), math.atan2(mix, 1 - mix)
     return noisy, torch.full((len(sample),), angle, dtype=sample.dtype, device=sample.device)
 
 
-def _model_output(scheduler: SchedulerMixin, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
+def _model_output(scheduler: Scheduler, clean: Tensor, noisy: Tensor, angle: Tensor) -> Tensor:
     """The estimate of the clean signal, converted to the prediction type that the scheduler expects."""
-    kind = "flow" if _matches_flow(scheduler) else scheduler.config.prediction_type
+    kind = scheduler.config.prediction_type if is_discrete(scheduler) else "flow"
     turn = angle[:, None, None]
     noise = (noisy - torch.cos(turn) * clean) / torch.sin(turn)
     return noise_target(kind, clean, noise, angle)
-
-
-def _matches_flow(scheduler: SchedulerMixin) -> bool:
-    return not hasattr(scheduler, "alphas_cumprod")
 
 
 def _guided(

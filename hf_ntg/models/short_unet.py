@@ -8,7 +8,7 @@ in training, building the matrices costs as much as they save.
 from __future__ import annotations
 
 import torch
-from diffusers import UNet1DModel
+from diffusers.models import UNet1DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,10 +43,12 @@ class _DenseConv1d(nn.Conv1d):
 
     def _dense(self, width: int) -> tuple[Tensor, Tensor]:
         """The (C' W, C W) matrix and (C' W,) bias, cached until the weights change."""
-        key = (width, self.weight.data_ptr(), self.weight._version, self.bias._version, self.weight.dtype)
+        bias = self.bias
+        assert bias is not None  # every convolution of UNet1DModel has one
+        key = (width, self.weight.data_ptr(), self.weight._version, bias._version, self.weight.dtype)
         kept = self.__dict__.get("_kept")
         if kept is None or kept[0] != key:
-            kept = key, _spread(self.weight, width), self.bias.repeat_interleave(width)
+            kept = key, _spread(self.weight, width), bias.repeat_interleave(width)
             self.__dict__["_kept"] = kept
         return kept[1:]
 
