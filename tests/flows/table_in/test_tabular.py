@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.table_in.ragged import listed
 from hf_ntg.flows.table_in.tabular import TableReader, parse_columns
 
@@ -91,3 +92,15 @@ def test_broken_tables(tmp_path):
 )
 def test_cells(cell, numbers):
     assert listed(cell) == numbers
+
+
+def test_a_table_of_the_packages_own_schema_is_taken_as_it_is(tmp_path):
+    rows = [{"label": "a", "payload_length": [0, 1, 2, 3], "direction": [1, -1, 1, 1],
+             "inter_arrival_time": [0.0, 1.0, 2.0, 3.0]}] * 20  # fmt: skip
+    path = tmp_path / "flows.parquet"
+    schema = FLOW_FEATURES.arrow_schema
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema([schema.field(name) for name in rows[0]])), path)
+    reader = TableReader(path, {})
+    (batch,) = reader
+    assert batch.flows.inter_arrival_time[:4].tolist() == [0, 1, 2, 3]
+    assert not reader.noticed
