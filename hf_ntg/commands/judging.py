@@ -51,6 +51,10 @@ def evaluate(
     test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
     synthetic: Annotated[str, typer.Option(help="Its flows.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
+    held_back: Annotated[
+        str | None,
+        typer.Option(help="Real flows of the training captures that the generator has not seen: to measure memory by."),
+    ] = None,
     max_packets: Annotated[
         int | None, number(COUNTS, "Judge flows on their first so many packets; 10, or as many as the model makes.")
     ] = None,
@@ -73,6 +77,7 @@ def evaluate(
 
     check_output_folder(output)
     sources = {"train": train, "test": test, "synthetic": synthetic}
+    sources |= {} if held_back is None else {"held_back": held_back}
     tables = {name: load_flows(source) for name, source in sources.items()}
     likelihood = None
     if model is not None:

@@ -158,15 +158,19 @@ def _described(metric: MetricInfo) -> dict:
 def _judge_likelihoods(
     scorers: dict[str, Scorer], real: RealFlows, columns: list[str], max_packets: int, seed: int
 ) -> dict:
-    nothing: dict[str, Any] = {"overall": None, "per_class": {}, "reason": "no likelihoods"}
-    return _described(LIKELIHOOD_MEMBERSHIP) | {
-        "columns": {
-            name: likelihood_membership(real.unseen, real.train, scorers[name], max_packets=max_packets, seed=seed)
-            if name in scorers
-            else nothing
-            for name in columns
-        }
-    }
+    found: dict[str, dict] = {}
+    for name in columns:
+        reason = "no likelihoods"
+        if name in scorers:
+            try:
+                found[name] = likelihood_membership(
+                    real.unseen, real.train, scorers[name], max_packets=max_packets, seed=seed
+                )
+                continue
+            except InputError as error:  # such as an unseen flow with a protocol that the model does not know
+                reason = str(error)
+        found[name] = {"overall": None, "per_class": {}, "reason": reason}
+    return _described(LIKELIHOOD_MEMBERSHIP) | {"columns": found}
 
 
 def _check_classes(counts: dict[str, Counter]) -> None:

@@ -24,7 +24,7 @@ def evaluation_notes(
         metrics: the results, as :func:`hf_ntg.metrics.full_evaluation.evaluate_flows` returns them.
     """
     notes = [f"{number} {name} flows have no label and were left out." for name, number in unlabelled.items() if number]
-    return notes + _class_notes(counts) + _size_notes(counts) + _capture_notes(real, metrics)
+    return notes + _class_notes(counts) + _size_notes(counts) + _capture_notes(real, metrics) + _unmeasured(metrics)
 
 
 def _class_notes(counts: dict[str, Counter]) -> list[str]:
@@ -71,6 +71,16 @@ def _capture_notes(real: RealFlows, metrics: dict[str, dict]) -> list[str]:
             "of other captures, which repeat less than unseen flows of the same captures do: read it as an upper bound."
         )
     return notes
+
+
+def _unmeasured(metrics: dict[str, dict]) -> list[str]:
+    """Metrics that have no score for the synthetic flows, and why; membership inference is explained elsewhere."""
+    found = {name: metric["columns"]["synthetic"] for name, metric in metrics.items()}
+    return [
+        f"{metrics[name]['title']} has no score: {column['reason']}."
+        for name, column in found.items()
+        if column["overall"] is None and column["reason"] != OTHER_CAPTURES
+    ]
 
 
 def _other_captures(test: FlowArrays, train: FlowArrays) -> bool:

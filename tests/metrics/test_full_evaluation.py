@@ -106,6 +106,17 @@ def test_a_generator_with_likelihoods_is_asked_for_them(sets):
     assert scores["4-gram"] >= scores["synthetic"]
 
 
+def test_a_model_that_cannot_read_the_unseen_flows_costs_one_score(sets):
+    def refuses(flows):
+        raise InputError("flow 3: protocol 132 was not trained on")
+
+    found = evaluate_flows(*sets, baselines=("4-gram",), log_likelihood=refuses)
+    columns = found["metrics"]["likelihood_membership"]["columns"]
+    assert columns["synthetic"]["overall"] is None
+    assert columns["4-gram"]["overall"] is not None
+    assert "Membership inference by likelihood has no score: flow 3: protocol 132 was not trained on." in found["notes"]
+
+
 def test_the_same_seed_gives_the_same_result(sets, result):
     assert evaluate_flows(*sets, seed=0) == result
 
