@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator, PercentFormatter
@@ -81,14 +82,17 @@ def draw_packets(profiles: dict, max_packets: int) -> Figure:
         max_packets: positions to show.
     """
     with _panels(profiles["classes"], 2.0) as (figure, panels):
+        shared = panels[0][1]  # limits and ticks are those of all panels
+        _length_axis(shared, profiles["length_edges"])
+        shared.set_xlim(0.4, max_packets + 0.6)
+        shared.set_xticks(range(1, max_packets + 1))
         for name, axes in panels:
             for column, side, color in (("real", -1, REAL), ("synthetic", 1, SYNTHETIC)):
                 if (shape := profiles["sets"].get(column, {}).get(name)) is not None:
                     _split_bars(axes, shape, side, color)
-            _length_axis(axes, profiles["length_edges"])
-            axes.set_xlim(0.4, max_packets + 0.6)
-            axes.set_xticks(range(1, max_packets + 1))
+            axes.axhline(0, color="#bbbbbb", linewidth=0.6)
             axes.tick_params(axis="x", length=0)
+            axes.tick_params(axis="y", length=2)
             axes.grid(axis="x", color="#f0f0f0", linewidth=0.6)
             axes.set_axisbelow(True)
         _outer_labels(figure, "packet of the flow", "payload bytes (square-root scale), upstream above 0")
@@ -186,14 +190,15 @@ def _draw_curves(
         return None
     shares = np.arange(101)
     with _panels(classes, 1.25) as (figure, panels):
+        shared = panels[0][1]  # limits and ticks are those of all panels
+        style(shared)
+        shared.set_ylim(0, 100)
+        shared.set_yticks([0, 50, 100])
+        shared.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         for name, axes in panels:
             for column, color in drawn:
                 if values := _quantiles(profiles, column, name, quantity):
                     axes.step(values, shares, where="post", color=color, linewidth=1.3, label=column)
-            style(axes)
-            axes.set_ylim(0, 100)
-            axes.set_yticks([0, 50, 100])
-            axes.yaxis.set_major_formatter(PercentFormatter(decimals=0))
         _outer_labels(figure, label, "share of packets")
         add_legend(figure)
         return figure
@@ -232,14 +237,11 @@ def _split_bars(axes: Axes, shape: dict, side: int, color: str) -> None:
     for direction, key in ((1, "upstream"), (-1, "downstream")):
         shares = np.array(shape[key])  # (positions, bins)
         position, length = np.nonzero(shares)
-        axes.barh(
-            direction * (length + 0.55),
-            side * 0.47 * shares[position, length],
-            height=0.9,
-            left=position + 1 + side * 0.015,
-            color=color,
-            linewidth=0,
-        )
+        inner, middle = position + 1 + side * 0.015, direction * (length + 0.55)
+        outer = inner + side * 0.47 * shares[position, length]
+        corners = [(inner, middle - 0.45), (inner, middle + 0.45), (outer, middle + 0.45), (outer, middle - 0.45)]
+        bars = np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)  # (bars, 4, 2)
+        axes.add_collection(PolyCollection(bars, facecolors=color, linewidths=0), autolim=False)
 
 
 def _length_axis(axes: Axes, edges: list[float]) -> None:
@@ -247,8 +249,6 @@ def _length_axis(axes: Axes, edges: list[float]) -> None:
     places = 1 + (len(edges) - 1) * np.sqrt(marks / 1460)
     axes.set_yticks([*-places[::-1], 0, *places], [f"{mark:,}" for mark in [*marks[::-1], 0, *marks]])
     axes.set_ylim(-len(edges) - 1.4, len(edges) + 1.4)
-    axes.axhline(0, color="#bbbbbb", linewidth=0.6)
-    axes.tick_params(axis="y", length=2)
 
 
 def _outer_labels(figure: Figure, x: str, y: str) -> None:
