@@ -25,6 +25,7 @@ __all__ = [
 Pair = Sequence[np.ndarray]
 Divergence = Callable[[Pair, Pair, int], np.ndarray]
 
+_DENSE = 1 << 20  # cells of a table that is counted in without sorting
 _RADIX = 1 << 18  # above every packet symbol: three of them pack into one int64
 
 
@@ -115,13 +116,16 @@ def _shares(events: Pair, groups: Pair, num_groups: int) -> tuple[list[np.ndarra
     """The share of each distinct event within its group in either sample, and the group it belongs to."""
     width = 1 + max(part.max(initial=0) for part in events)
     packed = [group.astype(np.int64) * width + event for event, group in zip(events, groups, strict=True)]
-    keys, place = np.unique(np.concatenate(packed), return_inverse=True)
-    parts = place[: len(packed[0])], place[len(packed[0]) :]
+    if num_groups * width <= _DENSE:
+        tables = [np.bincount(part, minlength=num_groups * width) for part in packed]
+        keys = np.flatnonzero(tables[0] + tables[1])
+        counts = [table[keys] for table in tables]
+    else:
+        keys, place = np.unique(np.concatenate(packed), return_inverse=True)
+        counts = [np.bincount(part, minlength=len(keys)) for part in np.split(place, [len(packed[0])])]
     totals = [np.maximum(np.bincount(group, minlength=num_groups), 1) for group in groups]
     owner = keys // width
-    return [
-        np.bincount(part, minlength=len(keys)) / total[owner] for part, total in zip(parts, totals, strict=True)
-    ], owner
+    return [count / total[owner] for count, total in zip(counts, totals, strict=True)], owner
 
 
 def _position_table(p: FlowView, q: FlowView, distance: Divergence) -> np.ndarray:
