@@ -93,7 +93,7 @@ def evaluate_flows(
     for name, model in fitted.items():
         judged[name] = FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
     likelihoods = {}
-    if log_likelihood is not None:  # before the long work, in case the model cannot score these flows
+    if log_likelihood is not None:
         scorers = {"synthetic": log_likelihood} | {
             name: model.log_likelihood for name, model in fitted.items() if isinstance(model, NGram)
         }
