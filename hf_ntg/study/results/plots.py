@@ -194,14 +194,10 @@ def step_curves(scores: Sequence[Score]) -> str | None:
 
 
 def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
-    """Confusion matrices for each table and split: trained on real flows, and on those of the best learned generator.
+    """For each table and split, two confusion matrices: trained on real flows, and on those of one `learned` generator.
 
-    Rows are true classes; cells are shares of their test flows. They show the first seed and the largest number of
-    synthetic flows.
-
-    Args:
-        rows: finished runs.
-        learned: names of the generators to choose the best from.
+    Rows are the true classes, cells the shares of their test flows. Shown is the first of `learned` that has results,
+    with the most synthetic flows, for the first seed: not the best on the test flows.
     """
     own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
     drawn = []
@@ -212,8 +208,8 @@ def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "
         made = [row for row in here if row["model"] in learned]
         if not real or not made:
             continue
-        best = max(made, key=lambda row: (row["times"], row["measures"]["macro_f1"]))
-        drawn.append(_confusion_pair(f"{flows}, by {by}", real[0], best))
+        shown = max(made, key=lambda row: (row["times"], -learned.index(row["model"])))
+        drawn.append(_confusion_pair(f"{flows}, by {by}", real[0], shown))
     return drawn
 
 

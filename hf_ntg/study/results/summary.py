@@ -72,14 +72,17 @@ def scores_of(rows: Iterable[dict]) -> list[Score]:
 def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
     """CPU seconds of the shortest training whose divergence is within `REACHED` times that of real flows.
 
-    Each training has a schedule of its own length. A generator that reaches it with no budget has no score.
+    A generator has a score only if every seed gets there at some budget: the mean over those that do would leave out
+    the slowest.
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
     best: dict[tuple, dict[int, float]] = defaultdict(dict)
+    tried: dict[tuple, set[int]] = defaultdict(set)
     for row in rows:
         if row["axis"] != "training-length":
             continue
+        tried[row["flows"], row["by"], row["model"]].add(row["seed"])
         ratio, cost = _comparisons(row, known).get("flow_jsd.ratio"), row["measures"]["training_cpu_seconds"]
         if ratio is not None and cost is not None and ratio <= REACHED:
             seeds = best[row["flows"], row["by"], row["model"]]
@@ -90,6 +93,7 @@ def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
             tuple(found[seed] for seed in sorted(found)),
         )
         for (flows, by, model), found in best.items()
+        if found.keys() == tried[flows, by, model]
     ]
 
 
