@@ -211,7 +211,7 @@ def test_changed_settings_are_other_runs_and_other_code_is_told(sources, tmp_pat
     assert len(ResultStore(tmp_path).gather()) == 2, "the newest of one identity"
     monkeypatch.setattr("hf_ntg.study.run.code_fingerprint", lambda layers: "other")
     run_study(sources[:1], tmp_path, lean, **options)
-    assert "2 finished runs are of other code" in said[-1]
+    assert "2 finished runs were made by other code" in said[-1]
     before = ResultStore(tmp_path).gather()
     run_study(sources[:1], tmp_path, lean, redo_stale=True, **options)
     assert all(row["made"]["code"]["judges"] == "other" for row in ResultStore(tmp_path).gather())
