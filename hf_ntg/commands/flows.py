@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
@@ -205,7 +205,8 @@ def export(
     from hf_ntg.flows.capture_out.options import parse_rates, parse_start
     from hf_ntg.flows.stream import stream_flows
 
-    settings = {"rate": rate, "complete": complete, "mss": mss, "mtu": mtu, "clients": clients, "servers": servers}
+    settings: dict[str, Any] = {"rate": rate, "complete": complete, "mss": mss, "mtu": mtu}
+    settings |= {"clients": clients, "servers": servers}
     settings |= {"class_rates": parse_rates(class_rate or []), "mix": mix, "start_time": parse_start(start)}
     settings |= {"payload": payload, "mark": mark}
     report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, **settings)
