@@ -128,7 +128,7 @@ def label_table(flows: list[dict], rng: random.Random, folder: Path) -> Path:
 def write(columns: dict[str, list], path: Path, suffix: str, pack, rng: random.Random) -> None:
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     if suffix == ".parquet":
-        fixed = {name: [arrow_cell(cell) for cell in cells] for name, cells in columns.items()}
+        fixed = {name: arrow_column(cells) for name, cells in columns.items()}
         pq.write_table(pa.table(fixed), path)
         return
     if suffix == ".jsonl":
@@ -146,15 +146,14 @@ def write(columns: dict[str, list], path: Path, suffix: str, pack, rng: random.R
     path.write_bytes(pack(text.encode(rng.choice(("utf-8", "utf-8-sig")) if suffix in (".csv", ".tsv") else "utf-8")))
 
 
-def arrow_cell(cell: object) -> object:
-    """A cell that Arrow can write: a list is of texts, of whole numbers, or of floats alone."""
-    if not isinstance(cell, list):
-        return cell
-    if any(isinstance(one, str) for one in cell):
-        return ["" if one is None else one for one in cell]
-    if any(isinstance(one, float) for one in cell):
-        return [None if one is None else float(one) for one in cell]
-    return cell
+def arrow_column(cells: list) -> list:
+    """Cells that Arrow can write: the lists of a column are of texts, of whole numbers, or of floats alone."""
+    kinds = {type(one) for cell in cells if isinstance(cell, list) for one in cell}
+    if str in kinds:
+        return [["" if one is None else one for one in cell] for cell in cells]
+    if float in kinds:
+        return [[None if one is None else float(one) for one in cell] for cell in cells]
+    return cells
 
 
 def cell_text(cell: object, as_json: bool) -> object:
