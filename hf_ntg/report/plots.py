@@ -241,7 +241,7 @@ def _split_bars(axes: Axes, shape: dict, side: int, color: str) -> None:
         outer = inner + side * 0.47 * shares[position, length]
         corners = [(inner, middle - 0.45), (inner, middle + 0.45), (outer, middle + 0.45), (outer, middle - 0.45)]
         bars = np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)  # (bars, 4, 2)
-        axes.add_collection(PolyCollection(bars, facecolors=color, linewidths=0), autolim=False)
+        axes.add_collection(PolyCollection(list(bars), facecolors=color, linewidths=0), autolim=False)
 
 
 def _length_axis(axes: Axes, edges: list[float]) -> None:
