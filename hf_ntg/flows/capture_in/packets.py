@@ -77,7 +77,7 @@ class Packets:
         size = self.header + self.kept
         begin = self.payload - self.header
         bounds = zip(begin.tolist(), (begin + size).tolist(), strict=True)
-        view = memoryview(np.ascontiguousarray(self.data))
+        view = np.ascontiguousarray(self.data).data
         data = padded(b"".join(view[low:high] for low, high in bounds))
         return replace(self, payload=np.cumsum(size) - self.kept, data=data)
 

@@ -113,7 +113,7 @@ def _block(window: Window, starts: np.ndarray, order: str, tick: int, header: in
 
 
 class _Trial(NamedTuple):
-    count: int
+    tried: int
     all_sensible: bool  # every record that was tried makes sense
 
 

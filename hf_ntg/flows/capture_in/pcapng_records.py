@@ -162,7 +162,7 @@ class _Walker:
             rows = rows[is_own]
         for row in rows.tolist():
             begin = int(at[row]) + 4
-            size = struct.unpack_from(self.order + "H", data, begin - 2)[0]
+            size = struct.unpack(self.order + "H", data[begin - 2 : begin].tobytes())[0]
             found[row] = data[begin : min(begin + size, int(end[row]))].tobytes()
         return found
 

@@ -125,6 +125,7 @@ class CaptureTruth:
         """Add the lines of `flows`; `captures` names each one's file."""
         first = conversations.packets[conversations.offsets[:-1]]
         up = first["upstream"]
+        assert flows.flow_id is not None  # the schedule gives every flow an id
         width = 16 if first["source"][:, 4:].any() else 4
         client, server = (
             np.where(up[:, None] == upstream, first["source"], first["destination"])[:, :width]

@@ -211,7 +211,7 @@ class FrameBuilder:
         self._fill_ip(header, packets, segment)
         for name in ("source_port", "destination_port"):
             header[name] = packets[name]
-        if "length" in layout.names:
+        if "length" in (layout.names or ()):
             header["length"] = segment
         else:
             self._fill_tcp(header, packets, layout.itemsize - self.transport_start)
@@ -242,7 +242,7 @@ class FrameBuilder:
         for name in ("sequence", "acknowledgement", "flags", "window"):
             header[name] = packets[name]
         header["data_offset"] = header_size // 4 << 4
-        if "mss" in header.dtype.names:
+        if "mss" in (header.dtype.names or ()):
             header["mss_option"], header["mss"] = 0x0204, self.mss
             header["scale_option"], header["scale"] = bytes([1, 3, 3]), packets["scale"]
 
@@ -252,7 +252,7 @@ class FrameBuilder:
         addresses = self.transport_start - 2 * header["source"].shape[1]  # they end where the transport begins
         total = _sum_rows(octets[:, addresses:]) + sums + header["transport"] + segment
         checksum = ~_fold(total) & 0xFFFF
-        is_udp = "length" in header.dtype.names
+        is_udp = "length" in (header.dtype.names or ())
         header["checksum"] = np.where(checksum == 0, 0xFFFF, checksum) if is_udp else checksum  # RFC 768: 0 is "none"
         if self.version == 4:
             header["ip_checksum"] = ~_fold(_sum_rows(octets[:, self.ip_start : self.transport_start])) & 0xFFFF

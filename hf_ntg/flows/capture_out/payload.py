@@ -68,9 +68,10 @@ class PayloadFiller:
     def _put_tls_headers(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
         """Application data of TLS 1.2, which 1.3 also claims to be (RFC 8446, section 5.1)."""
         record, skip = packets["tls_record"], packets["tls_skip"].astype(np.int64)
-        for place, value in enumerate((23, 3, 3, record >> 8, record & 0xFF)):
+        octets = [np.full_like(record, value) for value in (23, 3, 3)] + [record >> 8, record & 0xFF]
+        for place, value in enumerate(octets):
             rows = (record >= 0) & (place >= skip) & (place - skip < packets["length"])
-            buffer[(start + place - skip)[rows]] = value if np.isscalar(value) else value[rows]
+            buffer[(start + place - skip)[rows]] = value[rows]
 
     @staticmethod
     def _put_empty_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:

@@ -151,6 +151,7 @@ class _Stream:
 
     def _comment(self, conversations: Conversations, flows: FlowArrays) -> None:
         """Put each flow's label on its first packet."""
+        assert flows.flow_id is not None  # the schedule gives every flow an id
         first = conversations.offsets[:-1]
         options = [_comment_of(label, flow_id) for label, flow_id in zip(flows.label, flows.flow_id, strict=True)]
         conversations.packets["comment"][first] = [len(option) for option in options]
@@ -171,6 +172,7 @@ class _Stream:
         ends = scheduled.start / NANOSECONDS + lasting
         if ends.max() > _END_OF_TIME:
             row = int(ends.argmax())
+            assert flows.flow_id is not None  # the schedule gives every flow an id
             raise InputError(
                 f"flow {flows.flow_id[row]} ends beyond the year 2106, where captures do: it lasts {lasting[row]:.3g} "
                 f"seconds (inter_arrival_time is in seconds), at a rate of {self.settings.rate:g}"
