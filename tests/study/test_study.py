@@ -245,7 +245,7 @@ def test_a_run_that_fails_is_told_and_the_rest_is_done(sources, tmp_path, monkey
 def test_bad_requests(sources, tmp_path):
     with pytest.raises(InputError, match=r"no baseline 'rnn'.*learned ones are gpt2"):
         run_study(sources, tmp_path / "x", replace(TINY, models=("rnn",)))
-    with pytest.raises(InputError, match="have one name"):
+    with pytest.raises(InputError, match="have the same name"):
         run_study([sources[0], sources[0]], tmp_path / "x", TINY)
     with pytest.raises(InputError, match="no such file"):
         run_study([str(tmp_path / "gone.parquet")], tmp_path / "x", TINY)
