@@ -1,4 +1,4 @@
-"""Flows to model input and back, exactly."""
+"""Codecs: exact conversion of flows to model input and back."""
 
 import lazy_loader
 

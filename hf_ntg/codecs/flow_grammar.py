@@ -2,8 +2,8 @@
 
 A sentence is ``<label> [protocol port] packet packet … <eos>`` or, with times,
 ``<label> [protocol port] packet … <times> ~t2 ~t3 … ~tn <eos>``. All packets come before all times. Flows with the same
-packets then share every token up to ``<times>``, which makes it cheap to draw many of them, and a model without times
-is the same model of the packets.
+packets then share every token up to ``<times>``, which makes it cheap to draw many of them. A model without times
+models the packets in the same way.
 
 The ids of one kind of token are consecutive, and the token that ends the packets comes right before the packets. The
 tokens that are allowed at any place of a sentence are therefore one slice of the vocabulary.
@@ -52,7 +52,7 @@ def token_label(token: str) -> str | None:
 class FlowGrammar:
     """The vocabulary and the limits of the sentences of one tokenizer.
 
-    It is fixed when the tokenizer is fitted, and saved beside the weights as ``flow_grammar.json``.
+    It is fixed when the tokenizer is fitted, and saved next to the weights as ``flow_grammar.json``.
 
     Attributes:
         labels: classes, in order of their ids. label_counts: training flows of each, the default mix of new flows.
@@ -65,7 +65,7 @@ class FlowGrammar:
         time_knots: knots of the bins of inter-arrival times, see :class:`hf_ntg.codecs.time_bins.TimeBins`; empty
             without timing tokens.
         view: packet view of the flows, see :func:`hf_ntg.flows.view.in_view`. In ``payload`` no empty packet has a
-            token. A saved grammar without this field is of ``all``.
+            token. A saved grammar without this field means ``all``.
     """
 
     labels: tuple[str | None, ...]
@@ -113,7 +113,7 @@ class FlowGrammar:
 
     @cached_property
     def time_bins(self) -> TimeBins:
-        """The bins of inter-arrival times, a token each."""
+        """The bins of inter-arrival times; each is a token."""
         return TimeBins(self.time_knots)
 
     @cached_property
@@ -157,7 +157,7 @@ class FlowGrammar:
     def allowed_packets(self, packets_so_far: int) -> slice:
         """Ids that may follow `packets_so_far` packets.
 
-        First a packet; then a packet or the end of the packets; after `max_packets` only the end.
+        The first is a packet. Then a packet or the end of the packets follows; after `max_packets`, only the end.
         """
         packets = self.blocks["packet"]
         if packets_so_far == 0:

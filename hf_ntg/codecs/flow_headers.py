@@ -1,4 +1,4 @@
-"""Protocols and ports, as both codecs write them: which have a code of their own, and what is drawn for the others."""
+"""Protocols and ports in both codecs: which of them have their own code, and how the others are drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 EPHEMERAL_PORTS = (32_768, 60_999)  # the range from which Linux takes client ports
 OTHER_PORTS = (1_024, 65_535)
-OTHER = -2  # a protocol or port without a code of its own; -1 is one that the table does not know
+OTHER = -2  # a protocol or port without its own code; -1 is one that is unknown in the table
 MAX_PORTS = 64
 MIN_PORT_FLOWS = 5
 
@@ -34,7 +34,7 @@ def has_headers(arrays: FlowArrays) -> bool:
 
 
 def count_headers(arrays: FlowArrays, classes: np.ndarray, num_classes: int) -> tuple[list, list]:
-    """Distinct (protocol, port) pairs, and how many flows of each class have each.
+    """Distinct (protocol, port) pairs, and their number of flows in each class.
 
     Ports outside the 64 most frequent, or with fewer than 5 flows, count as one port, ``OTHER``. Both lists are empty
     where the flows have no such columns.
@@ -94,7 +94,7 @@ def draw_ports(headers: list[list[int]], places: np.ndarray, rng: np.random.Gene
 
 
 def draw_server_ports(uniforms: np.ndarray) -> np.ndarray:
-    """Ports for flows whose destination port has no code: numbers in [0, 1) to ports from 1,024 to 65,535, (N,)."""
+    """Destination ports without a code: map numbers in [0, 1) to ports from 1,024 to 65,535, (N,)."""
     return _port_at(uniforms, OTHER_PORTS)
 
 

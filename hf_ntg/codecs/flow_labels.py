@@ -1,4 +1,4 @@
-"""Class names and their numbers, as both codecs write them."""
+"""Class names and their numbers in both codecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code words for packets: direction and payload length together, written as 32 channels of +-1."""
+"""Code words for packets: 32 channels of +-1 encode direction and payload length together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKET_FORMS = ("codes", "separate")  # how a signal writes a packet, see FlowSi
 CODE_WIDTH = 32
 ENDED, OTHER_UP, OTHER_DOWN = 0, 1, 2  # numbers of the special code words; those of packet symbols follow
 FIRST_SYMBOL = 3
-ROWS_AT_ONCE = 512  # flows whose packets are compared with all words in one product
+ROWS_AT_ONCE = 512  # number of flows whose packets are compared with all words in one product
 
 
 class PacketCodes:
@@ -43,7 +43,7 @@ class PacketCodes:
         return np.where(self.symbols[found] == symbols, FIRST_SYMBOL + found, other)
 
     def symbols_of(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Packet symbols of `words` (any shape), and which of the words say the direction only."""
+        """Packet symbols of `words` (any shape), and which of the words encode only the direction."""
         return np.array([0, 0, 1, *self.symbols])[words], (words == OTHER_UP) | (words == OTHER_DOWN)
 
     def nearest(self, channels: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ class FlowSignals:
         values: (N, C, W) float32 in [-1, 1], one column a packet.
         words: (N, W) int64 code word of each packet, 0 after the end; all 0 unless packets are written as codes.
         classes: (N,) int64 place of the label. headers: (N,) int64 place of the header, -1 where there is none.
-        known: (N, C, W) bool: where a value says something about the flow. Elsewhere it is 0, and decoding ignores it.
+        known: (N, C, W) bool: where a value carries information. Elsewhere the value is 0, and decoding ignores it.
             Nothing is known after the last packet of a flow that was cut.
     """
 
@@ -96,7 +96,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             class_lengths: payload lengths of the training flows of each class, ascending.
             headers: (protocol, destination port) pairs. header_counts: training flows of each class with each.
             drawn_ranks, training_ranks: see :meth:`match_times`; None: times are decoded as they were drawn.
-            view: packet view of the signals. A saved processor without it is of ``all``.
+            view: packet view of the signals. A saved processor without it means ``all``.
         """
         super().__init__(**kwargs)
         self.labels, self.label_counts = list(labels), list(label_counts)
@@ -122,17 +122,18 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         max_symbols: int = 1_024,
         min_symbol_count: int = 2,
     ) -> FlowSignalProcessor:
-        """Make a processor for `flows`, which must be training flows only.
+        """Fit a processor to `flows`, which must be training flows only.
 
         Args:
             view: packet view of the signals, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are in,
-                ``all`` where nothing says.
+                or ``all`` if it is not marked.
             max_packets: most packets of a signal. The processor has fewer where all flows are cut before, see
                 :func:`hf_ntg.flows.view.longest_seen`.
             packet_form: see the class.
             header: learn protocol and destination port, where `flows` have them.
             times, windows: write inter-arrival times and TCP windows, where `flows` have them.
-            max_symbols, min_symbol_count: so many packet symbols get a code word, each seen at least so often.
+            max_symbols, min_symbol_count: at most `max_symbols` packet symbols get a code word, each seen at least
+                `min_symbol_count` times.
 
         Raises:
             InputError: there is no such `packet_form`, or no flow is left in the packet view.
@@ -162,7 +163,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
             view=arrays.view or "all",
         )
         signals = made.encode(arrays)
-        words = np.where(signals.known[:, 0], signals.words, -1)  # -1: cut off, so nobody knows
+        words = np.where(signals.known[:, 0], signals.words, -1)  # -1: cut off, so the packet is unknown
         made.word_counts = [
             [_counted(column) if coded else [] for column in words[classes == k].T] for k in range(len(labels))
         ]
@@ -198,8 +199,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     def match_times(self, training: FlowSignals, drawn: np.ndarray, classes: np.ndarray) -> None:
         """Fit a quantile map from generated to training times, which :meth:`decode` applies from now on.
 
-        In few steps a model draws ranks near those of the training flows, but with another distribution. The map works
-        on each position of each class, and keeps the order of the ranks.
+        With few denoising steps, a model draws ranks near those of the training flows, but with another distribution.
+        The map works on each position of each class, and keeps the order of the ranks.
 
         Args:
             training: the result of :meth:`encode` for the training flows.
@@ -306,7 +307,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         return FlowArrays(**found, **draw_ports(self.headers, headers, rng), view=self.view)
 
     def draw_headers(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(N,) place of a header for each of `classes`, drawn as often as in the class's training flows.
+        """(N,) place of a header for each of `classes`, drawn with the frequencies of the class's training flows.
 
         All -1 for a processor without headers.
         """
@@ -327,7 +328,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     def _read_packets(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Presence (N, W) bool, direction (N, W) and payload length (N, W) of the packets.
 
-        The first packet is always present, and no packet after a gap is. Direction and length mean nothing where no
+        The first packet is always present. No packet after a gap is present. Direction and length mean nothing where no
         packet is present.
         """
         if self.packet_form == "codes":
@@ -365,7 +366,7 @@ def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_pa
 
 
 def _counted(words: np.ndarray) -> list[list[int]]:
-    """Pairs of a code word and how often it is in `words`; -1 is no word."""
+    """Pairs of a code word and its count in `words`; -1 is not a word."""
     found, counts = np.unique(words[words >= 0], return_counts=True)
     return np.stack([found, counts], axis=1).tolist()
 

@@ -19,10 +19,10 @@ __all__ = [
     "times_of",
 ]
 
-ZERO_GAP = 0.1  # an inter-arrival time of 0 maps to -1, the smallest positive one to this much more
+ZERO_GAP = 0.1  # a time of 0 maps to -1, the smallest positive one to -1 plus this gap
 NUM_KNOTS = 33
 NUM_QUANTILES = 17
-FEWEST_TIMES = 4  # with fewer at one position of a class, quantiles say too little
+FEWEST_TIMES = 4  # fewer times at one position of a class are too few for quantiles
 
 Knots = list[list[list[float]]]  # [class][position]: logarithms of times, or ranks, ascending
 
@@ -46,7 +46,8 @@ def time_knots(
 ) -> Knots:
     """Quantiles of the logarithm of positive inter-arrival times, for every position of every class.
 
-    A position with fewer than 4 times gets the quantiles of its whole class, a class with fewer those of all flows.
+    A position with fewer than 4 times gets the quantiles of its whole class. A class with fewer than 4 gets those of
+    all flows.
 
     Args:
         times: (P,) seconds. classes, positions: (P,) class and position of each.
@@ -103,7 +104,7 @@ def rank_quantiles(ranks: np.ndarray, known: np.ndarray, classes: np.ndarray, nu
 
 
 def matched_ranks(ranks: np.ndarray, classes: np.ndarray, drawn: Knots, wanted: Knots) -> np.ndarray:
-    """Map ranks (N, W) from the quantiles of `drawn` to those of `wanted`, which keeps their order.
+    """Map ranks (N, W) from the quantiles of `drawn` to those of `wanted`; their order stays the same.
 
     Both are from :func:`rank_quantiles`. Positions for which one of them has no quantiles stay unchanged.
     """

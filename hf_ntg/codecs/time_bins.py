@@ -14,9 +14,9 @@ PARTS = 8  # sub-intervals of a bin, equally full
 class TimeBins:
     """Bins of inter-arrival times. All but bin 0 hold about equally many of the training times.
 
-    Bin 0 holds what is shorter than every positive training time, and decodes to 0. Bins and their sub-intervals follow
-    the quantiles of the training times. With bins of equal width on a log scale, a classifier tells generated times
-    from real ones by their distribution inside a bin: clocks tick in whole microseconds, and round trips recur.
+    Bin 0 holds all times shorter than every positive training time, and decodes to 0. Bins and their sub-intervals
+    follow the quantiles of the training times. With bins of equal width on a log scale, a classifier tells generated
+    times from real ones by their distribution inside a bin: clocks tick in whole microseconds, and round trips recur.
 
     Args:
         knots: ascending bounds, in seconds. For each bin but bin 0 these are `PARTS` + 1 numbers: its least time, the
@@ -25,7 +25,7 @@ class TimeBins:
 
     def __init__(self, knots: Sequence[float] | np.ndarray) -> None:
         self.knots = np.asarray(knots, dtype=np.float64)
-        self.edges = self.knots[:: PARTS + 1]  # the least time of each bin but the first
+        self.edges = self.knots[:: PARTS + 1]  # the least time of each bin except the first
 
     @classmethod
     def fit(cls, times: np.ndarray | None, bins: int) -> TimeBins:

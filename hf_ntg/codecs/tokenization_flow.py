@@ -37,7 +37,7 @@ __all__ = ["EncodedFlows", "FlowTokenizer"]
 GRAMMAR_FILE = "flow_grammar.json"
 MAX_EXTRA_LENGTHS = 512
 MAX_PROTOCOLS = 256
-NO_WORD = "no such word"  # has spaces, so it is in no vocabulary: an unknown word is an error, and never another word
+NO_WORD = "no such word"  # has spaces, so it is in no vocabulary, and an unknown word is an error
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class EncodedFlows:
 
     Attributes:
         ids: (T,) int32 token ids. offsets: (N + 1,); sentence i is ``ids[offsets[i]:offsets[i + 1]]``.
-        cut: (N,) bool, sentences of flows that were cut before ``max_packets``: the token that ends their packets says
-            nothing. None: no sentence.
+        cut: (N,) bool, sentences of flows that were cut before ``max_packets``: the token that ends their packets
+            carries no information. None: no sentence was cut.
     """
 
     ids: np.ndarray
@@ -83,7 +83,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
     It is saved as ``tokenizer.json``, which stock ``AutoTokenizer`` loads, and ``flow_grammar.json``, the grammar.
     """
 
-    # No __init__ of its own: transformers would then load the saved tokenizer without its words.
+    # This class has no __init__: with one, transformers would load the saved tokenizer without its words.
 
     @classmethod
     def fit(
@@ -97,11 +97,11 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         times: bool = True,
         time_bins: int = 64,
     ) -> FlowTokenizer:
-        """Make a tokenizer for `flows`, which must be training flows only.
+        """Fit a tokenizer to `flows`, which must be training flows only.
 
         Args:
             view: packet view of the sentences, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are
-                in, ``all`` where nothing says.
+                in, or ``all`` if it is not marked.
             max_packets: most packets of a sentence. The grammar has fewer where all flows are cut before, see
                 :func:`hf_ntg.flows.view.longest_seen`.
             max_payload: payload lengths up to this all get a token, bytes.
@@ -162,7 +162,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         return self._grammar
 
     def save_pretrained(self, save_directory: str | PathLike[Any], *args: Any, **kwargs: Any) -> tuple[str, ...]:
-        """Save as every tokenizer does, and add the grammar as ``flow_grammar.json``."""
+        """Save the tokenizer, and the grammar as ``flow_grammar.json``."""
         files = super().save_pretrained(save_directory, *args, **kwargs)
         path = Path(save_directory) / GRAMMAR_FILE
         write_text(path, json.dumps(self.grammar.to_dict()) + "\n")
@@ -237,7 +237,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             "packet_count": packets.astype(np.int32),
         }
         if rules.has_header:
-            protocols = np.maximum(rules.protocols, -1)  # no number is known of ``proto:other``
+            protocols = np.maximum(rules.protocols, -1)  # ``proto:other`` has no protocol number
             columns["protocol"] = protocols[ids[starts + 1] - rules.blocks["protocol"].start]
             ports = draw_server_ports(uniforms[:, 0])
             known = ids[starts + 2] - rules.blocks["port"].start
@@ -258,8 +258,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         """Read flows written as text, such as what ``transformers.pipeline("text-generation")`` returns.
 
         ``<pad>`` at either end is dropped, and ``<eos>`` may be missing, because pipelines leave special tokens out.
-        Text without times that ran into ``max_new_tokens`` therefore reads as a shorter flow, and text with times as an
-        error.
+        Text that was cut by ``max_new_tokens`` therefore decodes to a shorter flow. With times it is an error.
 
         Args:
             sentences: one flow each. seed: as for :meth:`decode_flows`.
@@ -308,7 +307,7 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         known = places_in(np.array(rules.protocols), arrays.protocol)
         foreign = known == len(rules.protocols)
         if foreign.any():
-            if OTHER not in rules.protocols:  # a model saved before there was a token for other protocols
+            if OTHER not in rules.protocols:  # older saved models have no token for other protocols
                 raise InputError(
                     f"protocol {arrays.protocol[foreign][0]} is not one the model knows: "
                     f"{', '.join(map(str, rules.protocols))}"

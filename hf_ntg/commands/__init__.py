@@ -1,1 +1,1 @@
-"""The commands of `ntg`: each reads its arguments, calls the package and says what was made."""
+"""The commands of `ntg`. Each reads its arguments, calls the package and reports the result."""

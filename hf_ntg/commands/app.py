@@ -1,4 +1,4 @@
-"""What all commands share: the application, options with ranges, results and messages."""
+"""Shared parts of all commands: the application, options with ranges, results and messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
     "stopping_says",
 ]
 
-READ_IN_PART = 3  # exit code: some input could not be read, the rest is kept
+READ_IN_PART = 3  # exit code: some input could not be read; the rest is kept
 FOR_EVERY_COMMAND = ("--json", "--quiet", "--verbose")
 
 
@@ -73,7 +73,7 @@ app = _Application(
 
 
 class _Results:
-    """What a command found: lines on standard output, or one JSON object with ``--json``."""
+    """The results of a command: lines on standard output, or one JSON object with ``--json``."""
 
     def __init__(self) -> None:
         self.as_json, self.found = False, list[dict[str, Any]]()
@@ -140,13 +140,13 @@ def show(line: str, **facts: Any) -> None:
 
 
 def say(line: str) -> None:
-    """One line for the person at the terminal, unless ``--quiet``; standard output is kept for results."""
+    """Print one message line, unless ``--quiet``. Standard output is reserved for results."""
     logger.info(line)
 
 
 @contextlib.contextmanager
 def stopping_says(message: str) -> Iterator[None]:
-    """Say `message` if the block is interrupted and has nothing better to say."""
+    """Show `message` if the block is interrupted without a message."""
     try:
         yield
     except Interrupted:
@@ -156,7 +156,7 @@ def stopping_says(message: str) -> Iterator[None]:
 
 
 def counted(parts: Iterable[Dataset], total: int | None) -> Iterator[Dataset]:
-    """Pass `parts` on, showing the progress over their flows."""
+    """Yield `parts`, and show the progress over their flows."""
     with Progress("generating", total) as progress:
         for part in parts:
             progress.update(len(part))
@@ -164,7 +164,7 @@ def counted(parts: Iterable[Dataset], total: int | None) -> Iterator[Dataset]:
 
 
 def public_command() -> str:
-    """This command line as others may read it: files and folders by their last names, ids of the Hub whole."""
+    """This command line for publication: only the last names of files and folders, and full Hub ids."""
     words = ["ntg"]
     for word in sys.argv[1:]:
         option, equals, value = word.rpartition("=")

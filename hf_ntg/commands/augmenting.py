@@ -1,4 +1,4 @@
-"""The command for few labelled flows: `ntg augment`."""
+"""The command `ntg augment`, for few labelled flows."""
 
 from __future__ import annotations
 

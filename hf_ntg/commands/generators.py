@@ -1,4 +1,4 @@
-"""Generators: `ntg train`, `ntg generate`."""
+"""The commands `ntg train` and `ntg generate`."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def generate(
     check_model_folder(folder)
     (check_output_file if num_shards is None else check_output_folder)(output)
     wanted: Any = counts_like(like) if like is not None else label
-    # torch and transformers are imported only once all that is known beforehand has been checked.
+    # Check the arguments first, because importing torch and transformers is slow.
     from hf_ntg.generation import FlowGenerator
 
     generator = FlowGenerator.from_pretrained(folder, device=device)

@@ -1,4 +1,4 @@
-"""How good flows are: `ntg quickstart`, `ntg evaluate`, `ntg study`."""
+"""The commands that evaluate flows: `ntg quickstart`, `ntg evaluate` and `ntg study`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ntg study`: options on the command line to a profile, a run and a report."""
+"""Helpers of `ntg study`: turn command-line options into a profile, run it, and write the report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def study_command(
 
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
-    """`profile` with the given choices, each a comma-separated list."""
+    """`profile` changed by the given choices, each a comma-separated list."""
     readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text))), "view": _view}
     given: dict[str, Any] = {
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None

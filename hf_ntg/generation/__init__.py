@@ -1,4 +1,4 @@
-"""From a fitted model to flows: FlowGenerator, the samplers that it holds, streams, several processes."""
+"""Generation: FlowGenerator, the samplers it uses, random streams, and generation by several processes."""
 
 from hf_ntg.generation.generator import FlowGenerator
 

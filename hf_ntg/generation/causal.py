@@ -16,7 +16,7 @@ from hf_ntg.ranges import DRAWING
 
 __all__ = ["CausalSampler"]
 
-_SHORT = 64  # tokens; of longer sentences fewer are drawn together, which bounds the memory
+_SHORT = 64  # tokens; fewer sentences are drawn together if they are longer, which bounds the memory
 
 
 class CausalSampler:

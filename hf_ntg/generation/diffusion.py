@@ -14,7 +14,7 @@ __all__ = ["DiffusionSampler"]
 
 
 class DiffusionSampler:
-    """Denoises one batch of signals a block with `pipeline`."""
+    """Denoises one batch of signals per block with `pipeline`."""
 
     options: tuple[str, ...] = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
 

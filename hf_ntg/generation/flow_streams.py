@@ -1,4 +1,4 @@
-"""Random numbers for flows: each flow has a stream of its own, whatever the block or the process that draws it.
+"""Random numbers for flows: each flow has its own stream, independent of the block and the process that draws it.
 
 The generator is Philox-4x64 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011), which is a function
 of a key and a counter. The seed is the key, and flow i owns a fixed stretch of the counter.

@@ -1,4 +1,4 @@
-"""FlowGenerator: makes labelled flows with any fitted model, learned or counted."""
+"""FlowGenerator: makes labelled flows with any fitted model, neural or baseline."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["FlowGenerator"]
 class FlowGenerator:
     """Makes new labelled flows with a fitted model.
 
-    Flows are drawn in blocks of a fixed size, each with random numbers of its own. So the same seed gives the same
-    flows on one machine, whatever the number of processes, and a long stream needs the memory of a few blocks.
+    Flows are drawn in blocks of a fixed size, each with its own random numbers. The same seed therefore gives the same
+    flows on one machine, whatever the number of processes. A long stream needs the memory of a few blocks.
 
     Attributes:
         sampler: the model that draws: :class:`~hf_ntg.generation.causal.CausalSampler`,
@@ -55,7 +55,7 @@ class FlowGenerator:
         """Load a model from a folder or from the Hub.
 
         Args:
-            source: a folder that training or a baseline left, or the id of a model on the Hub (``"org/name"``).
+            source: a folder written by training or by a baseline, or the id of a model on the Hub (``"org/name"``).
             revision: branch, tag or commit on the Hub. token: for private and gated models.
             device: where to draw. A CPU is enough for the causal models; a GPU draws other flows from the same seed.
 
@@ -87,7 +87,7 @@ class FlowGenerator:
 
     @property
     def block_size(self) -> int:
-        """Flows in a block: what one random stream draws."""
+        """Number of flows in a block."""
         return self.sampler.block_size
 
     @property
@@ -113,12 +113,12 @@ class FlowGenerator:
         num_proc: int = 1,
         **options: Any,
     ) -> Dataset:
-        """Make exactly as many flows as asked, class after class, in the flow schema.
+        """Make exactly as many flows as requested, class after class, in the flow schema.
 
         The flows carry a mark of their :class:`~hf_ntg.flows.provenance.Provenance`.
 
         Args:
-            num_flows: how many in all; may be left out where `label` holds counts.
+            num_flows: total number; may be left out if `label` holds counts.
             label: None mixes the classes as the training flows did. A name gives every flow that label. A mapping holds
                 the count of each.
             seed: the same seed gives the same flows.
@@ -167,7 +167,7 @@ class FlowGenerator:
         """Natural logarithm of the probability of each of N flows given its label: (N,) nats.
 
         Raises:
-            InputError: the model knows no likelihood (diffusion models and some baselines), or does not know a class.
+            InputError: the model has no likelihood (diffusion models and some baselines), or does not know a class.
         """
         if not isinstance(self.sampler, LikelihoodSampler):
             raise InputError("this model gives flows no likelihood; use a causal model or an n-gram")
@@ -175,5 +175,5 @@ class FlowGenerator:
 
     @property
     def has_likelihood(self) -> bool:
-        """Whether :meth:`log_likelihood` can be asked."""
+        """Whether the model has :meth:`log_likelihood`."""
         return isinstance(self.sampler, LikelihoodSampler)

@@ -20,14 +20,14 @@ def sentence_log_likelihood(
     """Natural log of the probability of each sentence given its label: (N,) float64 nats.
 
     A token's probability is its share among the tokens that the grammar allows in its place. These are the
-    log-probabilities of the sampler at temperature 1. There are two exceptions. A protocol that the model was not
-    trained on counts with the share that the model leaves for ``proto:other``, which the sampler never draws. Of a
-    flow that was cut, the end of the packets does not count.
+    log-probabilities of the sampler at temperature 1, with two exceptions. A protocol that the model was not trained on
+    has the probability of ``proto:other``, which the sampler never draws. If a flow was cut, the end of its packets
+    does not count.
 
     Sentences of one length are evaluated together, and equal ones only once.
 
     Args:
-        packets_only: count the packets and their end alone, given the label and the header tokens.
+        packets_only: count only the packets and their end, given the label and the header tokens.
     """
     found = np.empty(len(sentences))
     cut = np.zeros(len(sentences), dtype=bool) if sentences.cut is None else sentences.cut
@@ -58,7 +58,7 @@ def _of_one_layout(
         for first, last, allowed in spans:
             scores = hidden[:, first - 1 : last - 1] @ head[allowed].T
             shares = scores.log_softmax(dim=-1)
-            if allowed == grammar.blocks["protocol"]:  # the known ones among themselves, the other among all
+            if allowed == grammar.blocks["protocol"]:  # proto:other is normalised over all, known ones without it
                 known = grammar.known_protocols.start - allowed.start
                 shares[:, :, known:] = scores[:, :, known:].log_softmax(dim=-1)
             total += shares.gather(2, part[:, first:last, None] - allowed.start).sum(dim=(1, 2), dtype=torch.float64)

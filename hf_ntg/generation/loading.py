@@ -1,4 +1,4 @@
-"""From a model folder to the sampler that it holds."""
+"""Loading of a sampler from a model folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load_sampler(folder: Path, device: str | torch.device = "cpu") -> Sampler:
 
 
 def _usable(device: str | torch.device) -> torch.device:
-    """The device, once something has been put there."""
+    """The device, after a test that it can be used."""
     import torch
 
     try:
@@ -68,5 +68,5 @@ def _load_diffusion(folder: Path, device: torch.device) -> Sampler:
 
     pipeline = FlowDiffusionPipeline.from_pretrained(folder).to(device)
     steps = pipeline.config["num_inference_steps"]
-    pipeline.scheduler.set_timesteps(steps)  # settings that do not go together fail here
+    pipeline.scheduler.set_timesteps(steps)  # incompatible settings fail here
     return DiffusionSampler(pipeline)

@@ -1,4 +1,4 @@
-"""Blocks of flows, drawn in order by one process or several."""
+"""Drawing of blocks of flows in order, by one or several processes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def draw_blocks(
         for block in blocks:
             classes = _classes(counts, sampler.block_size, block)
             waiting.append(pool.submit(_draw_here, classes, seed, block * sampler.block_size, options))
-            if len(waiting) > 2 * workers:  # bounds the flows that are drawn and not yet taken
+            if len(waiting) > 2 * workers:  # bounds the flows that are drawn but not yet consumed
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

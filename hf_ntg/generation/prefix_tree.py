@@ -1,4 +1,4 @@
-"""Draw many flows from a causal model: one model evaluation per distinct prefix instead of one per flow.
+"""Sampling of many flows from a causal model, with one model evaluation per distinct prefix instead of per flow.
 
 Flows with the same tokens so far have the same distribution of the next token. The flows therefore form a tree. A node
 is a distinct prefix, and the model runs once per node. Each flow of the node draws its own next token by inversion,
@@ -6,8 +6,8 @@ with a uniform number that belongs to this flow and this place only. So the flow
 The grammar masks forbidden tokens before a draw, so that every sentence is legal.
 
 The tree is walked breadth first while it is narrow, and depth first in chunks when it is wide. This bounds the memory:
-the cache rows of a chunk are gathered when its turn comes. Once most flows have a prefix of their own, the remaining
-ones get their own node too, and nothing needs to be gathered any more.
+the cache rows of a chunk are gathered when its turn comes. Once most flows have a distinct prefix, every flow gets its
+own node, and nothing needs to be gathered any more.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = ["sample_sentences"]
 
 MAX_NODES = 512  # nodes evaluated at once
 APART = 0.6  # distinct prefixes per flow above which every flow becomes a node of its own
-MAX_SCORES = 500_000  # entries of a score matrix at once, so that it fits the processor's cache
-# A token is final in float32 if it would stay the same with cumulative probabilities that differ by this much, half as
-# much again as the largest error that was measured (1.7e-6). The other flows are drawn again in float64, where the
-# effects of threads, batches and devices decide nothing. So every flow is the one that exact arithmetic draws.
+MAX_SCORES = 500_000  # entries of a score matrix, few enough to fit the processor's cache
+# A token drawn in float32 is final if a change of the cumulative probabilities by this much would not change it. This
+# is 1.5 times the largest measured error (1.7e-6). The other flows are drawn again in float64, where threads, batches
+# and devices do not affect the result. So every flow is the one that exact arithmetic draws.
 MARGIN = 2.5e-6
 GROUP = 64  # scores are searched in two levels: among groups of this many, then inside a group
 
@@ -222,7 +222,7 @@ def _invert(scores: Tensor, row: Tensor, uniform: Tensor, margin: float) -> tupl
     A is a multiple of `GROUP`. `scores` is overwritten. Sums are float64. The two levels avoid a cumulative sum over A.
 
     Returns:
-        The tokens (m,), and which of them (m,) would be others if a cumulative probability moved by `margin`.
+        The tokens (m,), and which of them (m,) would change if a cumulative probability changed by `margin`.
     """
     groups = scores.shape[1] // GROUP
     weights = scores.sub_(scores.amax(dim=1, keepdim=True)).exp_().unflatten(1, (groups, GROUP))
@@ -232,7 +232,7 @@ def _invert(scores: Tensor, row: Tensor, uniform: Tensor, margin: float) -> tupl
     group = torch.searchsorted(reached[row], target).clamp_(max=groups - 1)
     target -= (reached - mass)[row].gather(1, group)
     inside = weights[row, group[:, 0]].double().cumsum(dim=1)  # (m, GROUP)
-    # The two levels may differ in the last bit. A target past the group's end means its last token with any mass.
+    # The two levels may differ in the last bit. A target past the group's end takes the last token with mass.
     target = torch.minimum(target, inside[:, -1:])
     place = torch.searchsorted(inside, target).clamp_(max=GROUP - 1)  # (m, 1)
     above = inside.gather(1, place)

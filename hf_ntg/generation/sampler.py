@@ -1,4 +1,4 @@
-"""Sampler: what FlowGenerator needs from a model, learned or counted, to draw flows."""
+"""Sampler: the interface that FlowGenerator needs from a model, neural or baseline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Very many flows as a folder of Parquet files, made by any number of processes, killed and restarted or not."""
+"""Generation of very many flows as a folder of Parquet files, by any number of processes that can be restarted."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def write_shards(
     """Write this process's share of the flows that :meth:`FlowGenerator.generate` would make.
 
     The files, ``train-00003-of-00064.parquet`` and the like, hold the flows of one request in order, class after class;
-    ``datasets.load_dataset(folder)`` reads them as one split. A file appears whole or not at all and is not made again,
-    so a killed process is simply started again. ``request.json`` says what was asked: a process that asks for something
-    else is turned away. A process needs the memory of a few blocks of flows.
+    ``datasets.load_dataset(folder)`` reads them as one split. Files are written atomically, and finished files are
+    kept, so a killed process can simply be started again. ``request.json`` describes the request; a process with
+    another request is refused. A process needs the memory of a few blocks of flows.
 
     Args:
         num_shards: files; each holds whole blocks of ``generator.block_size`` flows, so there may be fewer.
         num_flows, label, seed, options: as for :meth:`FlowGenerator.generate`.
-        share: (i, n): of the files, those of process i of n, from 0; see :func:`hf_ntg.launch.launched_share`.
-        command: goes into the files' mark, see :class:`hf_ntg.flows.provenance.Provenance`.
+        share: (i, n): write the files of process i of n, from 0; see :func:`hf_ntg.launch.launched_share`.
+        command: command line stored in the files' provenance, see :class:`hf_ntg.flows.provenance.Provenance`.
         on_progress: called with the number of flows of each file, once it is there.
 
     Returns:
@@ -89,7 +89,7 @@ def write_shards(
 
 
 def _agree(folder: Path, request: dict) -> None:
-    """Write down the request, or see that it is the one written down."""
+    """Write the request file, or check that the existing one describes the same request."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: a file; shards go into a folder")
     path = folder / REQUEST_FILE

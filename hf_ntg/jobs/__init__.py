@@ -1,4 +1,4 @@
-"""Whole recipes: split, train, generate, judge, report."""
+"""Recipes from end to end: split, train, generate, evaluate, report."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Selection of classes and flows for a recipe, from a table that may be larger than the memory."""
+"""Selection of classes and flows for a recipe, from a table that may be larger than memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ClassChoice:
     Attributes:
         most: number of classes to take, those with the most flows (ties by name); None takes all.
         min_flows: classes with fewer flows are left out.
-        leave_out: labels that are no classes, such as "background".
+        leave_out: labels that are not classes, such as "background".
         flows_each: largest number of flows of a class, drawn at random; None takes all.
         seed: seed of that draw.
     """

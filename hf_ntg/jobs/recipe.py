@@ -1,8 +1,8 @@
-"""Recipe: the file that says how a model is made from its data.
+"""Recipe: a TOML file that defines how a model is made from its data.
 
-A recipe is a TOML file. It has the sections ``about`` (what the data are), ``reading`` (how they are imported),
-``classes`` (which classes are taken), ``split`` and ``training``. The recipes of published models share the sections of
-their data: ``data = "../data/NAME.toml"`` names a second file that holds them.
+It has the sections ``about`` (what the data are), ``reading`` (how they are imported), ``classes`` (which classes are
+taken), ``split`` and ``training``. The recipes of published models share the sections of their data:
+``data = "../data/NAME.toml"`` names a second file that holds them.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Recipe:
         return cls(name=name, command=command, changed=_changed(changes or {}), **sections)
 
     def describe(self, choice: str) -> TrainingData:
-        """What the model's card says of the data; `choice` says in words which classes were taken."""
+        """Describe the data for the model card; `choice` says in words which classes were taken."""
         about = {name: value for name, value in self.about.items() if name != "model_license"}
         by = {"capture": "whole captures, so that no capture has flows on both sides", "random": "flows at random"}
         share = self.split.get("test_size", 0.2)

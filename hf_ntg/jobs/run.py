@@ -1,4 +1,4 @@
-"""Run a recipe from end to end: import, split, train, generate, judge, card."""
+"""Run a recipe from end to end: import, split, train, generate, evaluate, write the card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["RecipeRun", "run_recipe"]
 
 @dataclass(frozen=True)
 class RecipeRun:
-    """The folder of a recipe's run, and what it holds.
+    """The folder of a recipe's run, and the paths of its files.
 
     Attributes:
         folder: the folder.
@@ -38,12 +38,12 @@ class RecipeRun:
 
     @property
     def model(self) -> Path:
-        """Folder of the trained model and its card: what ``ntg publish`` takes."""
+        """Folder of the trained model and its card, the input of ``ntg publish``."""
         return self.folder / "model"
 
     @property
     def synthetic(self) -> Path:
-        """As many flows of each class as the model was trained on."""
+        """Synthetic flows, as many of each class as the model was trained on."""
         return self.folder / "synthetic.parquet"
 
     def part(self, name: str) -> Path:
@@ -55,17 +55,17 @@ class RecipeRun:
         return self.folder / f"report.{suffix}"
 
     def result(self) -> dict:
-        """What :func:`hf_ntg.evaluate_flows` found."""
+        """The result of :func:`hf_ntg.evaluate_flows`."""
         return json.loads(self.report("json").read_text(encoding="utf-8"))
 
 
 def run_recipe(
     recipe: Recipe, output: str | Path, source: str | Path | None = None, *, say: Callable[[str], None] = print
 ) -> RecipeRun:
-    """Make a recipe's model and judge it, step by step.
+    """Train a recipe's model and evaluate it, step by step.
 
-    Every step leaves its result in `output`. A run that was killed goes on from the last finished step, and within the
-    training from the newest checkpoint.
+    Every step leaves its result in `output`. A killed run continues after the last finished step, and training
+    continues from the newest checkpoint.
 
     Args:
         source: the user's copy of the data: a file, a folder, or a flow table; the bundled flows when None.
@@ -162,7 +162,7 @@ def _write_card(recipe: Recipe, run: RecipeRun, flows: Dataset, step: Callable[[
 
 
 def _claim(recipe: Recipe, source: str | Path | None, path: Path) -> None:
-    """Keep the recipe and its source next to the results; refuse to go on with those of another run."""
+    """Save the recipe and its source next to the results; refuse a folder with the results of another run."""
     held = asdict(recipe) | {"source": None if source is None else str(source)}
     text = json.dumps(held, ensure_ascii=False, indent=2) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != text:

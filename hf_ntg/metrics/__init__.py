@@ -1,4 +1,4 @@
-"""Metrics of synthetic flows: plain functions, the list of all of them, and a report's worth of scores. No torch.
+"""Metrics of synthetic flows as plain functions, the registry of metrics, and the full evaluation. No torch.
 
 Each metric is a function ``name(real, synthetic, **options) -> dict`` and a :class:`hf_ntg.metrics.info.MetricInfo` in
 one module; ``registry.py`` lists them. ``load(name)`` gives a metric as a module of Hugging Face `evaluate`. For

@@ -24,16 +24,16 @@ _DISTANCES: dict[str, Divergence] = {
 def binned_ngrams(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Jensen-Shannon divergence, Hellinger distance and total variation of binned packet n-grams, class by class.
 
-    The fields of a packet are judged apart: its payload length, signed by direction (bytes, negative downstream), and
-    its direction (1 or -1). For n = 1, 2, 3, every window of n consecutive packets is one observation; a window that
-    would reach past the end of a flow is left out. The range of a field, from the least to the greatest value in the
-    windows of the real flows of the class, is cut into ten bins of equal width; values outside count in the outermost
-    bins. The joint histogram of the n bin numbers has 10**n cells. The distances compare the normalised histograms of
-    both sides: Jensen-Shannon divergence in bits, Hellinger and total variation from 0 to 1.
+    Two fields of a packet are scored separately: its payload length, signed by direction (bytes, negative downstream),
+    and its direction (1 or -1). For n = 1, 2, 3, every window of n consecutive packets is one observation; a window
+    that would reach past the end of a flow is left out. The range of a field, from the least to the greatest value in
+    the windows of the real flows of the class, is cut into ten bins of equal width; values outside count in the
+    outermost bins. The joint histogram of the n bin numbers has 10**n cells. The distances compare the normalised
+    histograms of both sides: Jensen-Shannon divergence in bits, Hellinger and total variation from 0 to 1.
 
-    These are the definitions found in the public student project of the group that made Mirage-AppxAct, not the text
-    of a paper. There, a window also counts as padding where it holds a packet without payload; its flows have none.
-    The project fits the bins on a random 1,000 windows, this function on all of them.
+    These are the definitions found in the public student project of the group that made Mirage-AppxAct, not the text of
+    a paper. There, a window with an empty packet also counts as padding; the flows of that project have none. The
+    project fits the bins on 1,000 random windows, and this function on all windows.
 
     A wide bin hides what :func:`hf_ntg.metrics.divergence.flow_jsd` sees: lengths that are a few bytes off. The score
     of real held-out flows is the floor to compare with.

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of macro-F1, over captures of the test flows where they are known, else over flows."""
+"""Bootstrap intervals of macro-F1, over the captures of the test flows if known, else over flows."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DRAWS = 1_000
 def f1_intervals(test: FlowView, answers: list[np.ndarray], seed: int) -> dict:
     """Percentile intervals (95 %) of the macro-F1 of one or two classifiers on the test flows.
 
-    The flows of one capture resemble each other, so whole captures are drawn with replacement, as many as there are;
-    single flows where a flow's capture is unknown or all flows come from one. The classifiers stay as they are: the
-    interval says how far the score depends on the choice of test flows. In each of 1,000 draws, macro-F1 is the mean
-    over the classes of the drawn flows.
+    The flows of one capture resemble each other, so whole captures are drawn with replacement, as many as there are.
+    Single flows are drawn if a flow's capture is unknown or all flows come from one. The classifiers are not retrained:
+    the interval says how far the score depends on the choice of test flows. In each of 1,000 draws, macro-F1 is the
+    mean over the classes of the drawn flows.
 
     Args:
-        answers: for each classifier the class that it gives each test flow, (N,) int64.
+        answers: for each classifier its predicted class of each test flow, (N,) int64.
 
     Returns:
         ``level``; ``by``: ``captures`` or ``flows``, ``units``: how many of them; ``intervals``: [low, high] of each
-        classifier; ``difference``: of the first less the second, in the same draws, or None for one classifier.
+        classifier; ``difference``: interval of first minus second, in the same draws, or None for one classifier.
 
     Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13; clusters: Davison, Hinkley,
     Bootstrap Methods and their Application, 1997, section 3.8.
@@ -48,7 +48,7 @@ class _Draws(NamedTuple):
 
     Attributes:
         by: what is drawn. times: (draws, groups) how often each group of flows is drawn. group: (N,) the group of each
-        flow. share: (N,) what a flow counts when its group is drawn once.
+        flow. share: (N,) weight of a flow when its group is drawn once.
     """
 
     by: str
@@ -73,7 +73,7 @@ def _draw(test: FlowView, answers: list[np.ndarray], rng: np.random.Generator) -
 
 
 def _macro_f1(test: FlowView, said: np.ndarray, drawn: _Draws) -> np.ndarray:
-    """(draws,) macro-F1 of the answers `said` (N,)."""
+    """(draws,) macro-F1 of the predictions `said` (N,)."""
     num_groups, num_classes = drawn.times.shape[1], test.num_classes
 
     def count(classes: np.ndarray, counted: np.ndarray) -> np.ndarray:  # (draws, classes)

@@ -1,4 +1,4 @@
-"""Copies of training flows: of those seen once, which is memory, and of those that recur, which is the distribution."""
+"""Copies of training flows. Copies of flows seen once suggest memorisation; copies of recurring flows do not."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["ONCE_SEEN_COPIES", "flow_identity", "once_seen_copies"]
 
 
 def once_seen_copies(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_packets: int = 10) -> dict:
-    """How many more synthetic flows than unseen real flows repeat a training flow that occurred once.
+    """Share of synthetic flows that repeat a once-seen training flow, minus that share of unseen real flows.
 
     A flow repeats another when both have the same class, the same directions and payload lengths of their first
     `max_packets` packets, and the same end: both end after the same packet, or both reach `max_packets` packets. Times
     and header fields are not compared. A training flow was *seen once* when no other training flow repeats it.
 
-    Real traffic recurs. To repeat a training flow that occurs several times is to know the distribution; to repeat one
-    that occurs once may be memory. Unseen real flows repeat once-seen training flows too, by chance. So the score is
-    the difference between synthetic flows and unseen real flows. It is 0 for a generator as good as real traffic, and
-    negative where synthetic flows repeat less than real ones do. It does not depend on how many synthetic flows there
-    are, but for noise.
+    Real traffic recurs. A generator that repeats a recurring training flow knows the distribution. One that repeats a
+    once-seen flow may have memorised it. Unseen real flows repeat once-seen training flows too, by chance. The score is
+    therefore the difference between synthetic flows and unseen real flows. It is 0 for a generator as good as real
+    traffic, and negative where synthetic flows repeat less than real ones do. Apart from noise, it does not depend on
+    the number of synthetic flows.
 
     Unseen real flows should come from the captures of the training flows. Flows of other captures repeat less, and
     the score is then too high.
@@ -30,9 +30,9 @@ def once_seen_copies(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_pack
         real: real flows that the generator has not seen. train: the flows that it was trained on.
 
     Returns:
-        ``overall``: share of synthetic flows that repeat a once-seen training flow, less the same share of `real`, in
+        ``overall``: share of synthetic flows that repeat a once-seen training flow, minus the same share of `real`, in
         percentage points. ``per_class``: the same within each class that both have. ``once_seen``: the share of
-        synthetic flows. ``recurring``: share of synthetic flows that repeat a training flow which recurs.
+        synthetic flows. ``recurring``: share of synthetic flows that repeat a recurring training flow.
         ``once_seen_per_class``. ``unseen``: these three of `real`. ``train_once_seen``: share of training flows that
         were seen once. ``duplicates``: ``1 - distinct / flows`` within `synthetic`, which grows with its size;
         ``duplicates_per_class``.
@@ -55,7 +55,7 @@ def once_seen_copies(real: FlowSet, synthetic: FlowSet, train: FlowSet, max_pack
 
 
 def flow_identity(views: list[FlowView]) -> list[np.ndarray]:
-    """A number for each flow of each view, (N,) int64: equal where class, directions and lengths are."""
+    """A number for each flow of each view, (N,) int64. It is equal for equal class, directions and lengths."""
     rows = np.concatenate([np.column_stack([view.classes.astype(np.int32), view.symbols]) for view in views])
     _, numbers = np.unique(row_bytes(rows), return_inverse=True)
     return np.split(numbers, np.cumsum([len(view) for view in views])[:-1])

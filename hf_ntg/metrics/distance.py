@@ -92,7 +92,7 @@ def several_quantities(names: list[str], real: dict[str, Sample], synthetic: dic
 def log_times(view: FlowView) -> Sample:
     """Base-10 logarithm of the inter-arrival times, first packets left out, and the class of each."""
     times, later = view.flows.inter_arrival_time, view.flows.position > 0
-    assert times is not None  # the caller has asked has_times
+    assert times is not None  # the caller has checked has_times
     return np.log10(np.maximum(times[later], LEAST_TIME)), view.packet_class[later]
 
 
@@ -150,7 +150,7 @@ def kolmogorov_smirnov(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Wasserstein-1 and Kolmogorov-Smirnov of two samples, n and m, from one sort of their values."""
+    """Wasserstein-1 and Kolmogorov-Smirnov of two samples, (n,) and (m,), from one sort of their values."""
     values, place = np.unique(np.concatenate([one, other]), return_inverse=True)
     counts = [np.bincount(part, minlength=len(values)) for part in np.split(place, [len(one)])]
     apart = np.abs(np.cumsum(counts[0]) / len(one) - np.cumsum(counts[1]) / len(other))

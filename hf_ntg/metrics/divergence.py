@@ -25,7 +25,7 @@ __all__ = [
 Pair = Sequence[np.ndarray]
 Divergence = Callable[[Pair, Pair, int], np.ndarray]
 
-_DENSE = 1 << 20  # cells of a table that is counted in without sorting
+_DENSE = 1 << 20  # largest table, in cells, that is counted without sorting
 _RADIX = 1 << 18  # above every packet symbol: three of them pack into one int64
 
 
@@ -35,15 +35,16 @@ def flow_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     At position t of class c the random variable is (direction, payload length) of the t-th packet, or "ended" for flows
     with fewer packets; ``JSD(P, Q) = H((P + Q) / 2) - (H(P) + H(Q)) / 2`` with base-2 entropies of the two empirical
     distributions. There is no binning: a length that is one byte off is another symbol. Two finite samples of one
-    source do not give 0, so compare with the score of real held-out flows. Each position is judged alone: a set whose
-    packets are drawn independently from the right positions scores as well as whole real flows. :func:`ngram_jsd` and
-    the metrics of whole flows see the difference.
+    source do not give 0, so compare with the score of real held-out flows. Each position is scored alone: a set whose
+    packets are drawn independently for each position scores as well as whole real flows. :func:`ngram_jsd` and the
+    metrics of whole flows see the difference.
 
-    NTG-Bench's score of this name is the root of the divergence in nats. Its square over ln 2 is this one.
+    NTG-Bench's score of this name is the square root of the divergence in nats. Its square divided by ln 2 is this
+    score.
 
     Returns:
-        As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean over positions and the worst 1
-        bit; and ``per_position``: unweighted mean over classes; ``per_class_position``.
+        As :func:`hf_ntg.metrics.views.bounded_scores`, where a class's score is the mean over positions and the worst
+        value is 1 bit; and ``per_position``: unweighted mean over classes; ``per_class_position``.
     """
     names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
     return _by_position(names, p, q, _position_table(p, q, jensen_shannon))
@@ -62,12 +63,12 @@ def flow_tv(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
 def ngram_jsd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Jensen-Shannon divergence, in bits, of the runs of two and of three packets of each class, at any position.
 
-    A packet is its direction and payload length; the end of a flow, where it comes before `max_packets`, closes a run.
+    A packet is its direction and payload length. If a flow ends before `max_packets`, its end is the last symbol.
     A class in which only one side has runs of a length scores 1 for that length.
 
     Returns:
-        As :func:`hf_ntg.metrics.views.bounded_scores`, a class's score being the mean of both run lengths and the
-        worst 1 bit; and ``per_length``: the unweighted mean over classes for ``2`` and ``3``.
+        As :func:`hf_ntg.metrics.views.bounded_scores`, where a class's score is the mean of both run lengths and the
+        worst value is 1 bit; and ``per_length``: the unweighted mean over classes for ``2`` and ``3``.
     """
     names, (p, q) = view_flows(real, synthetic, max_packets=max_packets)
     scores = {length: _run_divergence(p, q, length) for length in (2, 3)}

@@ -16,7 +16,7 @@ from hf_ntg.metrics.info import MetricInfo
 __all__ = ["FlowMetric", "metric_class"]
 
 _FLOWS = Features({name: FLOW_FEATURES[name] for name in REQUIRED_COLUMNS})
-_SIDES = {"references": "real", "predictions": "synthetic"}  # evaluate's names and ours
+_SIDES = {"references": "real", "predictions": "synthetic"}  # evaluate's names, and the names in this package
 
 _INPUTS = """
 Args:
@@ -51,7 +51,7 @@ class FlowMetric(evaluate.Metric, ABC):
         )
 
     def compute(self, *, predictions=None, references=None, real=None, synthetic=None, **options) -> dict:
-        """Compute the metric; the plain function says what is returned.
+        """Compute the metric; see the plain function for the result.
 
         Raises:
             ValueError: a side is missing, or was given both here and in parts.
@@ -90,14 +90,14 @@ class FlowMetric(evaluate.Metric, ABC):
         self.add_batch(**{side: [flow] for side, flow in one.items()})
 
     def __len__(self) -> int:
-        """Flows that were added and not computed yet, of the longer side."""
+        """Number of flows that were added and not computed yet, of the longer side."""
         return max((sum(map(len, parts)) for parts in self._added().values()), default=0)
 
     def _compute(self, **inputs) -> dict:
         return self.compute(**inputs)
 
     def _added(self) -> dict[str, list[Dataset]]:
-        # Not made in __init__: evaluate's own counts len(self) while it builds the object.
+        # Not set in __init__: evaluate's __init__ calls len(self) while it builds the object.
         return self.__dict__.setdefault("_parts", {})
 
     def _take_added(self) -> dict[str, list[Dataset]]:
@@ -107,7 +107,7 @@ class FlowMetric(evaluate.Metric, ABC):
 
 
 def _sides(predictions, references, real, synthetic) -> dict[str, Any]:
-    """What was given of each side, under the names of `evaluate`.
+    """The arguments for each side, under the names that `evaluate` uses.
 
     Raises:
         ValueError: a side was given under both of its names.

@@ -1,4 +1,4 @@
-"""The evaluation of synthetic flows: every metric, for them, for real flows and for baselines."""
+"""The full evaluation: every metric for synthetic flows, real flows and baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hf_ntg.models.baselines import NGram, make_baseline
 __all__ = ["evaluate_flows"]
 
 _THREADS = 2
-_SLOW = ("c2st", "tstr")  # nine tenths of the time
+_SLOW = ("c2st", "tstr")  # they take nine tenths of the time
 
 
 def evaluate_flows(
@@ -43,8 +43,8 @@ def evaluate_flows(
 ) -> dict:
     """Compute every metric for synthetic flows, for real flows, and for baselines.
 
-    The column ``real`` holds the scores of real flows in the place of synthetic ones, the best that a generator can
-    hope for; :func:`hf_ntg.metrics.registry.measure` says which real flows these are. Baselines are fitted on `train`
+    The column ``real`` holds the scores of real flows in place of synthetic ones, the best score that a generator can
+    expect; :func:`hf_ntg.metrics.registry.measure` says which real flows these are. Baselines are fitted on `train`
     and generate as many flows of each class as `synthetic` has.
 
     Args:
@@ -58,7 +58,7 @@ def evaluate_flows(
         baselines: names that :func:`hf_ntg.models.baselines.make_baseline` knows.
         log_likelihood: of the generator behind `synthetic`, where it has one (see
             :func:`hf_ntg.metrics.membership.likelihood_membership`): adds that metric, for it and for n-grams. It is
-            asked about flows cut to `max_packets`.
+            called with flows cut to `max_packets`.
 
     Returns:
         Plain data that JSON can hold. ``view``: the packet view. ``columns``: names of the judged sets. ``metrics``:
@@ -133,7 +133,7 @@ def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_pack
             for job in as_completed(jobs.values()):
                 job.result()
                 bar.update()
-        finally:  # after an error, or Ctrl-C, what has not begun is left undone
+        finally:  # after an error or Ctrl-C, do not start the remaining metrics
             pool.shutdown(wait=False, cancel_futures=True)
             bar.close()
     found = {

@@ -1,4 +1,4 @@
-"""The flow tables of an evaluation, in the packet view and with the number of packets of their generator."""
+"""Preparation of an evaluation's flow tables: packet view and number of packets as in the generator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DEFAULT_PACKETS = 10
 
 
 def judged_packets(max_packets: int | None, synthetic: object) -> int:
-    """How many packets of a flow are judged.
+    """Number of packets of a flow that are evaluated.
 
     Args:
-        max_packets: what was asked for; None: 10, or as many as the generator makes.
+        max_packets: the requested number; None: 10, or as many as the generator makes.
         synthetic: the generator's flows, whose marks say how many packets it makes at most.
 
     Raises:
-        InputError: `max_packets` is not positive, or more than the generator makes: real flows would go on where
+        InputError: `max_packets` is not positive, or more than the generator makes: real flows would continue where
             synthetic ones must end.
     """
     marks = provenance_of(synthetic) if isinstance(synthetic, Dataset) else ()

@@ -1,4 +1,4 @@
-"""Membership inference: the success of an attack, and the attack by a model's likelihoods."""
+"""Membership inference: the success of an attack, and the attack based on a model's likelihoods."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _REFERENCE_ORDER = 2
 def attack_success(
     names: list[str], members: np.ndarray, others: np.ndarray, member_classes: np.ndarray, other_classes: np.ndarray
 ) -> dict:
-    """Success of an attack that names those flows with a high score as training flows.
+    """Success of an attack that classifies flows with a high score as training flows.
 
     Args:
         members, others: (N,), (M,) scores of training flows and of other real flows.
         member_classes, other_classes: (N,), (M,) the class of each, an index in `names`.
 
     Returns:
-        ``overall``: area under the ROC curve, ties counted half; 0.5 is chance. ``tpr_at_1_percent_fpr``: share of the
-        training flows named when 1 % of the others are named wrongly, on the straight line between the curve's points.
-        ``per_class``: the area, for classes with flows of both kinds. ``flows``: training flows compared, and others.
+        ``overall``: area under the ROC curve, ties counted half; 0.5 is chance. ``tpr_at_1_percent_fpr``: true positive
+        rate at a false positive rate of 1 %, by linear interpolation between the curve's points.
+        ``per_class``: the area, for classes with flows of both kinds. ``flows``: how many of each kind.
     """
     is_member = np.repeat([1, 0], [len(members), len(others)])
     scores, classes = np.concatenate([members, others]), np.concatenate([member_classes, other_classes])
@@ -61,12 +61,12 @@ def likelihood_membership(
     max_packets: int = 10,
     seed: int = 0,
 ) -> dict:
-    """How well someone who can ask a model for likelihoods can tell its training flows from other real flows.
+    """How well an attacker with access to a model's likelihoods can tell its training flows from other real flows.
 
-    The attack names a flow as a training flow if the model finds it likely. The calibrated attack subtracts the
-    log-likelihood under a reference that has not learned from the training flows: it asks what the model knows beyond
-    what makes a flow easy. Without a `reference`, half of the unseen flows, drawn by `seed`, fit a 2-gram, and only the
-    other half are asked about.
+    The attack classifies a flow as a training flow if the model finds it likely. The calibrated attack subtracts the
+    log-likelihood under a reference that has not learned from the training flows. This removes the effect of flows that
+    are likely under any model. Without a `reference`, a 2-gram is fitted to half of the unseen flows, drawn by `seed`,
+    and the attack uses only the other half.
 
     Both sides must come from the same captures: a flow of another capture is less likely under any model. Where both
     sides name their captures, flows of captures that `train` lacks are therefore left out. The two sides that are
@@ -97,7 +97,7 @@ def likelihood_membership(
 
 
 def unseen_of_shared_classes(unseen: FlowView, *others: FlowView) -> tuple[FlowView, str]:
-    """The flows of `unseen` that an attack may ask about, and why there are too few of them ("" if there are enough).
+    """The flows of `unseen` that an attack may use, and the reason if there are too few ("" if there are enough).
 
     Kept are flows of the captures of ``others[0]``, the training flows, and of the classes that all views have.
     """

@@ -1,4 +1,4 @@
-"""Metrics by distances between flows: nearest training flow, coverage, membership inference."""
+"""Metrics based on distances between flows: nearest training flow, coverage, membership inference."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def embed_flows(view: FlowView) -> np.ndarray:
 def nearest_distance(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None = None, max_packets: int = 10) -> dict:
     """Distance of synthetic flows to the nearest training flow of their class (distance to closest record).
 
-    The distance is the Manhattan distance of :func:`embed_flows` over the number of packets: 1 is a full packet in
-    place of an empty one at every position. Flows that are nearer than real held-out flows copy; flows that are farther
-    are unlike real ones. (SDMetrics' distance to closest record divides each column by its range in the real data
-    instead, and compares all pairs.)
+    The distance is the Manhattan distance of :func:`embed_flows` divided by the number of packets. It is 1 if every
+    position has a full packet in place of an empty one. Flows that are nearer than real held-out flows are likely
+    copies; flows that are farther are unlike real ones. (SDMetrics' distance to closest record divides each column by
+    its range in the real data instead, and compares all pairs.)
 
     Args:
         real: the flows that the generator was trained on.
@@ -53,7 +53,7 @@ def nearest_distance(real: FlowSet, synthetic: FlowSet, held_out: FlowSet | None
     Returns:
         ``overall``: mean over all synthetic flows whose class `real` has. ``per_class``: means. ``quantiles``: of all
         flows, at 5, 25, 50, 75 and 95 %. ``unjudged``: classes that `real` lacks. ``held_out``: the same for
-        `held_out`, and ``ratio``: ``overall`` over that of `held_out` (None where it is 0); both None without it.
+        `held_out`, and ``ratio``: ``overall`` divided by that of `held_out` (None where it is 0); both None without it.
     """
     sets = [real, synthetic] if held_out is None else [real, synthetic, held_out]
     names, (train, *asked) = view_flows(*sets, max_packets=max_packets)
@@ -83,10 +83,10 @@ def ratio(own: float | None, other: float | None) -> float | None:
 def membership_inference(
     real: FlowSet, synthetic: FlowSet, train: FlowSet, max_packets: int = 10, seed: int = 0
 ) -> dict:
-    """How well someone who holds the synthetic flows can tell training flows from other real flows.
+    """How well an attacker who has the synthetic flows can tell training flows from other real flows.
 
-    The attack names a flow as a training flow if the nearest synthetic flow of its class is near, by the distance of
-    :func:`nearest_distance`.
+    The attack classifies a flow as a training flow if the nearest synthetic flow of its class is near, by the distance
+    of :func:`nearest_distance`.
 
     Both sides must come from the same captures: flows of another capture are farther from the synthetic flows whatever
     the generator has memorised. Where both sides name their captures, flows of captures that `train` lacks are
@@ -113,15 +113,15 @@ def coverage(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, neighbour
     Each flow has a ball whose radius is the distance to its k-th nearest neighbour of its own class and set; in a class
     of k flows or fewer, to the farthest. A flow that is alone in its class has a ball of radius 0, which holds its
     copies. Both sets are cut to one size (that of the smaller, 3,000 at most, drawn by `seed`), since density and
-    coverage depend on it. A ball includes its rim. (prdc excludes the rim, so that flows which recur, as real ones do,
-    would not cover themselves.) Recall is high for sets of outliers too: flows that are far from all others have large
-    balls. Read it together with precision.
+    coverage depend on it. A ball includes its boundary. (prdc excludes it, so that recurring flows, which real traffic
+    has, would not cover themselves.) Recall is high for sets of outliers too: flows that are far from all others have
+    large balls. Read it together with precision.
 
     Returns:
         ``overall``, ``coverage``: share of real flows with a synthetic flow in their ball. ``precision``: share of
         synthetic flows in a real ball. ``recall``: share of real flows in a synthetic ball. ``density``: real balls
-        around a synthetic flow, over k; not bounded by 1. ``per_class``: coverage. ``measures``: all four, class by
-        class.
+        around a synthetic flow, divided by k; not bounded by 1. ``per_class``: coverage. ``measures``: all four, class
+        by class.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     own, made = cut_to_one_size(views, seed, most=3_000)
@@ -164,7 +164,7 @@ def _radius(points: np.ndarray, k: int) -> np.ndarray:
 
 
 def _nearest(asked: FlowView, held: FlowView) -> np.ndarray:
-    """(N,) Manhattan distance of each asked flow to the nearest held flow of its class, infinite without one."""
+    """(N,) Manhattan distance of each asked flow to the nearest held flow of its class; infinite if there is none."""
     points, held_points = embed_flows(asked), embed_flows(held)
     distances = np.full(len(asked), np.inf)
     for label in np.unique(held.classes):

@@ -1,4 +1,4 @@
-"""The notes of an evaluation: sentences about what was left out, scored by rule, or measured with reserve."""
+"""The notes of an evaluation: sentences about what was left out, scored by rule, or is unreliable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hf_ntg.metrics.registry import RealFlows
 
 __all__ = ["evaluation_notes"]
 
-FEW_CAPTURES = 10  # fewer give an interval that is itself unsure
+FEW_CAPTURES = 10  # with fewer, the interval is unreliable
 
 
 def evaluation_notes(

@@ -1,4 +1,4 @@
-"""Metrics of order and rhythm: directions of successive packets, bursts, autocorrelation."""
+"""Metrics of packet order and timing: directions of successive packets, bursts, autocorrelation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def direction_distance(real: FlowSet, synthetic: FlowSet, max_packets: int = 10)
     """Total variation distance of the pairs of directions of successive packets.
 
     Returns:
-        As :func:`hf_ntg.metrics.views.bounded_scores`, the worst being 1; and for ``real`` and ``synthetic``, class by
+        As :func:`hf_ntg.metrics.views.bounded_scores`, with worst value 1; and for ``real`` and ``synthetic``, class by
         class, ``persistence``: the share of packets with the direction of the one before; ``transitions``: [[up after
         up, down after up], [up after down, down after down]], rows summing to 1 (or 0 where there was no packet).
     """
@@ -86,7 +86,7 @@ def autocorrelation_distance(real: FlowSet, synthetic: FlowSet, max_packets: int
 
 
 def _direction_pairs(view: FlowView) -> tuple[np.ndarray, np.ndarray]:
-    """For each packet but the first of a flow: 2 * (the one before is downstream) + (it is downstream); its class."""
+    """For each packet except a flow's first: 2 * (previous one is downstream) + (it is downstream); and its class."""
     down = (view.flows.direction < 0).astype(np.int64)
     later = np.flatnonzero(view.flows.position > 0)
     return 2 * down[later - 1] + down[later], view.packet_class[later]

@@ -20,7 +20,7 @@ def describe_flows(sets: dict[str, FlowSet], max_packets: int = 10, max_classes:
     """Describe each of `sets`, class by class, for the largest classes of the first set.
 
     Returns:
-        ``length_edges``: upper edges of the length bins (bytes), the first for empty payloads; the last bin has none.
+        ``length_edges``: upper edges of the length bins (bytes). The first bin holds empty payloads; the last is open.
         ``classes``: the described classes, the largest first. ``left_out``: how many classes are not described.
         ``sets``: for each set and class: ``flows``; ``upstream`` and ``downstream``, each (positions, bins), the share
         of the class's flows whose packet at that position is in that bin (flows that have ended are in no bin);

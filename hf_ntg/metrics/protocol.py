@@ -14,12 +14,12 @@ __all__ = ["VALIDITY", "check_flows", "validity"]
 def validity(real: FlowSet, synthetic: FlowSet, max_packets: int = 10) -> dict:
     """Share of synthetic flows that pass every check of :func:`check_flows`.
 
-    Flows of real captures fail too: they began before the capture, have packets joined by segmentation offload, or
-    retransmissions. So the result holds the same shares of `real`.
+    Flows of real captures fail too: they began before the capture, have packets joined by segmentation offload, or have
+    retransmissions. The result therefore also holds the same shares of `real`.
 
     Returns:
-        ``overall``, ``per_class``; ``checks``: the share that passes each check, of the flows it applies to (None where
-        there are none); ``real``: these three for `real`. ``overall`` is None for a set without protocols.
+        ``overall``, ``per_class``; ``checks``: for each check, the share that passes among the flows it applies to
+        (None where there are none); ``real``: these three for `real`. ``overall`` is None for a set without protocols.
     """
     names, views = view_flows(real, synthetic, max_packets=max_packets)
     of_real, of_made = (_shares(names, view) for view in views)

@@ -1,4 +1,4 @@
-"""All metrics by name, and how each is computed for a set of flows and for its real counterpart."""
+"""The registry of all metrics by name, and their computation for synthetic flows and for real flows in their place."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class RealFlows:
 
     Attributes:
         train: flows that the generator was trained on. test: flows that it has not seen.
-        held_back: flows of the training captures that it has not seen, or None. Memory is measured against them: test
-            flows of other captures differ from the training flows whatever the generator has memorised.
+        held_back: flows of the training captures that it has not seen, or None. Memorisation is measured against them:
+            test flows of other captures differ from the training flows whatever the generator has memorised.
     """
 
     train: FlowArrays
@@ -63,7 +63,7 @@ class RealFlows:
 
     @property
     def unseen(self) -> FlowArrays:
-        """The flows that stand for unseen real traffic where memory is measured."""
+        """The flows that represent unseen real traffic where memorisation is measured."""
         return self.test if self.held_back is None else self.held_back
 
 
@@ -74,7 +74,7 @@ def measure(
 
     Real flows in the place of synthetic ones are the training flows, compared with the test flows. For the distance to
     the training flows and for copies they are the unseen flows. For membership inference they are one half of the
-    unseen flows, drawn by `seed`, and the other half are the unseen flows that the attack is asked about.
+    unseen flows, drawn by `seed`; the other half are the non-members in the attack.
     """
     options: dict = {"max_packets": max_packets}
     if metric.seeded:

@@ -28,13 +28,13 @@ def tstr(
     classifier: Classifier = "random_forest",
     seed: int = 0,
 ) -> dict:
-    """Train on synthetic, test on real: macro-F1 on real flows of a classifier that was trained on `synthetic`.
+    """Train on synthetic, test on real: macro-F1 on real flows of a classifier trained on `synthetic`.
 
     The features are ``direction * (1 + payload length)`` of the first `max_packets` packets, 0 after the flow's end: an
     empty packet (1 or -1) is not the end of a flow. Header fields and times are not used. The classifier is
     scikit-learn's random forest with 100 trees, or its histogram gradient boosting with an L2 penalty of 1. Boosting
-    stops early when a held-out tenth of its training flows does not improve in 5 rounds, where each class has two flows
-    and there are ten a class. All other settings are the library's defaults.
+    stops early when the loss on a held-out tenth of its training flows does not improve in 5 rounds. This needs two
+    flows of each class, and ten per class on average. All other settings are the library's defaults.
 
     Args:
         real: real test flows. synthetic: the flows to train on, at most 50,000 of them, drawn by `seed`.
@@ -46,8 +46,8 @@ def tstr(
         ``interval``: [low, high] of ``overall``, 95 %, by bootstrap over the captures of `real` (``interval_by`` is
         then ``captures``) or over its flows, see :func:`hf_ntg.metrics.bootstrap.f1_intervals`; ``interval_units``.
         ``missing``: classes of `real` that `synthetic` lacks.
-        ``real``: the same scores for `train`; ``gap_points``: 100 times (its macro-F1 less this one);
-        ``gap_interval``: its interval, both classifiers judged on the same draws. None without `train`.
+        ``real``: the same scores for `train`; ``gap_points``: 100 times (its macro-F1 minus this one);
+        ``gap_interval``: its interval, with both classifiers tested on the same draws. None without `train`.
     """
     sets = [real, synthetic] if train is None else [real, synthetic, train]
     names, (test, *taught) = view_flows(*sets, max_packets=max_packets)
@@ -75,13 +75,13 @@ def tstr(
 
 
 def _train_and_name(test: FlowView, taught: FlowView, classifier: Classifier, seed: int) -> np.ndarray:
-    """(N,) the class that a classifier trained on `taught` gives each flow of `test`."""
+    """(N,) predictions for the flows of `test` by a classifier trained on `taught`."""
     model = make_classifier(classifier, taught, seed).fit(taught.signed_sizes, taught.classes)
     return model.predict(test.signed_sizes)
 
 
 def score_answers(names: list[str], test: FlowView, said: np.ndarray) -> dict:
-    """Scores of the classes `said` (N,) that a classifier gave the flows of `test`.
+    """Scores of a classifier's predictions `said` (N,) for the flows of `test`.
 
     Returns:
         ``overall`` (macro-F1), ``weighted_f1``, ``accuracy``, ``per_class`` (F1), over the classes that `test` has.
@@ -110,7 +110,7 @@ def make_classifier(
     if name == "random_forest":
         return RandomForestClassifier(n_estimators=100, random_state=seed, n_jobs=jobs)
     if name == "gradient_boosting":
-        # With the library's defaults boosting diverges where there are many small classes, for want of a penalty.
+        # Without a penalty, the library's default, boosting diverges where there are many small classes.
         counts = taught.class_counts[taught.class_counts > 0]
         can_hold_out = counts.min() > 1 and counts.sum() >= 10 * len(counts)  # each class needs a flow on both sides
         return HistGradientBoostingClassifier(

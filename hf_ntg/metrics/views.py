@@ -1,4 +1,4 @@
-"""Flows as every metric sees them: labelled, cut to one length, with one numbering of the classes."""
+"""FlowView, the input of every metric: labelled flows, cut to one length, with one numbering of the classes."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ def pair_by_class(one: FlowView, other: FlowView, seed: int) -> tuple[FlowView, 
 def of_known_captures(view: FlowView, train: FlowView) -> FlowView:
     """The flows of `view` that come from captures of `train`; all of them where a side does not name its captures.
 
-    Flows of another capture differ from the training flows whatever a model has learned, so a test for memory may only
-    ask about flows of the training captures.
+    Flows of another capture differ from the training flows whatever a model has learned, so a test for memorisation may
+    only use flows of the training captures.
     """
     if view.flows.capture is None or train.flows.capture is None:
         return view
@@ -201,6 +201,6 @@ def open_scores(names: list[str], scores: dict[int, float]) -> dict:
 
 
 def row_bytes(matrix: np.ndarray) -> np.ndarray:
-    """(N,) the rows of a matrix as single values, which sort and compare whole."""
+    """(N,) the rows of a matrix as single values, so that whole rows can be sorted and compared."""
     matrix = np.ascontiguousarray(matrix)
     return matrix.view(np.dtype((np.void, matrix.dtype.itemsize * matrix.shape[1]))).ravel()

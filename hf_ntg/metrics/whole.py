@@ -39,7 +39,7 @@ def c2st(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     with threadpool_limits(
         1, "openmp"
-    ):  # its threads wait in busy loops: on a machine that is not idle they cost minutes
+    ):  # its threads wait in busy loops: on a machine that is not idle this costs minutes
         said = cross_val_predict(model, features, is_real, cv=folds, method="predict_proba")[:, 1]
     classes = np.concatenate([view.classes for view in views])
     both = np.flatnonzero((views[0].class_counts > 0) & (views[1].class_counts > 0))
@@ -51,7 +51,7 @@ def c2st(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0
 
 
 def mmd(real: FlowSet, synthetic: FlowSet, max_packets: int = 10, seed: int = 0) -> dict:
-    """Squared maximum mean discrepancy of the flows of each class, unbiased, so that it may be negative.
+    """Squared maximum mean discrepancy of the flows of each class. The estimate is unbiased, so it may be negative.
 
     The kernel is ``exp(-d / m)``: d is the Manhattan distance of :func:`hf_ntg.metrics.neighbours.embed_flows`, m its
     mean between real flows of the class. At most 1,000 flows of a class are taken from each set, drawn by `seed`.

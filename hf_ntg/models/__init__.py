@@ -1,4 +1,4 @@
-"""What learns: causal language models, Mamba's scan, the diffusion pipeline, and the baselines they must beat."""
+"""The models: causal language models, Mamba's scan, the diffusion pipeline, and the baselines."""
 
 import lazy_loader
 

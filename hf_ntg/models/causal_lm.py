@@ -34,7 +34,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "mamba": {"hidden_size": WIDTH, "num_hidden_layers": 6, "state_size": 8, "expand": 2, "tie_word_embeddings": True},
 }
 CAUSAL_FAMILIES = tuple(_PRESETS)
-# Modules whose output gets the dropout: what follows the embedding, and the last layer of every residual branch.
+# Modules whose output gets dropout: the one after the embedding, and the last layer of every residual branch.
 _LAST_LAYERS = {
     "gpt2": {"drop", "c_proj"},
     "llama": {"embed_tokens", "o_proj", "down_proj"},
@@ -93,10 +93,10 @@ def _add_dropout(model: PreTrainedModel, share: float) -> None:
 
 
 def _dropped(x: Tensor, share: float) -> Tensor:
-    """Dropout of `x` with a share rounded to 1/256.
+    """Apply dropout to `x`, with a share rounded to 1/256.
 
-    PyTorch draws a whole random number per element, which takes a tenth of a training step on a CPU. Here an element
-    needs one byte of a 64-bit number.
+    PyTorch draws one random number per element, which takes a tenth of a training step on a CPU. Here an element uses
+    one byte of a 64-bit number.
     """
     if x.device.type != "cpu":
         return F.dropout(x, share)

@@ -1,7 +1,7 @@
-"""Decode one token at a time with a stock causal model, for many sequences whose caches are gathered by row.
+"""Decoding of a stock causal model one token at a time, for many sequences whose caches are gathered by row.
 
 The step calls the modules of the transformers class directly, without its cache classes, masks and dispatch. A small
-model spends more time in those than in arithmetic, and their names change between versions.
+model spends more time in these than in arithmetic, and their names change between versions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hf_ntg.models.mamba_scan import mixer_step
 __all__ = ["Decoder", "Memory", "make_decoder"]
 
 
-ROOM = 8  # positions that a cache of keys and values grows by
+ROOM = 8  # number of positions by which a cache of keys and values grows
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Memory:
 
 
 class Decoder(ABC):
-    """Decodes with `model` in inference."""
+    """Decodes with `model`, without gradients."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         self.config = model.config
@@ -100,7 +100,7 @@ class _GPT2Decoder(_AttentionDecoder):
 
 
 class _LlamaDecoder(_AttentionDecoder):
-    """Projections of one input are joined into one product, and the norms are PyTorch's fused ones."""
+    """Joins the projections of one input into one product, and uses PyTorch's fused norms."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)

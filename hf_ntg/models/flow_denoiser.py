@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")
-COLUMNS = 3  # of the UNet's signal; each column holds a group of packets, so that five taps see all of them
+COLUMNS = 3  # columns of the UNet's signal; each holds a group of packets, so that five taps see all of them
 CHANNELS = 128
 TRAIN_TIMESTEPS = 1_000  # the UNet takes the noise level as a timestep from 0 to this
 CODE_SCALE = 0.25  # scale of the code words' channels, see FlowDenoiser
@@ -54,13 +54,13 @@ class DenoiserOutput:
 
 
 class FlowDenoiser(nn.Module):
-    """Takes a condition and a noisy signal, and returns the clean signal. All weights are the UNet's own.
+    """Takes a condition and a noisy signal, and returns the clean signal. It has no weights besides the UNet's.
 
     Each channel of a signal is multiplied by its `scale` and mixed with noise at an angle from 0 to pi/2:
     ``noisy = cos(angle) * clean + sin(angle) * noise``. This keeps the variance, and the noise schedule of any
     scheduler is a path along this angle. The scale of code words is a quarter. At +-1 they can be decoded without
-    error from a mix that is mostly noise: nearly all noise levels would have nothing to decide, and a sampler of few
-    steps would decide on a whole flow in one step (Chen, "On the importance of noise scheduling for diffusion models",
+    error from a mix that is mostly noise. Nearly all noise levels would then be trivial, and a sampler with few steps
+    would choose a whole flow in one step (Chen, "On the importance of noise scheduling for diffusion models",
     2023).
 
     Packets written as codes are classified, and their clean signal is the mean of the words under the softmax (Dieleman

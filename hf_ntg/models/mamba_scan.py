@@ -1,9 +1,9 @@
 """Mamba's selective scan for short sequences, mainly on a CPU.
 
-The fallback in transformers loops over slices of (batch, channels, time, state) tensors. Its backward pass costs grow
-with the square of the length. Here the state has shape (batch, state, channels), one step is a few in-place operations
-over contiguous memory, and the gradient is written by hand, so that only the states are kept. On a GPU with the
-official kernels the stock code runs.
+The fallback in transformers loops over slices of (batch, channels, time, state) tensors. The cost of its backward pass
+grows with the square of the length. Here the state has shape (batch, state, channels), one step is a few in-place
+operations over contiguous memory, and the gradient is coded explicitly, so that only the states are kept. On a GPU with
+the official kernels, the stock code runs.
 
 The recurrence is that of Gu and Dao, "Mamba" (arXiv 2312.00752), equations 2a and 2b with the zero-order hold of A:
 ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`` and ``y_t = C_t h_t``.
@@ -51,7 +51,7 @@ def selective_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Te
 
 
 def _mixer_forward(mixer: MambaMixer, hidden_states: Tensor, *more, attention_mask=None, **others) -> Tensor:
-    # Other arguments, above all a cache, need the stock code.
+    # Other arguments, such as a cache, need the stock code.
     if more or any(value is not None for value in others.values()) or _has_kernels(hidden_states.device):
         return MambaMixer.forward(mixer, hidden_states, *more, attention_mask=attention_mask, **others)
     # Time is the first axis from here on, so that every step of the scan works on contiguous memory.
@@ -73,7 +73,7 @@ def _has_kernels(device: torch.device) -> bool:
 
 
 def mixer_step(mixer: MambaMixer, hidden: Tensor, window: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """One token through a mixer.
+    """Run one token through a mixer.
 
     Args:
         hidden: (B, W) input. window: (B, K - 1, D) the last inputs of the convolution. state: (B, N, D), updated in
@@ -106,7 +106,7 @@ class _CausalConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        taps = weight.squeeze(1).t().contiguous()  # (K, D), the last one for the present
+        taps = weight.squeeze(1).t().contiguous()  # (K, D), the last row for the current step
         out = (
             torch.mul(x, taps[-1].to(x.dtype))
             if bias is None

@@ -51,7 +51,7 @@ class FlowPipelineOutput(BaseOutput):
 
 
 class FlowDiffusionPipeline(DiffusionPipeline):
-    """Draws labelled flows with a native ``UNet1DModel``.
+    """Draws labelled flows with an unmodified ``UNet1DModel`` of diffusers.
 
     It is saved and loaded like every pipeline of diffusers. Its scheduler can be replaced by any other that diffuses in
     discrete steps (DDPM, DDIM, DPM-Solver++, Euler, …) or by flow matching, whatever the UNet was trained to predict.
@@ -118,8 +118,8 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         Args:
             class_labels: (N,) names of classes.
             num_inference_steps: steps of the scheduler.
-            guidance_scale: weight of classifier-free guidance (Ho and Salimans, 2022). 1 is none, and half the work.
-            generator: source of everything random. output_type: ``dataset``, ``pt`` or ``np``.
+            guidance_scale: weight of classifier-free guidance (Ho and Salimans, 2022). 1: none, at half the cost.
+            generator: source of all random numbers. output_type: ``dataset``, ``pt`` or ``np``.
             snap: move payload lengths to the nearest that the training flows of the class have.
 
         Raises:
@@ -167,7 +167,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
     ) -> FlowArrays:
         """Draw one flow for each of at most `flows_per_block` labels.
 
-        Every block has a random stream and a batch of its own. A flow depends only on `seed`, `block`, its place and
+        Every block has its own random stream and batch. A flow depends only on `seed`, `block`, its place and
         its label, so several processes can share a request.
 
         Args:
@@ -198,7 +198,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         steps = self.config["num_inference_steps"] if steps is None else steps
         guidance = self.config["guidance_scale"] if guidance is None else guidance
         classes = self.processor.places_of(np.array(labels, dtype=object))
-        # One number from the generator is the seed of what NumPy draws: headers and ports.
+        # One number from the generator seeds NumPy's draws of headers and ports.
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device if generator else None))
         headers = self.processor.draw_headers(classes, np.random.default_rng([seed, 0]))
         device = self._execution_device

@@ -1,4 +1,4 @@
-"""Names of the schedulers that a flow diffusion model is drawn with; reading them imports no library."""
+"""Names of the schedulers for flow diffusion models, in a module that imports no library."""
 
 __all__ = ["SCHEDULER_NAMES"]
 

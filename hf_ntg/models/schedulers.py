@@ -16,13 +16,13 @@ from hf_ntg.errors import InputError
 
 __all__ = ["SCHEDULERS", "DiscreteScheduler", "Scheduler", "is_discrete", "make_scheduler"]
 
-# The cosine schedule, down to pure noise (Lin et al., 2024). They expect v-prediction, which every scheduler of
-# diffusers supports, so that any can be made from another's configuration.
+# The cosine schedule, down to pure noise (Lin et al., 2024). All of them use v-prediction, which every scheduler of
+# diffusers supports. So any of them can be made from another's configuration.
 _NOISE = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "timestep_spacing": "trailing"}
 
 
 class Scheduler(Protocol):
-    """What the pipeline needs of a scheduler; ``diffusers.SchedulerMixin`` declares none of it."""
+    """The methods that the pipeline needs of a scheduler; ``diffusers.SchedulerMixin`` declares none of them."""
 
     @property
     def timesteps(self) -> Iterable[Tensor]:
@@ -42,7 +42,7 @@ class Scheduler(Protocol):
 
 
 class DiscreteScheduler(Scheduler, Protocol):
-    """A scheduler that diffuses in discrete steps, so not one of flow matching."""
+    """A scheduler that diffuses in discrete steps, as opposed to flow matching."""
 
     alphas_cumprod: Tensor  # (num_train_timesteps,) share of the clean signal in the variance
 

@@ -1,8 +1,8 @@
 """Fast inference of UNet1DModel on short signals: convolutions over a few columns as dense matrix products.
 
 A convolution of five taps pads a signal of three columns to seven, and multiplies the padding too. One dense matrix
-from all columns to all columns needs 9 products instead of 15, at the speed of a matrix product. Only inference gains:
-in training, building the matrices costs as much as they save.
+from all columns to all columns needs 9 products instead of 15. This helps only in inference: in training, building the
+matrices costs as much as they save.
 """
 
 from __future__ import annotations

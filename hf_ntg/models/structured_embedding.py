@@ -1,10 +1,10 @@
 """Embeddings of numbers with shared structure, for training: a row is a free vector plus a projection of features.
 
-A vocabulary has a row for every payload length in both directions, most of which training shows seldom or never. With
-features of the value in common, what a model learns of one length it learns of its neighbours and of lengths of the
-same remainder too. The sum of both parts is an ordinary embedding matrix, and that is what is saved.
+A vocabulary has a row for every payload length in both directions. Most lengths are rare in training or absent. With
+shared features, learning about one length also updates its neighbours and lengths with the same remainder. The sum of
+both parts is an ordinary embedding matrix, and this sum is saved.
 
-Kin: sinusoidal features of numbers, as in FoNE (Zhou et al., arXiv 2502.09741).
+Related work: sinusoidal features of numbers, as in FoNE (Zhou et al., arXiv 2502.09741).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hf_ntg.codecs.flow_grammar import FlowGrammar
 
 __all__ = ["number_features", "share_structure", "stock_state"]
 
-INITIAL_SPREAD = 0.02  # standard deviation of a fresh projection, as of the models' own matrices
-POWERS = range(1, 11)  # a length's remainders by 2, 4, …, 1,024 are features
+INITIAL_SPREAD = 0.02  # standard deviation of a fresh projection, the same as in the models' matrices
+POWERS = range(1, 11)  # a length's remainders modulo 2, 4, …, 1,024 are features
 LOG_FREQUENCIES = np.linspace(0.5, 6.0, 8)  # of the sines and cosines of a logarithm
 ORDINAL_FREQUENCIES = range(1, 9)  # half periods over all time bins
 
@@ -44,15 +44,15 @@ def share_structure(model: PreTrainedModel, grammar: FlowGrammar, seed: int = 0,
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randn(structure.projection.shape, generator=generator) * INITIAL_SPREAD
         structure.projection.data.copy_(drawn)
-    # The head gets the same structure, so that both weights are the sum, whoever reads them.
+    # The head gets the same structure, so that both tied weights are the sum.
     parametrize.register_parametrization(embedding, "weight", structure)
     parametrize.register_parametrization(head, "weight", structure)
 
 
 def stock_state(model: PreTrainedModel) -> dict[str, Tensor]:
-    """The weights of `model` as its stock class has them: the embedding is one ordinary matrix, the sum of its parts.
+    """The weights of `model` in the format of its stock class: the embedding is one matrix, the sum of its parts.
 
-    Pass it to ``save_pretrained`` as ``state_dict``. It shares memory with `model`, but for the sum.
+    Pass it to ``save_pretrained`` as ``state_dict``. It shares memory with `model`, except for the sum.
     """
     plain = {name: weight for name, weight in model.state_dict().items() if ".parametrizations." not in name}
     if not parametrize.is_parametrized(model.get_input_embeddings(), "weight"):
@@ -66,9 +66,9 @@ def stock_state(model: PreTrainedModel) -> dict[str, Tensor]:
 def number_features(grammar: FlowGrammar) -> np.ndarray:
     """Features of every word of `grammar`: (V, K) float32, zero for words that are no numbers.
 
-    A packet has, in columns of its direction, a constant, sines and cosines of the logarithm of its length, and of its
-    length at periods of powers of two. A time bin has a constant, sines and cosines of its place among the bins and of
-    the logarithm of its times. The bin of zero has the constant of its own.
+    A packet has a constant, sines and cosines of the logarithm of its length, and sines and cosines of its length with
+    periods of powers of two. Each direction has its own columns. A time bin has a constant, and sines and cosines of
+    its place among the bins and of the logarithm of its times. The bin of zero has its own constant.
     """
     blocks = grammar.blocks
     vocabulary = blocks["packet"].stop
@@ -119,6 +119,6 @@ class _AddedStructure(nn.Module):
         self.projection = nn.Parameter(features.new_zeros(features.shape[1], width))  # (K, W)
 
     def forward(self, free: Tensor) -> Tensor:
-        # Whole precision under autocast too: rounded, neighbouring lengths would no longer differ.
+        # Full precision under autocast too: after rounding, neighbouring lengths would no longer differ.
         with torch.autocast(free.device.type, enabled=False):
             return torch.addmm(free, self.features, self.projection)

@@ -22,7 +22,7 @@ __all__ = ["matching_words", "start_from"]
 def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | Path) -> None:
     """Copy the weights of the trained model at `source`, a folder or a Hub id, into the fresh `model`.
 
-    Embedding rows are matched by word. Words of both vocabularies (packets, protocols, ports, classes of one name) keep
+    Embedding rows are matched by word. Words that are in both vocabularies (packets, protocols, ports, classes) keep
     their rows. A time bin takes the row of the old bin nearest to it on the log scale. A new word, such as a class of
     another data set, starts from the mean of the old rows of its kind plus its own random initial row.
 
@@ -44,7 +44,7 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
     for name, parameter in model.named_parameters():
         if parameter is embedding:
             _carry_words(parameter, found[name], rows, means)
-        elif name.endswith("wpe.weight"):  # learned positions: as many as both have
+        elif name.endswith("wpe.weight"):  # learned positions: copy as many as both have
             both = min(len(parameter), len(found[name]))
             parameter[:both] = found[name][:both]
         elif parameter.shape == found[name].shape:

@@ -1,4 +1,4 @@
-"""The evaluation report and its figures: what the commands, studies, cards and the page show."""
+"""The evaluation report and its plots, shared by commands, studies, model cards and the demo page."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The report: what `evaluate_flows` found, as JSON, as Markdown and as one HTML page with figures."""
+"""The evaluation report: writes the result of `evaluate_flows` as JSON, as Markdown and as one HTML page with plots."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GROUPS = {
     "validity": "Protocol",
 }
 _ARROWS = {"lower": "↓ lower", "higher": "↑ higher", "real": "= as real"}
-# Figures beside the main one of a metric that are worth a line: key in the result, title, which way is better.
+# Further scores of a metric that get a line of their own: key in the result, title, which way is better.
 _SECONDARY = {
     "flow_jsd": [("weighted", "weighted by flows of the class", "lower")],
     "tstr": [("weighted_f1", "weighted F1", "higher"), ("accuracy", "accuracy", "higher")],
@@ -41,7 +41,7 @@ _SECONDARY = {
 def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
     """Write `result` of :func:`hf_ntg.metrics.evaluate_flows` to report.json, report.md and report.html.
 
-    report.json holds `result` itself. report.html is one file: styles and figures inside, nothing fetched.
+    report.json holds `result` itself. report.html is one file: it contains its styles and plots, and fetches nothing.
 
     Returns:
         The three paths, by suffix (``json``, ``md``, ``html``).
@@ -69,7 +69,7 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
 
 
 def headline(result: dict) -> str:
-    """The main figures as lines of text in columns, for a terminal."""
+    """The main scores as lines of text in columns, for a terminal."""
     rows = [row for row in headline_rows(result) if row["main"]]
     names = [f"{row['title']}, {row['unit']}" for row in rows]
     wide = max(map(len, names))
@@ -85,9 +85,9 @@ def headline(result: dict) -> str:
 def headline_rows(result: dict) -> list[dict]:
     """The lines of the headline table.
 
-    Each has ``group`` (a heading, empty but for the first line of its group), ``title``, ``unit``, ``better``,
-    ``values`` (one a column, None where not measured), ``against_real`` (the synthetic figure held against the real
-    one, in words) and ``main`` (False for the lines that go with one above).
+    Each has ``group`` (a heading, only in the first line of a group), ``title``, ``unit``, ``better``, ``values`` (one
+    for each column, None where not measured), ``against_real`` (the synthetic score compared with the real one, in
+    words) and ``main`` (False for the further scores of the metric above).
     """
     rows, group = [], None
     for name, metric in result["metrics"].items():
@@ -112,7 +112,7 @@ def headline_rows(result: dict) -> list[dict]:
 
 
 def _summary(result: dict) -> str:
-    """The three figures that matter most, as a sentence."""
+    """The three most important scores, as a sentence."""
     (jsd, jsd_real), (f1, f1_real), (excess, _) = (
         [result["metrics"][name]["columns"][column]["overall"] for column in ("synthetic", "real")]
         for name in ("flow_jsd", "tstr", "once_seen_copies")
@@ -137,7 +137,7 @@ def _against_real(real: float | None, synthetic: float | None, better: str) -> s
 
 
 def _class_rows(result: dict) -> list[dict]:
-    """Divergence, F1 and copies of once-seen flows of each class of the test flows, synthetic beside real."""
+    """Divergence, F1 and once-seen copies for each class of the test flows, synthetic next to real."""
     metrics = result["metrics"]
     shown = (("flow_jsd", "per_class"), ("tstr", "per_class"), ("once_seen_copies", "once_seen_per_class"))
     rows = []

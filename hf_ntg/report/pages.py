@@ -1,4 +1,4 @@
-"""What all reports and cards share: page templates, and how scores and names are written."""
+"""Page templates and text formatting that all reports and cards share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 def page_templates(package: str = "hf_ntg.report") -> Environment:
     """The page templates of `package`, which may include those of ``hf_ntg.report``.
 
-    HTML is escaped. A value that a template needs and does not get is an error.
+    HTML is escaped. A missing template value is an error.
     """
     packages = dict.fromkeys([package, "hf_ntg.report"])
     templates = Environment(
@@ -30,12 +30,12 @@ def page_templates(package: str = "hf_ntg.report") -> Environment:
 
 
 def format_score(value: float | None) -> str:
-    """Three decimals below 10, one decimal above; a dash where nothing was measured."""
+    """Format a score: three decimals below 10, one decimal above, and a dash where nothing was measured."""
     if value is None:
         return "–"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
 def escape_markdown(text: object) -> str:
-    """`text` as Markdown shows it literally, on one line: for names of classes and other words of the user."""
+    """Escape `text` so that Markdown shows it literally, on one line. For class names and other user input."""
     return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))

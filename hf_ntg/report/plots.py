@@ -35,7 +35,7 @@ __all__ = [
 REAL, SYNTHETIC = "#1d4e79", "#e07b16"
 _MAIN = ("real", "synthetic")
 _BASELINES = ("#9a9a9a", "#bdbdbd", "#6f6f6f", "#d0d0d0")
-STYLE: Any = {  # matplotlib's own type lists every setting by name
+STYLE: Any = {  # matplotlib's type lists every setting by name
     "font.family": "sans-serif",
     "font.size": 8,
     "text.color": "#222222",
@@ -134,7 +134,7 @@ def draw_lengths(profiles: dict, columns: Sequence[str]) -> Figure | None:
 
 
 def class_scores(result: dict) -> str:
-    """F1 of each class: a classifier taught by real flows, by synthetic ones, and by the last baseline."""
+    """F1 of each class, for classifiers trained on real flows, on synthetic ones, and on those of the last baseline."""
     columns = result["metrics"]["tstr"]["columns"]
     names = sorted(columns["real"]["per_class"], key=columns["real"]["per_class"].get)
     with mpl.rc_context(STYLE):
@@ -217,7 +217,7 @@ def _colors(columns: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tuple[str, Axes]]]]:
-    """A grid with a panel for each name; only panels at the left and the foot carry tick labels."""
+    """A grid with a panel for each name; only panels at the left and the bottom have tick labels."""
     columns = min(_COLUMNS, max(len(names), 2))
     rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):

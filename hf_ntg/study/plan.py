@@ -45,25 +45,25 @@ UNLABELLED_METHODS = ("guessed-labels", "self-training", "label-spreading")
 
 @dataclass(frozen=True)
 class Profile:
-    """How much a study does.
+    """The choices that define a study.
 
     Attributes:
         models: generators: families of :class:`hf_ntg.training.TrainingConfig` and names of ``make_baseline``.
-        by: splits. seeds: each with a split, a training and draws of its own.
+        by: splits. seeds: each has its own split, training and draws.
         view: packet view that flows are learned and judged in, see :func:`hf_ntg.flows.view.in_view`.
-        max_packets: flows are learned and judged on so many packets.
+        max_packets: number of packets on which flows are learned and judged.
         training: settings in place of every family's recipe.
         times: synthetic flows for each training flow when a classifier learns from them alone.
-        classifiers: that learn from synthetic flows alone.
-        shots: real flows a class, with few labels. shot_seeds: of the draws of them.
-        shot_classifiers: that learn from them.
-        shot_methods: transformations that help out, and ``auto``, see :func:`hf_ntg.augment`.
-        shot_models: generators that help out.
-        filled_to: every class is brought to so many flows by synthetic ones.
-        shot_steps: optimizer steps, at least, of a generator that learns from few flows alone, or is fine-tuned.
+        classifiers: classifiers that learn from synthetic flows alone.
+        shots: numbers of real flows per class, with few labels. shot_seeds: seeds of their draws.
+        shot_classifiers: classifiers that learn from few labels.
+        shot_methods: transformations that add flows, and ``auto``, see :func:`hf_ntg.augment`.
+        shot_models: generators that add flows.
+        filled_to: number of flows to which synthetic ones fill every class.
+        shot_steps: least number of optimizer steps of a generator that learns from few flows alone, or is fine-tuned.
         budgets: lengths of training, as shares of the recipe's.
         budget_models: families that are trained at every length.
-        samplers: of the diffusion models among `models`: schedulers (names of ``hf_ntg.models.schedulers``) and steps.
+        samplers: schedulers (names of ``hf_ntg.models.schedulers``) and steps, for the diffusion models in `models`.
     """
 
     models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")

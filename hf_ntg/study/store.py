@@ -1,7 +1,7 @@
 """Storage of study results: one JSON file for each run, collected into one file of JSON lines.
 
 The name of a run's file holds its identity and a hash of all its settings: profile, training settings, flows, version
-of the package. With another setting it is another file, so results of different settings are never mixed up. A change
+of the package. Runs with other settings get other files, so results of different settings are never mixed up. A change
 of the package's code within a version keeps the name. Each result therefore holds a fingerprint of the code that made
 it. A result with another fingerprint than the current code is *stale*. The caller decides whether it is kept or run
 again, and stale results are always counted.

@@ -1,4 +1,4 @@
-"""One Accelerate loop, one objective per family."""
+"""Training: one loop on Accelerate for all models, and one objective per model family."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
-"""Checkpoints of an unfinished run: one safetensors file each, with everything that is no tensor as JSON in its header.
+"""Checkpoints of an unfinished run: each is a safetensors file, with all non-tensor values as JSON in its header.
 
-No pickle is written or read. Random states need no room: those of an epoch follow from seed, epoch and process.
+No pickle is written or read. Random states are not saved: seed, epoch and process determine those of an epoch.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def write_checkpoint(folder: Path, epoch: int, state: dict[str, Any]) -> None:
 
 
 def newest_checkpoint(folder: Path) -> int:
-    """Epochs that were done at the newest checkpoint in `folder`; 0 if there is none."""
+    """Number of finished epochs at the newest checkpoint in `folder`; 0 if there is none."""
     return max(_checkpoints(folder), default=0)
 
 
@@ -48,7 +48,7 @@ def read_checkpoint(folder: Path, epoch: int) -> dict[str, Any]:
     """Read what :func:`write_checkpoint` saved after `epoch` epochs; tensors are on the CPU.
 
     Raises:
-        InputError: the file is damaged or no checkpoint of hf_ntg.
+        InputError: the file is damaged or not a checkpoint of hf_ntg.
     """
     path = folder / f"{_PREFIX}{epoch}{_SUFFIX}"
     try:
@@ -66,7 +66,7 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def damaged(path: Path, error: Exception) -> InputError:
-    """The error for a checkpoint at `path` that cannot be gone on from."""
+    """The error for a checkpoint at `path` that a run cannot continue from."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return InputError(f"{path}: the checkpoint is damaged ({reason}); start over with --no-resume")
 

@@ -17,7 +17,7 @@ __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES",
 
 MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
 CONFIG_FILE = "training_config.json"
-# Settings of one machine's run, which the model does not depend on.
+# Settings of one machine's run. The model does not depend on them.
 MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "overwrite", "tracker")
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "model": MODEL_FAMILIES,
@@ -54,7 +54,7 @@ RANGES: dict[str, Range] = {
     "checkpoint_every": Range(0, 1_000_000, whole=True),
 }
 
-# What differs from the defaults below, by family; chosen on validation flows taken from training flows.
+# Differences from the defaults below, by family. They were chosen on validation flows taken from the training flows.
 RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {"max_memory": 0.0},
     "llama": {"max_memory": 0.0},
@@ -65,7 +65,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @dataclass
 class TrainingConfig:
-    """Settings of :func:`hf_ntg.train`; saved beside the weights as ``training_config.json``.
+    """Settings of :func:`hf_ntg.train`; saved next to the weights as ``training_config.json``.
 
     Attributes:
         model: ``gpt2``, ``llama``, ``mamba`` (discrete) or ``unet`` (diffusion).
@@ -74,40 +74,41 @@ class TrainingConfig:
             weights; words are matched, see :func:`hf_ntg.models.warm_start.start_from`.
         view: packet view that the model learns and makes: ``payload`` (packets that carry data) or ``all``, see
             :func:`hf_ntg.flows.view.in_view`.
-        max_packets: packets of a flow that are learned; longer flows are cut. Fewer where all training flows end or are
-            cut before, see :func:`hf_ntg.flows.view.longest_seen`.
+        max_packets: number of packets of a flow that are learned; longer flows are cut. It is lowered if all training
+            flows end or are cut before, see :func:`hf_ntg.flows.view.longest_seen`.
         max_payload: payload lengths up to this, in bytes, all have a token.
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
-        time_bins: bins of the inter-arrival times, at most; each holds as many of the training flows' times.
-        epochs: passes over the training flows, unless `max_steps` or `max_memory` ends sooner.
-        max_steps: whole passes end before more optimizer steps than this, after one pass at least; None: no limit.
-        max_memory: end once a causal model repeats more once-seen training flows than real flows are expected to, by
-            this share of its flows, see :mod:`hf_ntg.training.memory`; checked after every epoch; None: no limit.
-        batch_size: flows a step, over all processes together.
-        learning_rate: peak rate of AdamW, reached after the warm-up, then a cosine down to `final_rate` times it.
-            Muon's rate is a fixed multiple of it.
+        time_bins: largest number of bins of inter-arrival times; each holds equally many training times.
+        epochs: passes over the training flows, unless `max_steps` or `max_memory` ends training sooner.
+        max_steps: largest number of optimizer steps, rounded down to whole passes (at least one); None: no limit.
+        max_memory: training ends when the share of a causal model's flows that repeat a once-seen training flow exceeds
+            the share expected of real flows by this much. It is checked after every epoch, see
+            :mod:`hf_ntg.training.memory`; None: no limit.
+        batch_size: flows per step, over all processes together.
+        learning_rate: peak rate of AdamW, reached after the warm-up. The rate then falls along a cosine to `final_rate`
+            times the peak. Muon's rate is a fixed multiple of it.
         optimizer: ``muon`` for the matrices inside the blocks of a causal model and AdamW for the rest, or ``adamw``
             for all.
         structured: give lengths and time bins of a causal model embeddings that share structure while it trains, see
             :mod:`hf_ntg.models.structured_embedding`; the saved model is an ordinary one.
         warmup: share of the steps in which the rate rises.
         final_rate: share of the peak rate left at the end.
-        weight_decay: of matrices; biases, gains and state-space parameters have none.
+        weight_decay: weight decay of matrices; biases, gains and state-space parameters have none.
         dropout: see :func:`hf_ntg.models.build_causal_lm`.
-        time_weight: weight of a timing token's loss against a packet's.
-        packet_form: of ``unet``, as the rest of this block: how a packet is written, see :class:`FlowSignalProcessor`.
+        time_weight: weight of a timing token's loss, relative to a packet's.
+        packet_form: packet encoding, see :class:`FlowSignalProcessor`. This and the next three: ``unet`` only.
         prediction_type: what is predicted of a signal: ``epsilon``, ``v_prediction``, ``sample`` or ``flow``. Packets
             written as codes are classified instead, by their cross-entropy.
         snr_gamma: cap of the signal-to-noise ratio in the loss's min-SNR weights (Hang et al., 2023); 0 for none.
         condition_dropout: share of the examples that are learned without class and header, for guidance.
-        ema_decay: of the running average of the weights, which is what is validated and saved; 0 saves the raw ones.
+        ema_decay: decay of the running average of the weights, which is validated and saved; 0 saves the raw weights.
         max_grad_norm: gradients are clipped to this norm.
         validation_share: share of the training flows (whole captures, where known) held back to validate on.
         keep: ``best`` saves the weights of the best validation loss, ``last`` the final ones.
-        seed: of initial weights, validation draw, order of flows, dropout.
-        checkpoint_every: epochs between checkpoints, from which the same run goes on if it is interrupted; 0: none.
-        resume: go on with an unfinished run of the same settings and flows in `output_dir`; False starts over.
+        seed: seed of initial weights, validation draw, order of flows and dropout.
+        checkpoint_every: epochs between checkpoints, from which an interrupted run continues; 0: no checkpoints.
+        resume: continue an unfinished run with the same settings and flows in `output_dir`; False starts over.
         overwrite: replace the model of another run in `output_dir`, once the new one is complete.
         mixed_precision: ``no``, ``bf16`` or ``fp16``, as Accelerate takes it.
         tracker: ``tensorboard`` logs to ``output_dir/runs``; None logs to the progress bar alone.
@@ -180,7 +181,7 @@ class TrainingConfig:
 
     @classmethod
     def load(cls, folder: str | Path) -> TrainingConfig:
-        """Read a folder's ``training_config.json``; one without a packet view is older than views, and means ``all``.
+        """Read a folder's ``training_config.json``; a file without a packet view is old, and means ``all``.
 
         Raises:
             InputError: it cannot be read, or holds unknown settings or values out of range.

@@ -1,4 +1,4 @@
-"""Training that diverges: stopped at the step where the loss or the gradient is no longer finite."""
+"""Detection of divergence: training stops at the step where the loss or the gradient is no longer finite."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refuse_divergence(
     Raises:
         DivergedError: one is not finite.
     """
-    if accelerator.scaler is not None:  # fp16: gradients that overflow are usual, and such a step is skipped
+    if accelerator.scaler is not None:  # fp16: gradients often overflow, and such a step is skipped
         watched = accelerator.reduce(loss, "sum")
     else:
         watched = norm if accelerator.num_processes > 1 else loss + norm

@@ -1,4 +1,4 @@
-"""The training and validation flows of a run: held back, in the packet view, with the settings that they allow."""
+"""Preparation of a run's training and validation flows: validation split, packet view, adjusted settings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["FlowSets", "prepare_flows"]
 
 @dataclass(frozen=True)
 class FlowSets:
-    """What a run learns from.
+    """The flows of a run, and the settings that fit them.
 
     Attributes:
         training: flows in the packet view. validation: held-back flows of the same classes, or None.
-        config: the settings of the run, with `max_packets` as far as the flows were seen.
+        config: the settings of the run, with `max_packets` lowered to the longest flow seen.
         notes: what was left out of the flows or the settings, one line each.
     """
 
@@ -58,7 +58,7 @@ def prepare_flows(flows: Dataset, config: TrainingConfig) -> FlowSets:
 
 
 def _hold_back(flows: Dataset, config: TrainingConfig) -> tuple[Dataset, Dataset | None]:
-    """Training and validation flows: whole captures held back where captures are known and can be."""
+    """Training and validation flows. Whole captures are held back if several captures are known."""
     if config.validation_share == 0:
         if config.keep == "best":
             raise InputError("keep 'best' needs flows to validate on; give validation_share or keep 'last'")

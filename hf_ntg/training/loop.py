@@ -1,4 +1,4 @@
-"""The training loop: every model family, one process or many, interrupted and continued or not."""
+"""The training loop of every model family, for one or several processes, with continuation after interrupts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["TrainingResult", "train"]
 
 @dataclass
 class TrainingResult:
-    """What a run left.
+    """The result of a run.
 
     Attributes:
         folder: the model's folder.
@@ -63,11 +63,11 @@ class TrainingResult:
 def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     """Train a generator on `flows` and save it to ``config.output_dir``, where ``FlowGenerator`` loads it.
 
-    Runs under ``accelerate launch`` and ``torchrun`` as it does alone: the flows of a step are divided among the
-    processes, and the gradient is that of the whole step. The same seed gives the same model on one machine.
+    It also runs under ``accelerate launch`` and ``torchrun``: the flows of a step are divided among the processes, and
+    the gradient is that of the whole step. The same seed gives the same model on one machine.
 
-    The same call again goes on with an unfinished run from its newest checkpoint, and ends with the model that an
-    undisturbed run makes. A finished run is not repeated. A model in the folder is replaced only when the new one is
+    Repeating the call continues an unfinished run from its newest checkpoint, and gives the same model as an
+    uninterrupted run. A finished run is not repeated. A model in the folder is replaced only when the new one is
     complete.
 
     Raises:
@@ -78,7 +78,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     flows = conform_flows(flows, "training flows")
     _check_request(flows, config)
     folder = Path(config.output_dir)
-    AcceleratorState._reset_state()  # of an earlier training in this process, which may have had another precision
+    AcceleratorState._reset_state()  # left by an earlier training in this process, which may have had another precision
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )
@@ -103,7 +103,7 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
 def _open_run(
     stack: ExitStack, accelerator: Accelerator, folder: Path, config: TrainingConfig, identity: dict[str, Any]
 ) -> tuple[RunFolder, RunStart]:
-    """The first process locks the folder until `stack` closes, and decides where the run begins; all learn of it."""
+    """The first process locks the folder until `stack` closes, decides where the run begins, and informs the others."""
     decision: list[Any] = [None]
     if accelerator.is_main_process:
         try:
@@ -173,7 +173,7 @@ def _run_training(
                 record_run(place, training, passes, steps * passes, accelerator, identity, state.history)
     except DivergedError as error:
         if accelerator.is_main_process:
-            run.discard()  # what leads to no model is nothing to go on from
+            run.discard()  # a diverged run must not be continued from its checkpoints
         raise InputError(str(error)) from error
     except KeyboardInterrupt as error:
         raise Interrupted(_after_interruption(run, config, epoch, epochs)) from error
@@ -203,7 +203,7 @@ def _run_epoch(
     """One pass over the training examples; returns the mean loss."""
     module, optimizer = state.module, state.optimizer
     module.train()
-    # Dropout draws of its own on every process and in every epoch, so that a continued run repeats them.
+    # Every process and epoch has its own dropout seed, so that a continued run repeats the same draws.
     torch.manual_seed(config.seed + 1_000_003 * (epoch + 1) + accelerator.process_index)
     total, steps = torch.zeros((), device=accelerator.device), 0
     for rows, rng in _batches(objective, config, epoch):
@@ -213,7 +213,7 @@ def _run_epoch(
         batch = {name: part.to(accelerator.device) for name, part in objective.collate(share, rng).items()}
         with accelerator.autocast():
             loss = module(**batch)
-        # Data-parallel wrappers average the processes' gradients; the step wants their sum.
+        # Data-parallel wrappers average the processes' gradients; the step needs their sum.
         loss = loss * (0.0 if idle else accelerator.num_processes / (objective.mean_weight * len(rows)))
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(module.parameters(), config.max_grad_norm)
@@ -237,7 +237,7 @@ def _validate(objective: Objective, state: RunState) -> float:
 
 
 def _memory(objective: Objective, average: AveragedModel, accelerator: Accelerator) -> dict[str, float]:
-    """The objective's memory excess for an epoch's record; the main process's, so that all processes stop together."""
+    """The objective's memory excess. All processes use the main process's value, so that they stop together."""
     excess = objective.memory_excess(average.module)
     if excess is None:
         return {}
@@ -254,7 +254,7 @@ def _batches(
     rng = np.random.default_rng([config.seed, epoch])
     order = rng.permutation(objective.num_examples)
     batches = [order[start : start + config.batch_size] for start in range(0, len(order), config.batch_size)]
-    for place in rng.permutation(len(batches)):  # the last, which may be small, comes at any time
+    for place in rng.permutation(len(batches)):  # the last batch may be small; it is shuffled with the others
         yield batches[place], np.random.default_rng([config.seed, epoch, place])
 
 

@@ -1,8 +1,8 @@
-"""How often a causal model repeats flows that occur once in its training data, and how often real traffic would.
+"""OnceSeen: how often a causal model repeats once-seen training flows, compared with real traffic.
 
-A flow that recurs in training is part of the distribution. A flow seen once that a model makes again is memory, but
-only beyond the share of new real flows that would repeat one too. Good and Turing's estimate (Good, Biometrika 40,
-1953) gives that share from the training data alone, so that no flows need to be held back.
+A flow that recurs in training is part of the distribution. A model that repeats flows seen once may have memorised
+them. But new real flows repeat some of them too, so only the excess over their share counts. Good and Turing's estimate
+(Good, Biometrika 40, 1953) gives that share from the training data alone, so that no flows need to be held back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hf_ntg.codecs.flow_grammar import FlowGrammar
 
 __all__ = ["OnceSeen"]
 
-MOST_MEASURED = 512  # once-seen flows whose probability is computed; a random sample of all
+MOST_MEASURED = 512  # number of once-seen flows whose probability is computed; a random sample
 
 
 class OnceSeen:
@@ -25,7 +25,7 @@ class OnceSeen:
         sentences: (S, L) distinct padded sentences. counts: (S,) training flows of each. pad: the padding token.
 
     Attributes:
-        expected: estimated share of new real flows that repeat a once-seen flow: twice the flows seen twice, over all.
+        expected: estimated share of new real flows that repeat a once-seen flow: 2 * (flows seen twice) / (all flows).
     """
 
     def __init__(self, grammar: FlowGrammar, sentences: np.ndarray, counts: np.ndarray, pad: int) -> None:
@@ -44,7 +44,7 @@ class OnceSeen:
         self._weights = share * len(once) / max(1, len(chosen))
 
     def excess(self, nats: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Share of a model's flows that repeat a once-seen flow, less `expected`.
+        """Share of a model's flows that repeat a once-seen flow, minus `expected`.
 
         Args:
             nats: negative log-likelihoods, given their labels, of padded sentences (n, L): (n,).

@@ -37,9 +37,9 @@ class Objective(ABC):
         """Loss of `module` (the raw or the averaged network) on the validation flows, in `unit`."""
 
     def memory_excess(self, module: nn.Module) -> float | None:
-        """Share of the model's flows that repeat a training flow seen once, less the share expected of real flows.
+        """Share of the model's flows that repeat a once-seen training flow, minus the share expected of real flows.
 
-        None if the family cannot tell.
+        None if the family cannot compute it.
         """
         return None
 

@@ -28,7 +28,7 @@ from hf_ntg.training.softmax_loss import softmax_loss
 
 __all__ = ["CausalObjective", "nats_per_flow"]
 
-SAMPLED_TOKENS = 128  # forbidden tokens scored where few tokens are allowed
+SAMPLED_TOKENS = 128  # number of forbidden tokens that are scored where few tokens are allowed
 LENGTH_GROUPS = 4  # a batch is computed in at most this many parts, each padded to its own longest sentence
 
 
@@ -131,7 +131,7 @@ class _CausalLoss(nn.Module):
     def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
         """Sum of the cross-entropies of padded sentences (B, L), weighted by `counts` (B,).
 
-        Sentences in order of length cost least: a part of the batch has the length of its longest sentence.
+        Sentences sorted by length cost least, since each part of the batch is padded to its longest sentence.
 
         Args:
             unknown: (B,) place of a token of each sentence without loss, 0 for none: the end of the packets of a flow
@@ -177,7 +177,7 @@ def _cut_to_length(sentences: Tensor, pad: int) -> list[Tensor]:
 
 
 def _at(places: Tensor, sentences: Tensor) -> Tensor:
-    """Which targets of `sentences` (B, L) are at `places` (B,): (B, L - 1) bool; place 0 is no target."""
+    """Which targets of `sentences` (B, L) are at `places` (B,): (B, L - 1) bool. Place 0 is not a target."""
     return torch.arange(1, sentences.shape[1], device=sentences.device) == places[:, None]
 
 

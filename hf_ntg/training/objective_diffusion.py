@@ -22,12 +22,12 @@ from hf_ntg.training.objective import Objective
 
 __all__ = ["DiffusionObjective"]
 
-VALIDATION_DRAWS = 4  # noise levels that every validation flow is seen at
-MATCHED_DRAWS = 512  # flows of each class that the spread of a trained model's times is read off
+VALIDATION_DRAWS = 4  # number of noise levels at which every validation flow is evaluated
+MATCHED_DRAWS = 512  # flows of each class from which the distribution of a trained model's times is estimated
 
 
 class DiffusionObjective(Objective):
-    """Packets written as codes are classified by cross-entropy; all other channels are denoised in squared error.
+    """Cross-entropy for packets written as codes, and squared error for all other channels.
 
     Noise levels are uniform in the angle of the mix, which is the cosine schedule (Nichol and Dhariwal, 2021). The
     draws of an example depend on the step and its row alone, so the gradient does not depend on the processes.
@@ -85,7 +85,7 @@ class DiffusionObjective(Objective):
             return
         pipeline.set_progress_bar_config(disable=True)
         count = len(self.processor.labels)
-        # One array: small ones, kept between what every draw frees, would hold its memory.
+        # One array: many small ones would keep the memory of each draw from being released.
         drawn = np.empty((count, MATCHED_DRAWS, *self._signals.values.shape[1:]), dtype=np.float32)
         for place, label in enumerate(self.processor.labels):
             generator = torch.Generator().manual_seed(place)
@@ -113,7 +113,7 @@ class _DenoisingLoss(nn.Module):
     ) -> Tensor:
         """Sum of the losses of clean signals (B, C, W), whose packets are code `words` (B, W), mixed with `noise`.
 
-        Values that are not `known` (B, C, W) to say something have no loss.
+        Values that are not `known` (B, C, W) have no loss.
         """
         net = self.denoiser
         turn, clean = angle[:, None, None], clean * net.scale
@@ -130,9 +130,9 @@ class _DenoisingLoss(nn.Module):
 
 
 def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout: float) -> dict[str, Tensor]:
-    """Signals `rows` with what is random about them, as keyword arguments of the loss.
+    """Signals `rows` with their random noise and dropped conditions, as keyword arguments of the loss.
 
-    Where a signal says nothing it is filled at random, so that the model cannot read the packets off the gaps.
+    Unknown values are filled at random, so that the model cannot infer the packets from the gaps.
     """
     shape = signals.values.shape[1:]
     noise, fill = (np.empty((len(rows), *shape), dtype=np.float32) for _ in range(2))
@@ -156,7 +156,7 @@ def _noised(signals: FlowSignals, rows: np.ndarray, seed: int, condition_dropout
 
 
 def _snr_weight(prediction_type: str, angle: Tensor, gamma: float) -> Tensor:
-    """Min-SNR weights (Hang et al., 2023): those of min(SNR, gamma) on the clean signal's error, for this prediction.
+    """Min-SNR weights (Hang et al., 2023): min(SNR, gamma) on the clean signal's error, converted to this prediction.
 
     The flow's velocity keeps weight 1, which is how flow matching weighs it.
     """

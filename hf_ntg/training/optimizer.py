@@ -20,7 +20,7 @@ __all__ = ["MuonAdamW", "make_optimizer", "orthogonalized"]
 
 MATRIX_RATE = 10.0  # Muon's rate in multiples of AdamW's
 MOMENTUM = 0.95
-# Coefficients of the quintic iteration. They send singular values between 0.7 and 1.2 rather than to 1, in five steps.
+# Coefficients of the quintic iteration. In five steps they move singular values to between 0.7 and 1.2, not exactly 1.
 NEWTON_SCHULZ, STEPS = (3.4445, -4.7750, 2.0315), 5
 # Matrices that hold several projections of one input side by side, and how many.
 FUSED = {"c_attn": 3, "in_proj": 2}
@@ -29,7 +29,7 @@ FUSED = {"c_attn": 3, "in_proj": 2}
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> Optimizer:
     """The optimizer of `config` for a training `module`; its groups have the peak rates as ``lr``.
 
-    Weight decay is for matrices only; Mamba's state-space parameters ask for none themselves.
+    Only matrices have weight decay. Mamba marks its state-space parameters as having none.
     """
     hidden = _block_matrices(module) if config.optimizer == "muon" and config.model != "unet" else {}
     decayed: list[nn.Parameter] = []
@@ -62,7 +62,7 @@ class MuonAdamW(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # no rule here needs a second loss
-        """Move all parameters by their gradients; a `closure` is not supported."""
+        """Update all parameters from their gradients; a `closure` is not supported."""
         self._move_matrices(self.param_groups[0])
         # Both lists are new objects after a checkpoint was loaded.
         self._adamw.param_groups, self._adamw.state = self.param_groups[1:], self.state
@@ -78,7 +78,7 @@ class MuonAdamW(Optimizer):
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
         momentum = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(momentum, grads, 1 - MOMENTUM)
-        ahead = torch._foreach_lerp(grads, momentum, MOMENTUM)  # Nesterov's
+        ahead = torch._foreach_lerp(grads, momentum, MOMENTUM)  # Nesterov momentum
         parts = [part for whole, (_, layout) in zip(ahead, known, strict=True) for part in whole.chunk(*layout)]
         moves = iter(orthogonalized(parts))
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])

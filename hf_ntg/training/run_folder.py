@@ -1,4 +1,4 @@
-"""The folder of a training run: empty, unfinished or finished; who may work there, and how a model gets into place.
+"""The folder of a training run: its state, its lock, and the replacement of its model.
 
 A folder holds one model. While a run is under way its files are in ``checkpoints/``; a model that is already in the
 folder stays as it is until the new one is complete. An unfinished run is described by ``checkpoints/run.json``, a
@@ -29,7 +29,7 @@ __all__ = ["RunFolder", "differences", "is_being_placed", "open_run_folder", "ru
 WORK = "checkpoints"
 _IDENTITY_FILE, _PLACING_FILE = "run.json", "placing.json"
 _NO_PART_OF_IDENTITY = (*MACHINE_SETTINGS, "checkpoint_every")
-# What belongs to a model and is replaced with it. Anything else in the folder is somebody's own.
+# Files that belong to a model and are replaced with it. Any other file in the folder belongs to the user.
 _MODEL_FILES = (
     "model*.safetensors",
     "baseline.safetensors",
@@ -53,7 +53,7 @@ _WORK_FILES = (_IDENTITY_FILE, _PLACING_FILE, "model", "model.part")
 
 
 def run_identity(config: TrainingConfig, flows_digest: str, processes: int) -> dict[str, Any]:
-    """What decides which model a run ends with: settings, flows, initial weights, processes and version."""
+    """Everything that determines the model of a run: settings, flows, initial weights, processes and version."""
     settings = {name: value for name, value in asdict(config).items() if name not in _NO_PART_OF_IDENTITY}
     return {
         "settings": settings,
@@ -66,10 +66,10 @@ def run_identity(config: TrainingConfig, flows_digest: str, processes: int) -> d
 
 @contextmanager
 def open_run_folder(folder: Path) -> Iterator[RunFolder]:
-    """Lock `folder`, which is made if it is missing, and put things right that a killed run left half done.
+    """Create `folder` if it is missing, lock it, and complete what a killed run left half done.
 
     Raises:
-        InputError: nothing can be written there, another process is training there, or it is no folder for a model.
+        InputError: nothing can be written there, another process is training there, or it is not a folder for a model.
     """
     check_output_folder(folder)
     fresh = not folder.exists()
@@ -91,7 +91,7 @@ class RunFolder:
     """A locked folder of a training run.
 
     Attributes:
-        folder: of the model. work: its ``checkpoints/``, for what is of use to an unfinished run only.
+        folder: folder of the model. work: its ``checkpoints/``, for files that only an unfinished run needs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -123,14 +123,14 @@ class RunFolder:
 
     @contextmanager
     def placing_model(self) -> Iterator[Path]:
-        """Give an empty folder for the new model. When the block ends well the model replaces the one in the folder."""
+        """Give an empty folder for the new model. If the block succeeds, this model replaces the one in the folder."""
         part, whole = self.work / "model.part", self.work / "model"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
         part.replace(whole)
         names = sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file())
-        # From here on the new model counts: a run that is killed now is completed by the next one.
+        # From here on the new model is valid: if this run is killed now, the next one completes the replacement.
         write_text(self.work / _PLACING_FILE, json.dumps(names) + "\n")
         self.finish_placing()
 
@@ -157,7 +157,7 @@ class RunFolder:
         self.discard()
 
     def refuse_foreign(self) -> None:
-        """Refuse a folder with files that are no part of a model: they would be mixed with it."""
+        """Refuse a folder with files that do not belong to a model, since they would be mixed with it."""
         known = {*self._model_parts(), *(self.folder / name for name in (WORK, *_BESIDE_MODEL))}
         inside = self.work.iterdir() if self.work.is_dir() else iter(())
         foreign = [path for path in self.folder.iterdir() if path not in known or _is_linked_folder(path)]

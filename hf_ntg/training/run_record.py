@@ -1,4 +1,4 @@
-"""The record of a finished training run: facts for the model card, and what tells the run from others."""
+"""The record of a finished training run: facts for the model card, and the identity of the run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def record_run(
     """Write ``training_run.json`` into `folder`: training data, length, losses and environment of the run.
 
     Args:
-        flows: the training flows. epochs, steps: passes over them and optimizer steps in all.
+        flows: the training flows. epochs, steps: passes over them, and total number of optimizer steps.
         identity: see :func:`hf_ntg.training.run_folder.run_identity`. history: the losses of every epoch.
     """
     environment = {"hf_ntg": hf_ntg.__version__, "python": platform.python_version()}
@@ -52,7 +52,7 @@ def record_run(
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the run that left the model in `folder`; empty if there is none that can be read."""
+    """The record of the run that made the model in `folder`; empty if there is no readable one."""
     try:
         found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

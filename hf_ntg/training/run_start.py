@@ -16,14 +16,14 @@ __all__ = ["RunStart", "decide_start"]
 
 @dataclass(frozen=True)
 class RunStart:
-    """A run goes on after `epoch` epochs; or it is finished, and left this `history`."""
+    """A run continues after `epoch` epochs, or is finished and has this `history`."""
 
     epoch: int = 0
     history: list[dict[str, float]] | None = None
 
 
 def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any]) -> RunStart:
-    """Compare the run that is asked for with what the folder holds; a new run is begun there.
+    """Compare the requested run with the one in the folder; start a new run there if needed.
 
     Raises:
         InputError: the folder holds another run's model or checkpoints, and `config` does not ask to replace them.

@@ -1,4 +1,4 @@
-"""The state of a run: everything that changes while a model trains, and how it is saved and restored bit for bit."""
+"""RunState: everything that changes during training, with exact saving and restoring."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["RunState"]
 
 @dataclass
 class RunState:
-    """What a training loop changes.
+    """Everything that the training loop changes.
 
     Attributes:
         module: the network with its loss, as ``accelerator.prepare`` returned it. optimizer: likewise.
-        schedule: of the rate. average: running average of the network.
+        schedule: learning-rate schedule. average: running average of the network.
         history: one dictionary an epoch: ``epoch``, ``loss`` (mean per unit of example weight) and, where flows were
             held back, ``validation_loss``.
         best_weights: state of the averaged network at its best validation loss, once there is one.
@@ -58,7 +58,7 @@ class RunState:
         """Load the checkpoint after `epoch` epochs.
 
         Raises:
-            InputError: it is damaged, or of another network.
+            InputError: it is damaged, or belongs to another network.
         """
         state = read_checkpoint(folder, epoch)
         try:
@@ -74,7 +74,7 @@ class RunState:
             raise damaged(folder / f"epoch-{epoch}.safetensors", error) from error
 
     def bytes_on_disk(self) -> int:
-        """About what one checkpoint needs: weights, average and two moments, and the finished model."""
+        """Approximate disk space of one checkpoint (weights, average and two moments) and the finished model."""
         return 6 * sum(parameter.numel() * parameter.element_size() for parameter in self.module.parameters())
 
 

@@ -1,4 +1,4 @@
-"""Cross-entropy of a large softmax with its gradient, without a matrix of all scores.
+"""Cross-entropy of a large softmax and its gradient, without a matrix of all scores.
 
 The plain way writes the scores of every position (rows x vocabulary), reads them for the log-softmax, and does the same
 for the gradient. With a small model this memory traffic costs more than the arithmetic. Here rows are computed in
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 __all__ = ["softmax_loss"]
 
-MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # scores of a chunk: to fit a CPU's cache, or to fill a GPU
+MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # scores per chunk: to fit a CPU's cache, or to fill a GPU
 
 
 def softmax_loss(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:

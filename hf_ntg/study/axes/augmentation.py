@@ -1,11 +1,11 @@
-"""What synthetic flows add where labelled flows are few.
+"""Augmentation: how much synthetic flows help a classifier with few labelled flows.
 
 There are four protocols, each with tables of its own:
 
 - *Strict*: methods and generators see the few flows and no other.
 - *With unlabelled*: they also see all other training flows, without labels.
-- *Paper*: the generator was trained on the whole training set, as when somebody publishes a generator but not the
-  flows. It then knows what the few flows lack, and replaying its training flows is as good as having them.
+- *Paper*: the generator was trained on the whole training set, as if a generator were published without its flows. It
+  has then seen more than the few flows, and replaying its training flows is as good as having them.
 - *Fine-tuned*: the generator was trained on another data set, then on the few flows.
 """
 
@@ -39,7 +39,7 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
     """Train classifiers on k real flows a class, topped up to ``filled_to`` flows, and test them on real flows.
 
     The split is that of seed 0 in every run; the run's seed draws the k flows, trains the generator and the classifier.
-    A class with fewer than k training flows gives all it has.
+    From a class with fewer than k training flows, all are used.
     """
     split = bench.split(run.flows, run.by, SPLIT_SEED)
     if run.model == ALL_REAL:
@@ -94,7 +94,7 @@ def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
 def _with_unlabelled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:
     """The few flows and other training flows with guessed labels.
 
-    :func:`hf_ntg.augment` takes as many as are missing, scikit-learn's methods all of them.
+    :func:`hf_ntg.augment` takes as many as are missing. scikit-learn's methods take all of them.
     """
     others = split.train.select(
         np.setdiff1d(np.arange(len(split.train)), _few_rows(split.train, run["shots"], run.seed))

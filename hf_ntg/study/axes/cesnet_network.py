@@ -37,7 +37,7 @@ class CesnetInputs:
     """Makes the network's inputs, scaled by the training flows.
 
     A packet has its inter-arrival time (milliseconds, at most 15,000), its direction and its payload length (1 to 1,460
-    bytes); a flow has bytes and packets each way and its duration, over the packets that a view keeps. Times are 0
+    bytes); a flow has bytes and packets in each direction and its duration, over the packets in the view. Times are 0
     where a set has none. Times, lengths and statistics are shifted and scaled to mean 0 and deviation 1 over the
     training flows, statistics on a logarithmic scale; packets after a flow's end are 0.
 
@@ -64,7 +64,7 @@ class CesnetInputs:
         return torch.from_numpy(padded), torch.from_numpy(statistics.astype(np.float32))
 
     def _gaps(self, view: FlowView) -> np.ndarray:
-        """(P,) seconds since the packet before; 0 for a flow's first packet."""
+        """(P,) seconds since the previous packet; 0 for a flow's first packet."""
         if not self.timed or view.flows.inter_arrival_time is None:
             return np.zeros(len(view.flows.direction))
         return np.where(view.flows.position > 0, view.flows.inter_arrival_time, 0).astype(np.float64)

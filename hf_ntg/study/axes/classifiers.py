@@ -18,7 +18,7 @@ from hf_ntg.study.axes.networks import PacketCNN, Schedule, packet_inputs, train
 __all__ = ["CLASSIFIERS", "EXTRA_CLASSIFIERS", "teach_and_test"]
 
 CLASSIFIERS = ("random_forest", "gradient_boosting", "cnn")
-EXTRA_CLASSIFIERS = ("mm_cesnet_v2",)  # need a package of their own
+EXTRA_CLASSIFIERS = ("mm_cesnet_v2",)  # these need another package
 
 
 def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets: int, seed: int) -> dict:
@@ -32,8 +32,9 @@ def teach_and_test(name: str, test: FlowArrays, taught: FlowArrays, max_packets:
     At most 50,000 flows are trained on, drawn by `seed` without replacement.
 
     Returns:
-        ``macro_f1``, ``weighted_f1``, ``accuracy``; ``per_class`` F1; ``confusion``: [true, said, flows] for every
-        pair that occurs; ``taught``: flows trained on; ``inputs``: what the classifier sees of a flow.
+        ``macro_f1``, ``weighted_f1``, ``accuracy``; ``per_class`` F1; ``confusion``: [true class, predicted class,
+        flows] for every pair that occurs; ``taught``: number of flows trained on; ``inputs``: what the classifier sees
+        of a flow.
 
     Raises:
         InputError: there is no such classifier, or its package is not installed.

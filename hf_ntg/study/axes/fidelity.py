@@ -1,4 +1,4 @@
-"""Fidelity: every metric of synthetic flows except their use to a classifier, which is another axis."""
+"""Fidelity: every metric of synthetic flows except their usefulness to a classifier, which is another axis."""
 
 from __future__ import annotations
 

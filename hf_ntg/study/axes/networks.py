@@ -27,8 +27,8 @@ class Schedule:
     """How a neural classifier is trained.
 
     Attributes:
-        steps: optimiser steps, however many flows there are. batch: flows in a step. rate: highest learning rate.
-        held_out: share of each class's flows that chooses the best weights. check_every: steps between two looks at it.
+        steps: optimizer steps, whatever the number of flows. batch: flows in a step. rate: highest learning rate.
+        held_out: share of each class's flows held out to choose the best weights. check_every: steps between checks.
         balance: 0 draws flows as they come, 1 all classes equally often; between them, in proportion to
             ``count ** (1 - balance)``.
     """
@@ -102,10 +102,10 @@ def train_network(
     """Train `net` on N flows and return the classifier: inputs of M flows in, their classes (M,) out.
 
     The learning rate rises and falls once over the steps. The weights with the best macro-F1 on the held-out flows are
-    kept, the latest of equals; where no class has enough flows to hold one out, the last weights are.
+    kept; if several are equal, the latest. If no class has enough flows to hold one out, the last weights are kept.
 
     Args:
-        net: called with a batch of each of `inputs`, gives logits (B, K). inputs: each (N, ...). classes: (N,).
+        net: a network that maps a batch of each of `inputs` to logits (B, K). inputs: each (N, ...). classes: (N,).
     """
     targets = torch.from_numpy(classes)
     held_out = _hold_out(classes, schedule.held_out, np.random.default_rng(seed))
@@ -133,7 +133,7 @@ def train_network(
 
 
 def _symbol_features() -> np.ndarray:
-    """(symbols, features) float32: what is known of a packet from its symbol."""
+    """(symbols, features) float32: fixed features of each packet symbol."""
     place = np.arange(2 * (LONGEST + 1))
     length, direction = (place // 2)[:, None].astype(np.float64), np.where(place % 2, -1.0, 1.0)[:, None]
     angles = 2 * np.pi * length / _PERIODS

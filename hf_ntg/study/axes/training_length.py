@@ -1,4 +1,4 @@
-"""Fidelity, use and privacy at several lengths of training."""
+"""Fidelity, usefulness and privacy at several lengths of training."""
 
 from __future__ import annotations
 

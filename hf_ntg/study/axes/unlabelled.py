@@ -19,11 +19,11 @@ def guess_by_library(name: str, few: FlowArrays, others: FlowArrays, max_packets
     """Labels of N flows `others`, guessed from the labelled flows `few` and from both sets' packets.
 
     The features are the signed payload lengths of the first `max_packets` packets. ``self-training`` is a random forest
-    that learns its own answers above a probability of 0.75, in five rounds. ``label-spreading`` spreads labels over the
-    graph of seven nearest neighbours, lengths being on a logarithmic scale.
+    that is trained on its own predictions above a probability of 0.75, in five rounds. ``label-spreading`` spreads
+    labels over the graph of seven nearest neighbours, lengths being on a logarithmic scale.
 
     Returns:
-        (N,) object: the label (str), or None for a flow that no label reaches, as in a part of the graph without any.
+        (N,) object: the label (str), or None for a flow in a part of the graph without labels.
 
     Raises:
         InputError: there is no such method.

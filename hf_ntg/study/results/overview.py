@@ -1,4 +1,4 @@
-"""Overview tables, one row a generator, and filling tables into Markdown text."""
+"""Overview tables with one row for each generator, and filling of tables into Markdown text."""
 
 from __future__ import annotations
 

@@ -196,8 +196,8 @@ def step_curves(scores: Sequence[Score]) -> str | None:
 def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
     """For each table and split, two confusion matrices: trained on real flows, and on those of one `learned` generator.
 
-    Rows are the true classes, cells the shares of their test flows. Shown is the first of `learned` that has results,
-    with the most synthetic flows, for the first seed: not the best on the test flows.
+    Rows are the true classes, and cells are shares of their test flows. The plot shows the first of `learned` that has
+    results, with the most synthetic flows, for the first seed. It is not the best one on the test flows.
     """
     own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
     drawn = []

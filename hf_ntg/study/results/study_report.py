@@ -79,7 +79,7 @@ def all_tables(rows: Sequence[dict]) -> list[Table]:
 def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list[str]:
     """A sentence for each table and split: how far each generator is below real flows, and how much it copies.
 
-    All generators are named: to pick the best by its score on the test flows would be a choice made on test flows.
+    All generators are named. Picking the best by its score on the test flows would be a choice made on test flows.
     Replay is left out, since it returns the training flows.
     """
     lines = []

@@ -72,8 +72,8 @@ def scores_of(rows: Iterable[dict]) -> list[Score]:
 def time_to_fidelity(rows: Iterable[dict]) -> list[Score]:
     """CPU seconds of the shortest training whose divergence is within `REACHED` times that of real flows.
 
-    A generator has a score only if every seed gets there at some budget: the mean over those that do would leave out
-    the slowest.
+    A generator has a score only if every seed reaches this at some budget. Otherwise the mean would leave out the
+    slowest seeds.
     """
     rows = list(rows)
     known = {_key(row): row["measures"] for row in rows}
