@@ -1,7 +1,7 @@
 """Reads many files of any known format into one flow table, in several processes and bounded memory.
 
-Every file is read into an Arrow file of its own beside the output, by any of the processes; the parts are then joined
-in the order of the sources. What could not be read is counted and reported, and stops nothing else.
+Any of the processes reads a file into a separate Arrow file next to the output. The parts are then joined in the order
+of the sources. Files and packets that cannot be read are counted and reported; the import continues.
 """
 
 from __future__ import annotations
@@ -50,29 +50,30 @@ _ROWS_IN_GROUP = 20_000
 _PIECES = "files that one capture was rotated into, read as one capture"
 _CLASSES_SHOWN = 50
 _WIDEST_NAME = 60
-_NESTED = re.compile(r'\{\s*"[^"]*"\s*:\s*\{')  # an object of objects
+_NESTED = re.compile(r'\{\s*"[^"]*"\s*:\s*\{')  # a JSON object of objects
 _POLL = 0.2  # seconds between two looks at the progress of other processes
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """How files become flows; each option matters to the formats that have what it speaks of.
+    """Options for reading files. An option has no effect on formats without the feature that it controls.
 
     Args:
-        labels: where labels come from. The flows of a capture that we wrote have those of the table beside it
-            (``x.flows.csv``) for their own.
-        max_packets: packets to keep of each flow; all when None. ``packet_count`` counts all in any case.
+        labels: rules for labels. The flows of a capture that this package wrote keep the labels of the table next to it
+            (``x.flows.csv``).
+        max_packets: packets to keep of each flow; all if None. ``packet_count`` always counts all.
         idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
         decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
         split_offload: captures: cut offloaded packets, longer than a frame, into TCP segments and UDP datagrams.
         drop_duplicates: captures: leave out packets that were captured twice.
         read_sni: captures: keep server names in a column ``sni`` (labels by server name look for them anyway).
-        labelling: MIRAGE: keep ``all`` flows, or those labelled ``exact`` or ``most-common``.
+        labelling: MIRAGE: keep ``all`` flows, or only those labelled ``exact`` or ``most-common``.
         background: MIRAGE: ``label`` flows of other apps "background", ``drop`` them, or ``keep`` their label.
         label_column: CESNET: the column with the class.
-        columns: other tables: our column names to theirs, see :class:`hf_ntg.flows.table_in.tabular.TableReader`.
+        columns: other tables: maps the schema's column names to the table's, see
+            :class:`hf_ntg.flows.table_in.tabular.TableReader`.
         keep_addresses: ``hashed`` keeps a keyed hash (BLAKE2b, 64 bits) of both addresses; addresses are never stored.
-        address_key: the key; drawn for this import, and forgotten, when empty.
+        address_key: the key of the hash; if empty, a random key is used for this import and not stored.
     """
 
     labels: LabelRules = field(default_factory=LabelRules)
@@ -97,7 +98,7 @@ class ReadingOptions:
         pieces: tuple[Path, ...] = (),
         scratch: Path | None = None,
     ) -> FlowReader:
-        """The reader for the file at `path`, by its first bytes.
+        """Return the reader for the file at `path`, chosen by its first bytes.
 
         Args:
             pieces: further files of the same capture. scratch: folder for temporary files.
@@ -133,7 +134,7 @@ class ReadingOptions:
 
 
 def _kind_of_table(path: Path, magic: bytes) -> str:
-    """``mirage``, ``table`` (Parquet) or ``text``; empty for what can only be a capture."""
+    """Return the format: ``mirage``, ``table`` (Parquet) or ``text``; empty if the file can only be a capture."""
     name = unpacked_name(path.name)
     if magic in ZIP_MAGICS:
         return "mirage"
@@ -154,7 +155,7 @@ def _kind_of_table(path: Path, magic: bytes) -> str:
 
 @dataclass
 class FileReport:
-    """What became of one file: flows read, what was skipped and noticed by reason, and the error that ended it."""
+    """Report on one file: flows read, counts of skipped items and of remarks, and the error that ended the reading."""
 
     path: Path
     flows: int = 0
@@ -168,12 +169,12 @@ class FileReport:
 
 @dataclass
 class ImportReport:
-    """What became of all files, in the order of the sources."""
+    """Report on all files, in the order of the sources."""
 
     output: Path
     files: list[FileReport]
-    left_out: int = 0  # files in folders that are of no known format
-    dropped_columns: tuple[str, ...] = ()  # that some files have and others lack
+    left_out: int = 0  # files in folders whose format is unknown
+    dropped_columns: tuple[str, ...] = ()  # columns that only some files have
     about_rules: tuple[str, ...] = ()  # remarks on the tables of labels
 
     @property
@@ -186,11 +187,11 @@ class ImportReport:
 
     @property
     def classes(self) -> Counter[str | None]:
-        """Flows of each class; None: without a label."""
+        """Number of flows of each class; None counts the flows without a label."""
         return sum((file.classes for file in self.files), Counter())
 
     def class_table(self) -> list[str]:
-        """A table of the classes, most flows first, and the flows without a label."""
+        """Return a table of the classes, largest first, and of the flows without a label."""
         counts = self.classes
         unlabelled = counts.pop(None, 0)
         rows = [(printable_name(str(name)), count) for name, count in sorted(counts.items(), key=lambda one: -one[1])]
@@ -203,7 +204,7 @@ class ImportReport:
         return [f"{'class':{width}}  flows", *(f"{name:{width}}  {count}" for name, count in cut)]
 
     def remarks(self) -> list[str]:
-        """One line for everything that a user should know of."""
+        """Return the remarks for the user, one line each."""
         skipped: Counter[str] = sum((one.skipped for one in self.files), Counter())
         noticed: Counter[str] = sum((one.noticed for one in self.files), Counter())
         lines = [f"skipped {count}: {reason}" for reason, count in skipped.most_common()]
@@ -230,17 +231,17 @@ def import_flows(
 ) -> ImportReport:
     """Read flows from files and folders into one Parquet file in the project's schema.
 
-    Captures are named by their files; by their paths below the folder given where a folder is given. Flows stand in the
-    order of the sources (files of a folder by name), and within a capture in the order of their first packets as far as
-    they end within one batch of 20,000 flows.
+    A capture is named after its file. If a folder is given, it is named by its path below that folder. Flows are in the
+    order of the sources; files of a folder are sorted by name. Within a capture, the flows of each batch of 20,000 are
+    in the order of their first packets.
 
     Args:
         sources: captures, MIRAGE files or zips, CESNET CSV files, other tables, folders, globs and zips of all these,
             and pipes such as ``/dev/stdin``.
         output: the Parquet file.
-        options: how to read; the defaults when None.
-        num_proc: processes, one file each at a time. The output is the same for any number.
-        progress: called with the bytes in all and those read since the last call, now and then.
+        options: options for reading; the defaults if None.
+        num_proc: number of processes; each reads one file at a time. The output does not depend on it.
+        progress: called regularly with the total number of bytes, and the number of bytes read since the last call.
 
     Raises:
         InputError: a source is missing, a rule or option is wrong, or no flow could be read at all.
@@ -286,7 +287,7 @@ def import_flows(
 def _read_pieces_together(
     jobs: list[_Job], reports: list[FileReport], read: Callable[[list[_Job]], list[FileReport]]
 ) -> None:
-    """Read the files that are pieces of one capture again, as one; the first of each capture gets all flows."""
+    """Read the pieces of one capture again as one capture. All its flows count for its first file."""
     paths = [job[0] for job in jobs]
     of_file = jobs[0][3].labels.of_file
     groups: dict[int, list[int]] = {}
@@ -313,7 +314,7 @@ def _read_here(jobs: list[_Job], progress: Tell | None) -> list[FileReport]:
 
 
 def _read_apart(jobs: list[_Job], num_proc: int, progress: Tell | None) -> list[FileReport]:
-    """Read the files in other processes; they are started afresh, since a copy of a process with threads may hang."""
+    """Read the files in spawned processes, since a fork of a process with threads may hang."""
     context = multiprocessing.get_context("spawn")
     done, shown = context.Value("q", 0), 0
     with worker_pool(num_proc, _start_process, (done,)) as pool:
@@ -379,7 +380,7 @@ def _read_file(
 
 
 def _with_extras(table: pa.Table, batch: FlowBatch, options: ReadingOptions) -> pa.Table:
-    """`table` with the columns that only some imports have."""
+    """Return `table` with the columns that only some imports have."""
     if options.read_sni or options.labels.sni is not None:
         names = batch.sni or [None] * len(batch)
         table = table.append_column("sni", pa.array(names, pa.string()))
@@ -412,7 +413,7 @@ def _join(parts: list[Path], output: Path) -> tuple[str, ...]:
 
 
 def _tables(parts: list[Path], names: list[str]) -> Iterator[pa.Table]:
-    """The record batches of `parts`, small ones joined so that row groups are not tiny."""
+    """Yield the record batches of `parts`. Small ones are joined, so that row groups are not too small."""
     waiting: list[pa.RecordBatch] = []
     for part in parts:
         with pa.ipc.open_file(part) as file:

@@ -36,12 +36,12 @@ def load_flows(
 
     Args:
         source: ``"loopback"`` (the bundled set), a Parquet file or a folder of them, a capture (pcap or pcapng, plain,
-            packed or a pipe), a glob, the id of a data set on the Hub (``"org/name"``), a list of all these, or a
+            compressed or a pipe), a glob, the id of a data set on the Hub (``"org/name"``), a list of all these, or a
             table in memory (see :func:`hf_ntg.flows.frames.as_dataset`).
-        config, split: configuration and split of a data set on the Hub; its default configuration, and all splits one
-            after another, when None.
-        revision, token: of a data set on the Hub: branch, tag or commit; for private and gated ones.
-        **reading: how a capture is cut into flows, see :func:`hf_ntg.flows.capture_in.pcap.read_pcap`.
+        config, split: configuration and split of a data set on the Hub. If None, its default configuration, and all
+            splits concatenated.
+        revision, token: for a data set on the Hub: a branch, tag or commit, and a token for private and gated sets.
+        **reading: options for reading a capture, see :func:`hf_ntg.flows.capture_in.pcap.read_pcap`.
 
     Raises:
         InputError: the source is missing, empty, broken, or not a flow table.
@@ -93,7 +93,7 @@ def _read_file(path: Path, reading: dict) -> Dataset:
 
 
 def _joined(tables: list[Dataset]) -> Dataset:
-    """Conforming tables one after another, with the columns that all of them have."""
+    """Concatenate conforming tables, with the columns that all of them have."""
     if len(tables) == 1:
         return tables[0]
     kept = [name for name in tables[0].column_names if all(name in table.column_names for table in tables)]
@@ -117,7 +117,7 @@ def _read_parquet(file: Path, shown: str) -> Dataset:
         flows = mark_flows(Dataset(table), provenance_of_file(table.schema))
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:  # whatever the metadata lead datasets to
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # bad metadata can cause any of these
         first = (str(error).splitlines() or [""])[0]
         raise InputError(f"{shown}: what it says of its own features does not fit its columns ({first})") from error
     return conform_flows(flows, shown)

@@ -1,4 +1,4 @@
-"""What all readers of flows share: batches of flows, their protocol, and errors about columns."""
+"""Base classes and helpers for readers of flows: batches, the reader protocol, and errors about columns."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FlowBatch:
-    """Some flows of a source, and what is known of them beyond the schema.
+    """A batch of flows from a source, with facts that are not in the schema.
 
     Attributes:
         flows: the flows. source, destination: packed addresses (4 or 16 bytes, empty where unknown) of initiator and
-            other side. start: seconds since 1970 of the first packet. sni: server name the client asked for, or None.
+            other side. start: seconds since 1970 of the first packet. sni: requested server name, or None.
     """
 
     flows: FlowArrays
@@ -48,10 +48,10 @@ class FlowBatch:
 
 
 class FlowReader(Protocol):
-    """Streams the flows of one file: iterate for batches, then read what became of the rest.
+    """Streams the flows of one file. Iterate to get batches; the attributes then describe the rest of the file.
 
     Attributes:
-        skipped: what was left out, counted by reason. noticed: what else is worth saying, counted.
+        skipped: counts of items left out, by reason. noticed: other remarks, counted.
         broken: the damage at which reading ended before the end of the file, or None.
     """
 
@@ -68,13 +68,13 @@ class FlowReader(Protocol):
 
 
 def no_columns(path: Path, missing: list[str], found: list[str], remedy: str) -> InputError:
-    """The error for a table at `path` without the columns `missing`."""
+    """Return the error for a table at `path` without the columns `missing`."""
     there = ", ".join(map(repr, found[:40])) or "none"
     return InputError(f"{path}: no column {', '.join(map(repr, missing))} (found: {there}); {remedy}")
 
 
 def packed_address(text: object) -> bytes:
-    """The bytes of an IP address (4 or 16), none where `text` is not one."""
+    """Return the bytes of an IP address (4 or 16); empty if `text` is not an address."""
     try:
         return ipaddress.ip_address(text).packed if isinstance(text, str) else b""
     except ValueError:

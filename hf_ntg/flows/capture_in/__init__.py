@@ -1,1 +1,1 @@
-"""Captures to biflows: pcap and pcapng records, headers of whole blocks of packets, and the rules of a flow."""
+"""Converts captures to biflows: reads pcap and pcapng, decodes headers block by block, and assembles flows."""

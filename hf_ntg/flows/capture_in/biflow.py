@@ -7,10 +7,10 @@ The rules, in order:
 2. A packet that comes more than the idle time-out after the flow's last one begins a new flow. Time is the latest time
    stamp seen so far: the packets of a capture come sorted, as far as :mod:`~hf_ntg.flows.capture_in.time_order` can
    sort them. A step backwards by more than the time-out resets the clock.
-3. A TCP segment with SYN and without ACK belongs to the open flow if its sequence number is the one that this side
-   began with: it is a retransmission, or was captured late, even after a FIN or RST. With another number it begins a
-   new flow (port reuse, or a connection whose end was not captured), and so it does if this side's first number is not
-   known and the flow has seen a FIN or RST.
+3. A TCP segment with SYN and without ACK belongs to the open flow if its sequence number equals the first one of this
+   side: it is a retransmission, or was captured late, even after a FIN or RST. With another number it begins a new
+   flow (port reuse, or a connection whose end was not captured). It also begins a new flow if this side's first number
+   is not known and the flow has seen a FIN or RST.
 4. A SYN-ACK begins a new flow if it fits neither side's first sequence number: captures of one side see no SYN.
 5. Every other packet stays in the open flow: data and ACKs after a FIN or RST belong to the connection that it closes.
 6. The initiator (direction +1) sent the SYN; if no SYN was seen, it received the SYN-ACK; else it sent the first
@@ -52,7 +52,7 @@ _LONG_UDP = "UDP packets longer than a frame (offloaded), kept whole: --split-of
 
 
 class Biflow:
-    """The state of an open flow that is needed to place its next packet."""
+    """The state of an open flow: what is needed to decide whether the next packet belongs to it."""
 
     __slots__ = (
         "closed",
@@ -71,7 +71,7 @@ class Biflow:
     def __init__(self, key: bytes, number: int, side: int) -> None:
         self.key = key  # a row of `Packets.key`
         self.protocol = int(np.frombuffer(key, np.uint64)[4] >> np.uint64(8)) & 0xFF
-        self.number = number  # of its first packet in the capture
+        self.number = number  # number of its first packet in the capture
         self.initiator = side
         self.last = 0  # time of its latest packet by the capture's clock, ns
         self.count = 0  # packets
@@ -112,7 +112,7 @@ class Biflow:
 
 @dataclass(frozen=True)
 class BiflowBatch:
-    """Finished flows, in the order of their first packets; the packets of each in order of time, end to end."""
+    """Finished flows in the order of their first packets. The arrays hold the packets flow by flow, sorted by time."""
 
     flows: list[Biflow]
     offsets: np.ndarray  # (N + 1,)
@@ -128,13 +128,13 @@ Inspect = Callable[[Packets, np.ndarray, list[tuple[Biflow, int]]], None]
 class BiflowAssembler:
     """Assembles packets into flows by the rules above.
 
-    Only open flows are kept, and finished ones until there are enough to return.
+    It keeps the open flows, and collects finished flows until there are enough to return.
 
     Args:
         idle_timeout: seconds. max_packets: packets of a flow to keep; all are counted.
         split_offload: cut packets longer than a frame into segments (see `offload`).
-        inspect: called for every block with its packets, their rows sorted by flow, and the flows with where the
-            packets of each begin.
+        inspect: called for every block with its packets, their rows sorted by flow, and the flows with the place
+            where the packets of each begin.
 
     Attributes:
         noticed: remarks, counted in packets. edges: the flows at both ends of the capture.
@@ -176,7 +176,7 @@ class BiflowAssembler:
         self._sweep(int(clock[-1]))
 
     def take(self, everything: bool = False) -> BiflowBatch | None:
-        """Finished flows once there are many; with `everything` all flows, finished or not; None for none."""
+        """Return the finished flows once there are many, or all flows with `everything`; None if there is nothing."""
         if everything:
             self.edges.open = {key: flow.last for key, flow in self._open.items()}
             self._finished.extend(self._open.values())
@@ -292,7 +292,7 @@ class BiflowAssembler:
             self.noticed[what] += int(where.sum())
 
     def _sweep(self, now: int) -> None:
-        """Finish the flows that have been idle for too long, from time to time."""
+        """From time to time, finish the flows that have been idle for too long."""
         if now < self._next_sweep:
             return
         self._next_sweep = now + self.idle_timeout // 2
@@ -309,7 +309,7 @@ class _Clock:
         self.shift = 0
 
     def read(self, times: np.ndarray) -> np.ndarray:
-        """The clock at each of `times`: (n,) int64 ns, ascending."""
+        """Return what the clock shows at each of `times`: (n,) int64 ns, ascending."""
         latest = int(times[0]) if self.latest is None else self.latest
         shifted = times + self.shift
         clock = np.maximum(np.maximum.accumulate(shifted), latest)
@@ -325,7 +325,7 @@ class _Clock:
 
 
 class _PacketStore:
-    """Holds packets as they come, and returns them flow by flow."""
+    """Stores packets in order of arrival and returns them flow by flow."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[np.ndarray, ...]] = []
@@ -349,7 +349,7 @@ class _PacketStore:
         chosen = wanted[np.minimum(slot, len(wanted) - 1)] == number
         rows = np.flatnonzero(chosen)
         rows = rows[np.argsort(slot[rows], kind="stable")]
-        if (np.diff(columns[0][rows]) < 0)[np.diff(slot[rows]) == 0].any():  # what came too late to be sorted before
+        if (np.diff(columns[0][rows]) < 0)[np.diff(slot[rows]) == 0].any():  # some came too late to be sorted before
             rows = rows[np.lexsort((columns[0][rows], slot[rows]))]
         offsets = np.concatenate([[0], np.cumsum(np.bincount(slot[rows], minlength=len(flows)))])
         rest = tuple(column[~chosen] for column in (number, *columns))
@@ -359,7 +359,7 @@ class _PacketStore:
 
 
 def _interned(keys: np.ndarray) -> tuple[np.ndarray, list[bytes]]:
-    """Number the distinct rows of `keys` by first appearance: the number of each row, and the rows as bytes."""
+    """Number the distinct rows of `keys` by first appearance. Return the number of each row, and the rows as bytes."""
     width = keys.shape[1] * keys.itemsize
     rows = pa.Array.from_buffers(pa.binary(width), len(keys), [None, pa.py_buffer(keys)])
     encoded = rows.dictionary_encode()

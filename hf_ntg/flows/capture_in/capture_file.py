@@ -18,9 +18,9 @@ __all__ = ["is_capture", "read_packets"]
 def read_packets(
     path: str | Path, tell: Tell | None = None, noticed: Counter[str] | None = None
 ) -> Iterator[PacketBlock]:
-    """Yield the packets of a pcap or pcapng file, plain or packed, block by block; memory does not grow with the file.
+    """Yield the packets of a pcap or pcapng file, plain or compressed, block by block. Memory use is constant.
 
-    The first bytes decide the format, not the name.
+    The first bytes of the file decide the format; its name does not matter.
 
     Args:
         path: the capture.
@@ -29,7 +29,7 @@ def read_packets(
 
     Raises:
         BrokenFileError: the file breaks off inside a record or is damaged; the packets before it were yielded.
-        InputError: the file cannot be opened, is empty, or is no capture.
+        InputError: the file cannot be opened, is empty, or is not a capture.
     """
     path = Path(path)
     with open_unpacked(path, tell) as file:
@@ -47,7 +47,7 @@ def read_packets(
 
 
 def is_capture(path: Path) -> bool:
-    """Whether the file at `path`, plain or packed, begins like a pcap or pcapng file, whatever its name."""
+    """Return whether the file at `path`, plain or compressed, begins like a pcap or pcapng file; ignore its name."""
     try:
         with open_unpacked(path) as file:
             magic = first_bytes(file, path)

@@ -1,4 +1,4 @@
-"""Repairs time stamps that cannot be right, by the packets before and after them."""
+"""Repairs impossible time stamps, using the packets before and after them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _MOVED = "packets whose time stamp is impossible or far from their neighbours': 
 def plausible_times(blocks: Iterator[PacketBlock], noticed: Counter[str]) -> Iterator[PacketBlock]:
     """Yield `blocks` with every wrong time stamp replaced by that of the packet before.
 
-    A time stamp is wrong if the file cannot mean it (``UNKNOWN_TIME``), or if it begins a run of up to 16 packets that
-    are more than a day away from the packets before, and the packets behind the run are within a day of those before
-    it again. At the beginning and the end of the capture, where one side is missing, the run must be more than 30 days
-    away. Only one packet in eight may be wrong by distance: beyond that, the capture has several clocks, or is out of
-    order.
+    A time stamp is wrong if the reader marked it as ``UNKNOWN_TIME``. It is also wrong if it is in a run of up to 16
+    packets that are more than a day away from the packets before the run, while the packets after the run are within a
+    day of those before it. At the beginning and the end of the capture, where one side is missing, the run must be more
+    than 30 days away. At most one packet in eight may be wrong by this rule. If there are more, the capture has several
+    clocks or is out of order, and they are left as they are.
 
     Args:
         blocks: packets in the order of the file. noticed: replaced time stamps are counted here.
@@ -47,7 +47,7 @@ def plausible_times(blocks: Iterator[PacketBlock], noticed: Counter[str]) -> Ite
 
 
 def _repaired(time: np.ndarray, before: int | None, after: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """The times (n,) of a block without wrong ones, and how many were wrong.
+    """Return the repaired times (n,) of a block, and how many were wrong.
 
     Args:
         before: the last time of the block before; None at the start of the capture.
@@ -72,7 +72,7 @@ def _repaired(time: np.ndarray, before: int | None, after: np.ndarray | None) ->
 
 
 def _far_runs(time: np.ndarray, at_start: bool, at_end: bool) -> np.ndarray:
-    """(n,) bool: the packets in short runs that are far from those around them."""
+    """Return the mask (n,) of the packets in short runs whose times are far from those around them."""
     bounds = [0, *(np.flatnonzero(np.abs(np.diff(time)) > _DAY) + 1).tolist(), len(time)]
     runs = list(itertools.pairwise(bounds))
     wrong = np.zeros(len(time), bool)
@@ -88,7 +88,7 @@ def _far_runs(time: np.ndarray, at_start: bool, at_end: bool) -> np.ndarray:
 def _is_far(
     time: np.ndarray, runs: list[tuple[int, int]], number: int, level: int | None, at_start: bool, at_end: bool
 ) -> bool:
-    """Whether the run at `number` is an excursion from `level`, the time before it."""
+    """Return whether the run at `number` departs from `level`, the time before it, only for a short while."""
     begin, end = runs[number]
     if time[begin] < 0:
         return True

@@ -13,24 +13,25 @@ from hf_ntg.flows.schema import TCP
 __all__ = ["DuplicateFilter"]
 
 _PROBED = 8  # packets before each one that the probe looks at
-_MOST_COPIES = 3  # of one packet
+_MOST_COPIES = 3  # copies of one packet
 _TAIL = 512  # packets of the block before that are compared too
-_NUMBERED, _UNNUMBERED, _EMPTY = 1_000_000_000, 10_000_000, 1_000_000  # ns between a packet and its copy are fewer
-_TCP_CHECKSUM, _UDP_CHECKSUM = 16, 6  # where it is in the header
+_NUMBERED, _UNNUMBERED, _EMPTY = 1_000_000_000, 10_000_000, 1_000_000  # longest time to a copy, ns
+_TCP_CHECKSUM, _UDP_CHECKSUM = 16, 6  # byte of the header where the checksum begins
 _FACTORS = np.random.default_rng(0x4E54).integers(2**62, 2**63, 10, dtype=np.uint64) | np.uint64(1)
 _SEEN = "packets captured twice (byte for byte the same, IP identification included): --drop-duplicates leaves them out"
 _DROPPED = "packets captured twice"
 
 
 class DuplicateFilter:
-    """Counts, and on request drops, the packets of a capture that repeat one just before.
+    """Counts, and on request drops, the packets of a capture that repeat a recent packet.
 
-    A copy has the addresses, ports, IP identification, transport header and payload of the packet before; the link
-    layer, hop count and checksums may differ, as they do behind a router. It comes within a second. Packets without
-    an identification of their own (IPv6, stacks that send 0, and programs that give many packets the same) can be sent
-    twice for good reason, so their copies must come within 10 ms, and within 1 ms if they carry nothing.
+    A copy has the same addresses, ports, IP identification, transport header and payload as the original. The link
+    layer, hop count and checksums may differ, as they do behind a router. A copy comes within a second. Some packets
+    have no unique identification (IPv6, stacks that send 0, programs that give many packets the same one). Such packets
+    can legitimately be sent twice, so their copies must come within 10 ms, or within 1 ms if they have no payload.
 
-    Most captures hold no copies. A block is only searched if one of its packets repeats one of the 8 before it.
+    Most captures hold no copies. The search starts at the first block in which a packet repeats one of the 8 before it.
+    With `drop`, it starts at once.
 
     Args:
         drop: leave copies out. noticed: copies that are kept are counted here. skipped: copies that are left out.
@@ -42,7 +43,7 @@ class DuplicateFilter:
         self._searches = drop
 
     def filter(self, packets: Packets) -> Packets:
-        """`packets`, in order of time, without copies if they are to be dropped."""
+        """Count the copies in `packets`, which are in order of time; return them, without copies if `drop` is set."""
         if not len(packets):
             return packets
         prints = _fingerprints(packets)
@@ -64,7 +65,7 @@ class DuplicateFilter:
 
     @staticmethod
     def _probe(packets: Packets, prints: np.ndarray) -> bool:
-        """Whether some packet repeats one of the few before it."""
+        """Return whether any packet repeats one of the 8 before it."""
         for distance in range(1, min(_PROBED, len(packets) - 1) + 1):
             later = np.flatnonzero(prints[distance:] == prints[:-distance])[:100] + distance
             if len(later):
@@ -85,14 +86,14 @@ def _fingerprints(packets: Packets) -> np.ndarray:
     for column, factor in zip(columns, _FACTORS[3:], strict=False):
         found += column.view(np.uint64) * factor
     unnumbered = np.flatnonzero((packets.identification == 0) & (packets.kept >= 8))
-    if len(unnumbered):  # whose payload must tell them apart
+    if len(unnumbered):  # only the payload can distinguish these
         words = numbers_at(packets.data, packets.payload[unnumbered] + packets.kept[unnumbered] - 8, ">u8")
         found[unnumbered] += words.view(np.uint64) * _FACTORS[6]
     return found
 
 
 def _copies(packets: Packets, prints: np.ndarray) -> np.ndarray:
-    """(n,) bool: which packets are copies of an earlier one."""
+    """Return the mask (n,) of the packets that are copies of an earlier one."""
     order = np.argsort(prints, kind="stable")
     same = np.flatnonzero(prints[order[1:]] == prints[order[:-1]])
     copies = np.zeros(len(packets), bool)
@@ -103,13 +104,13 @@ def _copies(packets: Packets, prints: np.ndarray) -> np.ndarray:
 
 
 def _common_numbers(packets: Packets) -> set[int]:
-    """The identifications that so many packets have that they identify none, and 0."""
+    """Return the identifications that too many packets share to identify one, and 0."""
     numbers, counts = np.unique(packets.identification, return_counts=True)
     return {0, *numbers[counts > max(_MOST_COPIES, len(packets) // 16)].tolist()}
 
 
 def _is_copy(packets: Packets, later: int, earlier: int, common: set[int]) -> bool:
-    """Whether the packet at `later` is the one at `earlier` again; the identifications in `common` say nothing."""
+    """Return whether the packet at `later` is a copy of the one at `earlier`; ignore identifications in `common`."""
     limit = _NUMBERED
     if int(packets.identification[later]) in common:
         carries = packets.length[later] > 0 or packets.flags[later] & (SYN | FIN | RST)

@@ -17,10 +17,11 @@ _MOST_KNOWN = 4096
 
 
 class FragmentTable:
-    """The ports of packets of which a first fragment was seen, by addresses, protocol and identification.
+    """Remembers the ports of packets whose first fragment was seen, by addresses, protocol and identification.
 
-    Every fragment counts as a packet of the flow of its first fragment, with the transport bytes that it carries
-    itself: a classifier on the path sees the same. Fragments more than 30 s away from their first one are not placed.
+    Every fragment counts as a packet of the flow of its first fragment. Its length is the number of transport bytes
+    that it carries itself, as a classifier on the path sees it. A fragment more than 30 s away from its first fragment
+    is not assigned to a flow.
     """
 
     def __init__(self) -> None:
@@ -42,13 +43,13 @@ class FragmentTable:
 
 
 class PendingFragments:
-    """Later fragments that wait for their first one, each cut out of its block."""
+    """Holds later fragments until their first fragment arrives; each is copied out of its block."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[tuple, list[tuple[PacketBlock, Datagrams]]] = OrderedDict()
 
     def add(self, packet: tuple, block: PacketBlock, piece: Datagrams) -> int:
-        """Keep the fragment `piece`, one row of `block`; return how many older ones were given up for it."""
+        """Keep the fragment `piece`, one row of `block`; return how many older ones were discarded to make room."""
         layers, row = piece.layers, int(piece.layers.rows[0])
         begin, kept = int(layers.at[0]), max(int(layers.kept[0] - layers.at[0]), 0)
         own = PacketBlock(
@@ -68,7 +69,7 @@ class PendingFragments:
         return 0
 
     def take(self, packet: tuple, time: int) -> list[tuple[PacketBlock, Datagrams]]:
-        """The waiting fragments of `packet`, whose first one came at `time` (ns); they wait no longer."""
+        """Remove and return the waiting fragments of `packet`, whose first fragment came at `time` (ns)."""
         waiting = self._waiting.get(packet, [])
         found = [one for one in waiting if abs(time - int(one[0].time[0])) <= _LIFETIME]
         if len(found) == len(waiting):
@@ -78,7 +79,7 @@ class PendingFragments:
         return found
 
     def drop_all(self) -> int:
-        """Give up all waiting fragments; return how many there were."""
+        """Discard all waiting fragments; return how many there were."""
         count = sum(map(len, self._waiting.values()))
         self._waiting.clear()
         return count

@@ -1,6 +1,6 @@
-"""From the first header behind a link's own to the IP header: Ethernet, VLAN tags, MPLS labels, PPP, PPPoE, LLC.
+"""Skips the headers between the link's own header and IP: Ethernet, VLAN tags, MPLS labels, PPP, PPPoE, LLC.
 
-Works on many packets at once; `Layers` holds those that have come equally far.
+Works on many packets at once. `Layers` holds the packets that have reached the same stage.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "peel_to_ip",
 ]
 
-# What a header is called by the one before it: ethertypes, and names of our own where there is none.
+# Kinds of header: ethertypes, and numbers of this module for kinds that have no ethertype.
 IPV4, IPV6, BRIDGED, PPPOE, MPLS = 0x0800, 0x86DD, 0x6558, 0x8864, 0x8847
 LLC, ANY_IP, OTHER, PPP = 0, -1, -2, -3
 _VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
@@ -44,11 +44,11 @@ TOO_DEEP = "headers nested too deep"
 
 @dataclass(frozen=True)
 class Layers:
-    """m packets of a block, each at the start of one of its headers.
+    """m packets of a block, each with the position of one of its headers.
 
     Attributes:
-        rows: (m,) places of the packets in their block. at: (m,) byte where the header begins. kind: (m,) what it is.
-        kept: (m,) byte behind the last one captured. end: (m,) byte behind the last one that was on the wire.
+        rows: (m,) rows of the packets in their block. at: (m,) byte where the header begins. kind: (m,) its kind.
+        kept: (m,) end of the captured bytes, exclusive. end: (m,) end of the bytes on the wire, exclusive.
     """
 
     rows: np.ndarray
@@ -61,7 +61,7 @@ class Layers:
         return Layers(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def holding(self, size: int, skipped: Counter) -> Layers:
-        """Those of which `size` bytes were captured; the others are counted as cut off."""
+        """Return the packets of which `size` bytes were captured; count the others as cut off."""
         whole = self.at + size <= self.kept
         if whole.all():
             return self
@@ -69,12 +69,12 @@ class Layers:
         return self.take(whole)
 
     def moved(self, step: int | np.ndarray, kind: np.ndarray) -> Layers:
-        """At the next header, `step` bytes on, which is a `kind`."""
+        """Return the packets at the next header, which is `step` bytes further and of this `kind`."""
         return Layers(self.rows, self.at + step, kind, self.kept, self.end)
 
 
 def peel_to_ip(data: np.ndarray, frames: Layers, skipped: Counter) -> tuple[Layers, Layers]:
-    """Peel tags and labels off `frames`: those that arrive at IPv4, and those that arrive at IPv6."""
+    """Skip the tags and labels of `frames`; return the packets that contain IPv4, and those that contain IPv6."""
     parts = []
     for _ in range(_MAX_NESTING):
         kind = frames.kind
@@ -103,7 +103,7 @@ def peel_to_ip(data: np.ndarray, frames: Layers, skipped: Counter) -> tuple[Laye
 
 
 def _peel_one(data: np.ndarray, frames: Layers, skipped: Counter) -> Layers:
-    """Every frame one header further."""
+    """Move every frame one header further."""
     parts = []
     for chosen, size, peel in (
         (frames.kind == BRIDGED, 14, _peel_ethernet),
@@ -134,7 +134,7 @@ def _peel_vlan(data: np.ndarray, frames: Layers) -> Layers:
 
 
 def _peel_mpls(data: np.ndarray, frames: Layers) -> Layers:
-    """One label; what follows the last is told from its first bits (RFC 4928: 0 begins a pseudowire control word)."""
+    """Skip one label. The first bits after the last one show what follows (RFC 4928: 0 begins a control word)."""
     bottom, nibble = (data[frames.at + 2] & 1) == 1, data[frames.at + 4] >> 4
     pseudowire = bottom & (nibble == 0)
     kind = np.where(bottom, np.where(pseudowire, BRIDGED, _ip_kind(nibble)), frames.kind)
@@ -146,7 +146,7 @@ def _peel_pppoe(data: np.ndarray, frames: Layers) -> Layers:
 
 
 def _peel_ppp(data: np.ndarray, frames: Layers) -> Layers:
-    """Address and control may be left out, and the protocol's first byte where it is 0 (RFC 1661, 6.5 and 6.6)."""
+    """Skip a PPP header. Address, control and a first protocol byte of 0 are optional (RFC 1661, 6.5 and 6.6)."""
     at = frames.at + np.where(numbers_at(data, frames.at, ">u2") == 0xFF03, 2, 0)
     is_short = data[at] & 1 == 1
     protocol = np.where(is_short, data[at], numbers_at(data, at, ">u2"))
@@ -161,12 +161,12 @@ def _ppp_kind(protocol: np.ndarray) -> np.ndarray:
 
 
 def _peel_backbone(data: np.ndarray, frames: Layers) -> Layers:
-    """The service tag of a provider's backbone bridges, and the customer's whole frame behind it (IEEE 802.1ah)."""
+    """Skip the service tag of a provider's backbone bridge; the customer's whole frame follows it (IEEE 802.1ah)."""
     return frames.moved(4, np.full(len(frames.rows), BRIDGED))
 
 
 def _peel_llc(data: np.ndarray, frames: Layers) -> Layers:
-    """LLC with a SNAP header that holds an ethertype (RFC 1042); any other LLC is not IP."""
+    """Skip an LLC and SNAP header that holds an ethertype (RFC 1042). Any other LLC frame is not IP."""
     snap = numbers_at(data, frames.at, ">u4") == 0xAAAA0300
     snap &= numbers_at(data, frames.at + 4, ">u2") == 0
     ethertype = numbers_at(data, frames.at + 6, ">u2")
@@ -178,7 +178,7 @@ def _ip_kind(version: np.ndarray) -> np.ndarray:
 
 
 def joined(parts: list[Layers]) -> Layers:
-    """All of `parts`, one after another."""
+    """Concatenate all `parts`."""
     if not parts:
         return Layers(*(np.empty(0, np.int64) for _ in fields(Layers)))
     if len(parts) == 1:

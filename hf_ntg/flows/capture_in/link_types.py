@@ -1,6 +1,7 @@
-"""A link's own header, by link type (https://www.tcpdump.org/linktypes.html), up to the first header behind it.
+"""Skips the link's own header, by link type (https://www.tcpdump.org/linktypes.html).
 
-Works on many packets at once. Some links wrap another: they tell its type, and the packets go round again.
+Works on many packets at once. Some link headers wrap another link: they name its type, and the packets are
+processed again with that type.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ __all__ = ["first_layers"]
 _Peel = Callable[[np.ndarray, Layers, Counter], Layers]
 _MOST_WRAPS = 3
 _NFLOG_PAYLOAD, _MOST_NFLOG_FIELDS = 9, 40
-_KNOWN_AS = {  # what is captured where there is no IP to be had, by its name
+_KNOWN_AS = {  # names of link types that carry no IP
     187: "Bluetooth", 189: "USB", 195: "IEEE 802.15.4", 201: "Bluetooth", 220: "USB",
     227: "CAN bus", 249: "USB", 251: "Bluetooth LE", 254: "Bluetooth", 253: "netlink",
 }  # fmt: skip
 
 
 def first_layers(block: PacketBlock, skipped: Counter) -> Layers:
-    """The packets of `block` at their first header behind the link's own, by link type."""
+    """Return the packets of `block`, positioned at the first header after the link's own header."""
     kept, end = block.start + block.captured, block.start + np.maximum(block.wire, block.captured)
     frames = Layers(np.arange(len(block)), block.start, np.full(len(block), OTHER), kept, end)
     parts, link = [], block.link
@@ -71,24 +72,24 @@ def _not_understood(link: int) -> str:
 
 
 def _as(kind: int, step: int = 0) -> _Peel:
-    """A header of `step` bytes that is always followed by the same kind."""
+    """Skip a header of `step` bytes that is always followed by the same kind of header."""
     return lambda data, frames, skipped: frames.moved(step, np.full(len(frames.rows), kind))
 
 
 def _ethertype_at(place: int, step: int) -> _Peel:
-    """A header of `step` bytes with an ethertype at byte `place`."""
+    """Skip a header of `step` bytes with an ethertype at byte `place`."""
     return lambda data, frames, skipped: frames.moved(step, numbers_at(data, frames.at + place, ">u2"))
 
 
 def _ppp_or_hdlc(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layers:
-    """PPP in HDLC-like frames, or Cisco's HDLC on the same link (told by its address byte)."""
+    """Skip the header of PPP in HDLC-like frames, or of Cisco HDLC; the address byte shows which one it is."""
     is_cisco = np.isin(data[frames.at], (0x0F, 0x8F))
     kind = np.where(is_cisco, numbers_at(data, frames.at + 2, ">u2"), PPP)
     return frames.moved(np.where(is_cisco, 4, 0), kind)
 
 
 def _frame_relay(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layers:
-    """Two address bytes, then a NLPID behind an UI control byte (RFC 2427), or Cisco's ethertype."""
+    """Skip a frame relay header: two address bytes, then a UI control byte and an NLPID (RFC 2427) or an ethertype."""
     control, protocol = data[frames.at + 2], data[frames.at + 3]
     kind = np.where(protocol == 0xCC, IPV4, np.where(protocol == 0x8E, IPV6, OTHER))
     is_nlpid = control == 0x03
@@ -96,12 +97,12 @@ def _frame_relay(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layers:
 
 
 def _packet_filter(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layers:
-    """OpenBSD's pflog: a header whose first byte is its length, up to a multiple of four."""
+    """Skip the header of OpenBSD's pflog. Its first byte is its length, which is padded to a multiple of four."""
     return frames.moved((data[frames.at].astype(np.int64) + 3) // 4 * 4, np.full(len(frames.rows), ANY_IP))
 
 
 def _netfilter_log(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layers:
-    """Linux' NFLOG: fields of length, type and value; the packet is one of them."""
+    """Find the packet among the fields of Linux NFLOG, which have a length, a type and a value."""
     at, kind = frames.at + 4, np.full(len(frames.rows), OTHER)
     under_way = np.ones(len(at), bool)
     for _ in range(_MOST_NFLOG_FIELDS):
@@ -118,20 +119,20 @@ def _netfilter_log(data: np.ndarray, frames: Layers, _skipped: Counter) -> Layer
 
 
 def _packet_tap(data: np.ndarray, frames: Layers) -> tuple[Layers, np.ndarray]:
-    """Apple's PKTAP: length of the header, type, link type."""
+    """Skip the header of Apple's PKTAP: length of the header, type, link type."""
     size = np.clip(numbers_at(data, frames.at, "<u4"), 12, 1 << 16)
     return frames.moved(size, frames.kind), numbers_at(data, frames.at + 8, "<u4")
 
 
 def _per_packet_information(data: np.ndarray, frames: Layers) -> tuple[Layers, np.ndarray]:
-    """CACE's PPI: version, flags, length of the header, link type."""
+    """Skip the header of CACE's PPI: version, flags, length of the header, link type."""
     size = np.maximum(numbers_at(data, frames.at + 2, "<u2"), 8)
     return frames.moved(size, frames.kind), numbers_at(data, frames.at + 4, "<u4")
 
 
-# By link type: bytes that must have been captured, and how to get past the header.
+# By link type: the bytes that must have been captured, and the function that skips the header.
 _LINKS: dict[int, tuple[int, _Peel]] = {
-    0: (4, _as(ANY_IP, 4)),  # BSD loopback: an address family in somebody's byte order; the IP version says the same
+    0: (4, _as(ANY_IP, 4)),  # BSD loopback: the address family has an unknown byte order; use the IP version
     1: (14, _as(BRIDGED)),  # Ethernet
     9: (4, _as(PPP)),
     50: (4, _ppp_or_hdlc),
@@ -149,7 +150,7 @@ _LINKS: dict[int, tuple[int, _Peel]] = {
     219: (5, _as(MPLS)),
     239: (8, _netfilter_log),
     276: (20, _ethertype_at(0, 20)),  # Linux cooked, version 2
-    **dict.fromkeys((12, 14, 101, 228, 229), (1, _as(ANY_IP))),  # raw IP; 12 and 14 are what BSDs call it
+    **dict.fromkeys((12, 14, 101, 228, 229), (1, _as(ANY_IP))),  # raw IP; 12 and 14 are BSD's numbers for it
 }
 _WRAPPERS: dict[int, tuple[int, Callable[[np.ndarray, Layers], tuple[Layers, np.ndarray]]]] = {
     192: (8, _per_packet_information),

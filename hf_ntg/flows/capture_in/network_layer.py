@@ -18,21 +18,21 @@ _DAMAGED = "damaged IP header"
 
 @dataclass
 class Datagrams:
-    """m IP packets at the header behind the IP header; `kind` of `layers` is the protocol number."""
+    """m IP packets, positioned at the header after the IP header. The `kind` in `layers` is the protocol number."""
 
     layers: Layers
     source: np.ndarray  # (m, 2) uint64
     destination: np.ndarray  # (m, 2) uint64
     version: np.ndarray  # (m,)
-    fragment: np.ndarray  # (m,) bool, part of a longer packet
-    offset: np.ndarray  # (m,) of the fragment in it
+    fragment: np.ndarray  # (m,) bool: the packet is a fragment
+    offset: np.ndarray  # (m,) offset of the fragment in its packet
     identification: np.ndarray  # (m,)
 
     def take(self, chosen: np.ndarray) -> Datagrams:
         return Datagrams(self.layers.take(chosen), *(getattr(self, field.name)[chosen] for field in fields(self)[1:]))
 
     def holding(self, size: int, skipped: Counter) -> Datagrams:
-        """Those of which `size` more bytes were captured; the others are counted as cut off."""
+        """Return the packets of which `size` more bytes were captured; count the others as cut off."""
         whole = self.layers.at + size <= self.layers.kept
         if whole.all():
             return self
@@ -59,7 +59,7 @@ def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
         source=addresses[0],
         destination=addresses[1],
         version=np.full(len(at), 4),
-        fragment=(fragmentation & 0x3FFF) > 0,  # more to come, or not the first
+        fragment=(fragmentation & 0x3FFF) > 0,  # more fragments follow, or it is not the first one
         offset=fragmentation & 0x1FFF,
         identification=numbers_at(data, at + 4, ">u2"),
     )
@@ -90,8 +90,8 @@ def read_ipv6(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
 
 
 def _pass_extensions(data: np.ndarray, datagrams: Datagrams, kinds: tuple[int, ...], skipped: Counter) -> Datagrams:
-    """Move past headers of `kinds`, IPv6 extensions (RFC 8200, section 4) and IPsec's authentication (RFC 4302), up to
-    the transport header; fragments are noted."""
+    """Skip headers of `kinds` up to the transport header, and record fragments. The headers are IPv6 extensions
+    (RFC 8200, section 4) and IPsec's authentication header (RFC 4302)."""
     while True:
         kind = datagrams.layers.kind
         extended = np.isin(kind, kinds) & (datagrams.offset == 0)

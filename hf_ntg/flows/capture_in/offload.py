@@ -1,7 +1,7 @@
-"""Splits offloaded packets: network cards that segment show captures long packets that never were on the wire.
+"""Splits offloaded packets: with segmentation offload, a capture shows long packets that never were on the wire.
 
-TCP segments follow the maximum segment size that the connection agreed on. UDP datagrams (UDP_SEGMENT in Linux, as QUIC
-uses it) are all as long as the longest datagram of the flow that fits a frame; the last one takes the rest.
+TCP segments follow the maximum segment size that the connection agreed on. UDP datagrams (UDP_SEGMENT in Linux, which
+QUIC uses) are as long as the longest datagram of the flow that fits a frame; the last one holds the rest.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = [
 ETHERNET_SEGMENT = {4: 1460, 6: 1440}
 """By IP version: the longest TCP payload that fits an Ethernet frame of 1,500 bytes, without TCP options."""
 ETHERNET_DATAGRAM = {4: 1472, 6: 1452}
-"""By IP version: the longest UDP payload that fits one."""
-_SHORTEST_SPLIT = 1_000  # bytes: a flow whose datagrams are all shorter says little about how its long ones are cut
+"""By IP version: the longest UDP payload that fits such a frame."""
+_SHORTEST_SPLIT = 1_000  # bytes: a flow whose datagrams are all shorter does not show how its long ones are cut
 _UDP_HEADER = 8
 _END, _NO_OPERATION, _MAXIMUM_SEGMENT_SIZE = 0, 1, 2
-_SMALLEST_SEGMENT = 48  # the smallest MSS that Linux believes
+_SMALLEST_SEGMENT = 48  # the smallest MSS that Linux accepts
 _BASIC_HEADER = 20
 
 
 def announced_segment(packets: Packets, row: int) -> int | None:
-    """The maximum segment size option (RFC 9293, 3.7.1) of the SYN at `row`, or None."""
+    """Return the maximum segment size option (RFC 9293, 3.7.1) of the SYN at `row`, or None."""
     end = int(packets.payload[row])
     options = packets.data[end - int(packets.header[row]) + _BASIC_HEADER : end].tobytes()
     place = 0
@@ -49,11 +49,11 @@ def announced_segment(packets: Packets, row: int) -> int | None:
 
 
 def segment_sizes(packets: Packets, rows: np.ndarray, announced: np.ndarray) -> np.ndarray:
-    """(n,) the largest payload of one segment, for each of the packets at `rows`.
+    """Return the largest payload of one segment, (n,), for each of the packets at `rows`.
 
     Args:
-        announced: (n,) smallest MSS that the flow's SYNs announced; 0 if none was seen, which means what fits Ethernet.
-            The options in the packet's own header (time stamps: 12 bytes) reduce it.
+        announced: (n,) smallest MSS that the flow's SYNs announced. It is 0 if none was seen; then the MSS of
+            Ethernet is used. The options in the packet's own header (time stamps: 12 bytes) reduce the result.
     """
     usual = _by_version(packets, rows, ETHERNET_SEGMENT)
     options = np.maximum(packets.header[rows] - _BASIC_HEADER, 0)
@@ -61,16 +61,16 @@ def segment_sizes(packets: Packets, rows: np.ndarray, announced: np.ndarray) -> 
 
 
 def long_datagrams(packets: Packets, rows: np.ndarray) -> np.ndarray:
-    """(n,) bool: which of the packets at `rows` are whole UDP datagrams too long for an Ethernet frame."""
+    """Return which of the packets at `rows` are whole UDP datagrams too long for an Ethernet frame, (n,) bool."""
     whole = (packets.header[rows] == _UDP_HEADER) & ~packets.fragment[rows]
     return whole & (packets.length[rows] > _by_version(packets, rows, ETHERNET_DATAGRAM))
 
 
 def longest_datagrams(packets: Packets, rows: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(n,) the longest UDP payload that fits a frame, for each flow; 0 if none does.
+    """Return the longest UDP payload that fits a frame, (n,), for each flow; 0 if none does.
 
     Args:
-        rows: of the packets, flow by flow. lengths: (n,) how many belong to each flow.
+        rows: rows of the packets, flow by flow. lengths: (n,) how many belong to each flow.
     """
     size = packets.length[rows]
     fitting = np.where(size <= _by_version(packets, rows, ETHERNET_DATAGRAM), size, 0)
@@ -78,7 +78,7 @@ def longest_datagrams(packets: Packets, rows: np.ndarray, lengths: np.ndarray) -
 
 
 def datagram_sizes(packets: Packets, rows: np.ndarray, longest: np.ndarray) -> np.ndarray:
-    """(n,) payload of one datagram, for each of the long UDP packets at `rows`.
+    """Return the payload length of one datagram, (n,), for each of the long UDP packets at `rows`.
 
     Args:
         longest: (n,) the longest datagram of the flow that fits a frame.
@@ -92,7 +92,7 @@ def _by_version(packets: Packets, rows: np.ndarray, sizes: dict[int, int]) -> np
 
 
 def split_segments(rows: np.ndarray, payload: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Cut every packet into pieces of `size` bytes; the last takes the rest.
+    """Cut every packet into pieces of `size` bytes; the last piece holds the rest.
 
     Returns:
         For every packet the number of its pieces, (n,); for every piece its row and its payload length, (m,) each.

@@ -1,4 +1,4 @@
-"""Reads the labels that our capture writer leaves in pcapng files, as comments on the first packet of each flow."""
+"""Reads the labels that this package writes to pcapng files, in comments on the first packet of each flow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["labels_of_comments"]
 
 
 def labels_of_comments(comments: dict[int, bytes], numbers: list[int]) -> list[str | None]:
-    """The labels of flows whose first packets have the given `numbers`; None for a flow without one.
+    """Return the labels of the flows whose first packets have the given `numbers`; None for a flow without a label.
 
     Args:
         comments: comments of packets by their numbers, in UTF-8. The ones used are removed.

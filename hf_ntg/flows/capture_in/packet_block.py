@@ -1,7 +1,7 @@
-"""What the readers of pcap and pcapng files share: packets in blocks, and the part of a file that is in memory.
+"""Classes that the readers of pcap and pcapng files share: a block of packets, and the file window in memory.
 
-A capture is read in blocks of some megabytes. A block says where each packet's bytes are in its buffer. Nothing is
-decoded packet by packet in Python.
+A capture is read in blocks of some megabytes. A block says where each packet's bytes are in its buffer. Python
+code never decodes packets one by one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hf_ntg.flows.reading import STREAM_ERRORS, BrokenFileError
 
 __all__ = ["MAX_CAPTURED", "UNKNOWN_TIME", "PacketBlock", "Window", "numbers_at", "padded"]
 
-MAX_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN; a record that claims more is damage, not a packet
+MAX_CAPTURED = 262_144  # libpcap's MAXIMUM_SNAPLEN; a record that claims more is damaged
 UNKNOWN_TIME = -1
 """Time of a packet whose time stamp cannot be right."""
 _CHUNK = 4 << 20
@@ -30,10 +30,11 @@ class PacketBlock:
 
     Attributes:
         data: uint8 buffer that holds them, with zeros after the last.
-        start: (n,) int64 where each packet's bytes begin in `data`. captured: (n,) int64 how many were kept.
-        wire: (n,) int64 how long each was on the wire. time: (n,) int64 nanoseconds since 1970, or UNKNOWN_TIME.
-        link: (n,) int64 link types (https://www.tcpdump.org/linktypes.html). first: number of the first, from 0.
-        comments: comments that our capture writer left, by number of the packet.
+        start: (n,) int64 where each packet's bytes begin in `data`. captured: (n,) int64 number of bytes kept.
+        wire: (n,) int64 length of each on the wire. time: (n,) int64 nanoseconds since 1970, or UNKNOWN_TIME.
+        link: (n,) int64 link types (https://www.tcpdump.org/linktypes.html).
+        first: number of the first packet in the capture, from 0.
+        comments: comments that this package's capture writer left, by number of the packet.
     """
 
     data: np.ndarray
@@ -50,20 +51,20 @@ class PacketBlock:
 
 
 def numbers_at(data: np.ndarray, places: np.ndarray, kind: str) -> np.ndarray:
-    """The numbers of NumPy type `kind` (``">u2"``, ``"<u4"``, …) that begin at byte `places` of `data`, as int64."""
+    """Return the numbers of NumPy type `kind` (``">u2"``, ``"<u4"``, …) at byte `places` of `data`, as int64."""
     size = np.dtype(kind).itemsize
     overlapping = np.ndarray((len(data) - size + 1,), kind, data, strides=(1,))
     return overlapping[places].astype(np.int64)
 
 
 def padded(data: bytes) -> np.ndarray:
-    """`data` as a uint8 array with zeros after it."""
+    """Return `data` as a uint8 array with zeros after it."""
     return np.frombuffer(data + bytes(_PADDING), dtype=np.uint8)
 
 
 @dataclass
 class Window:
-    """The part of a capture file that is in memory: it slides on, and grows if a record needs it.
+    """The part of a capture file that is in memory. It slides forward, and grows if a record needs more room.
 
     Attributes:
         offset: place of ``data[0]`` in the (unpacked) file. packets: records returned so far.
@@ -89,11 +90,11 @@ class Window:
         self.ended = not fresh
 
     def padded(self) -> np.ndarray:
-        """The bytes in memory as an array, zeros after them."""
+        """Return the bytes in memory as an array with zeros after them."""
         return padded(self.data)
 
     def broken(self, place: int, problem: str) -> BrokenFileError:
-        """The error for damage at byte `place` of the window."""
+        """Return the error for damage at byte `place` of the window."""
         return BrokenFileError(
             f"{self.path}: byte {self.offset + place}: {problem}, after {self.packets} whole packets"
         )

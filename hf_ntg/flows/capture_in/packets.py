@@ -1,10 +1,10 @@
 """Decodes frames down to TCP and UDP, a block of packets at a time.
 
-NumPy gathers remove each layer from those packets of the block that have it, so a rare header costs no more than its
-own packets. A packet that cannot be read is left out and counted by reason. Nothing is guessed.
+NumPy removes each layer from all packets of the block that have it, so a rare header costs time only for the packets
+that have it. A packet that cannot be read is left out and counted by reason. Nothing is guessed.
 
-Payload lengths come from the IP header, not from the captured bytes, so snap lengths and Ethernet padding do no harm.
-An IP length of 0, which network cards with segmentation offload leave, means "as long as the frame".
+Payload lengths come from the IP header, not from the captured bytes. A short snap length or Ethernet padding does
+not change them. An IP length of 0, which network cards with segmentation offload leave, means "as long as the frame".
 """
 
 from __future__ import annotations
@@ -68,12 +68,12 @@ class Packets:
         return len(self.number)
 
     def take(self, rows: np.ndarray) -> Packets:
-        """The packets at `rows` (indices or a boolean mask), in that order; they share the data."""
+        """Return the packets at `rows` (indices or a boolean mask), in that order. They share the data buffer."""
         columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
         return Packets(**columns, data=self.data)
 
     def compact(self) -> Packets:
-        """The same packets with a buffer that holds the bytes of their transport headers and payloads alone."""
+        """Return the same packets with a buffer that holds only their transport headers and payloads."""
         size = self.header + self.kept
         begin = self.payload - self.header
         bounds = zip(begin.tolist(), (begin + size).tolist(), strict=True)
@@ -86,7 +86,7 @@ _COLUMNS = tuple(field.name for field in fields(Packets) if field.name != "data"
 
 
 def joined_packets(parts: list[Packets]) -> Packets:
-    """The packets of all `parts`, one part after another."""
+    """Concatenate the packets of all `parts`."""
     if len(parts) == 1:
         return parts[0]
     shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
@@ -139,7 +139,7 @@ class _Transport:
             getattr(self, name)[rows] = values
 
     def packets(self, block: PacketBlock, noticed: Counter) -> Packets:
-        """The packets found, with the endpoints of each in order."""
+        """Return the packets found; the lower endpoint of each comes first."""
         rows = slice(None) if self.found.all() else np.flatnonzero(self.found)
         source, destination = self.source[rows], self.destination[rows]
         source_port, destination_port = self.source_port[rows], self.destination_port[rows]
@@ -177,8 +177,8 @@ class PacketDecoder:
     """Decodes the blocks of one capture, in order.
 
     Args:
-        decapsulate: look inside tunnels (see `tunnels`); without it, tunnels over UDP are UDP packets, and the others
-            are neither TCP nor UDP.
+        decapsulate: look inside tunnels (see `tunnels`). If false, tunnels over UDP count as UDP packets, and
+            the others as neither TCP nor UDP.
 
     Attributes:
         skipped: packets that were left out, counted by reason. noticed: other remarks, counted in packets.
@@ -192,7 +192,7 @@ class PacketDecoder:
         self._pending = PendingFragments()
 
     def decode(self, block: PacketBlock) -> Packets:
-        """The TCP and UDP packets of `block`."""
+        """Return the TCP and UDP packets of `block`."""
         found = _Transport(len(block))
         frames = first_layers(block, self.skipped)
         for _ in range(_MAX_NESTING):
@@ -209,13 +209,13 @@ class PacketDecoder:
         return joined_packets([*late, found.packets(block, self.noticed)])
 
     def finish(self) -> None:
-        """Count the fragments whose first fragment never came; call it at the end of the capture."""
+        """Count the fragments whose first fragment never came. Call this at the end of the capture."""
         missing = self._pending.drop_all()
         if missing:
             self.skipped[_NO_FIRST] += missing
 
     def _read_transport(self, block: PacketBlock, datagrams: Datagrams, found: _Transport) -> list[Layers]:
-        """Fill the TCP and UDP packets among `datagrams` into `found`; return what is inside tunnels."""
+        """Write the TCP and UDP packets of `datagrams` to `found`; return the packets inside tunnels."""
         protocol = datagrams.layers.kind
         later = datagrams.offset > 0
         transport = (protocol == TCP) | (protocol == UDP)
@@ -265,7 +265,7 @@ class PacketDecoder:
         found.fill(udp, 8, **ports)
 
     def _open_tunnels(self, data: np.ndarray, datagrams: Datagrams, udp: Datagrams) -> tuple[list[Layers], Datagrams]:
-        """Return what IP-in-IP, GRE and tunnels over UDP carry, and the UDP packets that are no tunnel."""
+        """Return the contents of IP-in-IP, GRE and tunnels over UDP, and the UDP packets that are not tunnels."""
         layers = datagrams.layers.take(datagrams.offset == 0)
         inner = []
         for protocol, kind in ((_IP_IN_IP, IPV4), (_IPV6_IN_IP, IPV6)):
@@ -276,7 +276,10 @@ class PacketDecoder:
         return [*inner, carried], udp.take(~is_tunnel)
 
     def _place_fragments(self, block: PacketBlock, found: _Transport) -> list[Packets]:
-        """Give later fragments the ports of the first; return those of earlier blocks whose first is in this block."""
+        """Give later fragments the ports of their first fragment.
+
+        Return the fragments of earlier blocks whose first fragment is in this block.
+        """
         pieces = [
             (int(row), part, place) for part in found.fragments for place, row in enumerate(part.layers.rows.tolist())
         ]
@@ -303,14 +306,14 @@ class PacketDecoder:
 
 
 def _alone(block: PacketBlock, piece: Datagrams, ports: tuple[int, int], noticed: Counter[str]) -> Packets:
-    """A fragment of an earlier block, whose `ports` are known now."""
+    """Return a fragment of an earlier block as a packet, now that its `ports` are known."""
     found = _Transport(1)
     found.fill(piece, 0, source_port=ports[0], destination_port=ports[1])
     return found.packets(block, noticed)
 
 
 def _identity(part: Datagrams, place: int) -> tuple:
-    """What all fragments of one packet share: addresses, version, protocol and identification."""
+    """Return the key that all fragments of one packet share: addresses, version, protocol and identification."""
     names = part.version[place], part.layers.kind[place], part.identification[place]
     return (*part.source[place].tolist(), *part.destination[place].tolist(), *map(int, names))
 
@@ -318,7 +321,7 @@ def _identity(part: Datagrams, place: int) -> tuple:
 def _is_greater(
     source: np.ndarray, source_port: np.ndarray, destination: np.ndarray, destination_port: np.ndarray
 ) -> np.ndarray:
-    """(n,) bool: whether the source endpoint is above the destination endpoint, by address and then by port."""
+    """Return whether the source endpoint is above the destination, by address and then by port: (n,) bool."""
     same = source[:, 0] == destination[:, 0]
     same_both = same & (source[:, 1] == destination[:, 1])
     return (

@@ -40,16 +40,16 @@ def read_pcap(
     split_offload: bool = False,
     drop_duplicates: bool = False,
 ) -> Dataset:
-    """Read the TCP and UDP flows of a capture (pcap or pcapng, plain or packed), in the order of their first packets.
+    """Read the TCP and UDP flows of a capture (pcap or pcapng, plain or compressed).
 
-    :mod:`~hf_ntg.flows.capture_in.biflow` has the rules by which packets become flows. ``flow_id`` is the capture's
-    name and the number of the flow's first packet, counted from 1 as Wireshark does. A pcapng file that
-    :func:`~hf_ntg.flows.write_pcap` wrote holds the labels of its flows.
+    :mod:`~hf_ntg.flows.capture_in.biflow` describes how packets become flows. The flows are in the order of their
+    first packets. ``flow_id`` is the capture's name and the number of the flow's first packet, counted from 1 as
+    Wireshark does. A pcapng file that :func:`~hf_ntg.flows.write_pcap` wrote holds the labels of its flows.
 
     Args:
-        path: the capture, or the files that one capture was rotated into, in any order.
+        path: the capture, or the rotated files of one capture in any order.
         idle_timeout: seconds without a packet after which the next one begins a new flow.
-        label: the class of all flows; if None, the labels that the file holds, else null.
+        label: the class of all flows. If None, the labels in the file are used, or null if it has none.
         capture: name of the capture in the table; the file's name without suffix if None.
         max_packets: packets to keep of each flow; ``packet_count`` counts all.
         decapsulate: look inside tunnels: VXLAN, Geneve and GTP-U over UDP, GRE with ERSPAN and PPTP, IP-in-IP.
@@ -57,7 +57,7 @@ def read_pcap(
         drop_duplicates: leave out packets that were captured twice.
 
     Raises:
-        InputError: the file is missing, empty, no capture, damaged or cut off, or holds no TCP or UDP packet.
+        InputError: the file is missing, empty, damaged, cut off or not a capture, or holds no TCP or UDP packet.
     """
     reader = CaptureReader(
         path,
@@ -80,10 +80,10 @@ def read_pcap(
 
 
 class CaptureReader:
-    """Streams the flows of one capture; arguments as for :func:`read_pcap`.
+    """Streams the flows of one capture. The other arguments are those of :func:`read_pcap`.
 
     Args:
-        read_sni: look for the server names that clients ask for. tell: called with the number of bytes read from the
+        read_sni: look for the server names that clients request. tell: called with the number of bytes read from the
             disk since the last call.
 
     Attributes:
@@ -136,7 +136,7 @@ class CaptureReader:
 
     @property
     def edges(self) -> CaptureEdges:
-        """The flows that a neighbouring file may share, once the capture was read."""
+        """Return the flows that another file of the capture may continue. Valid once the capture has been read."""
         return self._assembler.edges
 
     def __iter__(self) -> Iterator[FlowBatch]:
@@ -150,7 +150,7 @@ class CaptureReader:
         yield from self._finished(everything=True)
 
     def _blocks(self) -> Iterator[PacketBlock]:
-        """The packets of all files, numbered through. Damage ends its file, and the next one is read."""
+        """Yield the packets of all files, numbered consecutively. At damage, reading continues with the next file."""
         for path in self.paths:
             before = self.packets
             try:
@@ -158,7 +158,7 @@ class CaptureReader:
                     self.packets = before + block.first + len(block)
                     yield replace(block, first=before + block.first) if before else block
             except BrokenFileError as error:
-                self.broken = self.broken or error.with_traceback(None)  # whose frames would keep the last block
+                self.broken = self.broken or error.with_traceback(None)  # the traceback would keep the last block alive
 
     def _assemble(self, packets: Packets) -> Iterator[FlowBatch]:
         self._assembler.add(self._duplicates.filter(packets))
@@ -173,7 +173,7 @@ class CaptureReader:
 
 
 def capture_name(path: str | Path) -> str:
-    """The name of a capture file without the suffixes that captures have."""
+    """Return the name of a capture file without its capture suffixes."""
     name = Path(path).name
     for suffix in sorted(CAPTURE_SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix):
@@ -182,7 +182,7 @@ def capture_name(path: str | Path) -> str:
 
 
 def _flow_batch(batch: BiflowBatch, capture: str, names: list[str | None] | None, with_sni: bool) -> FlowBatch:
-    """The flows of `batch` in the schema's terms; `names` are labels that the file holds."""
+    """Convert the flows of `batch` to the schema. `names` are labels from the file."""
     flows, first = batch.flows, batch.offsets[:-1]
     gaps = np.diff(batch.time, prepend=batch.time[:1])
     gaps[first] = 0
@@ -216,7 +216,7 @@ def _flow_batch(batch: BiflowBatch, capture: str, names: list[str | None] | None
 
 
 def _packed(words: np.ndarray, facts: np.ndarray) -> list[bytes]:
-    """Addresses of two words each as 4 or 16 bytes; the last byte of `facts` is the IP version."""
+    """Return addresses of two words each as 4 or 16 bytes. The last byte of `facts` is the IP version."""
     whole = words.astype(">u8").tobytes()
     sizes = np.where(facts & np.uint64(0xFF) == 4, 4, 16).tolist()
     return [whole[16 * row + 16 - size : 16 * row + 16] for row, size in enumerate(sizes)]

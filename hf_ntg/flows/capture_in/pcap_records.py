@@ -20,13 +20,13 @@ PCAP_MAGICS = {
     b"\xa1\xb2\xcd\x34": (">", 1_000, 24),  # A. Kuznetzov's patched libpcap: interface, protocol and packet type
     b"\x34\xcd\xb2\xa1": ("<", 1_000, 24),
 }
-"""First bytes of pcap files: to byte order, nanoseconds in a unit of the fractions, bytes of a record's header."""
+"""Maps the first bytes of a pcap file to byte order, nanoseconds per unit of the fraction, and record header size."""
 _FILE_HEADER = 24
 _RECORD_HEADER = 16
 _MODIFIED_HEADER = 24
 _TRIED_RECORDS = 32
 _SECOND, _MICROSECONDS = 1_000_000_000, 1_000_000
-_FEWEST_FRACTIONS = 3  # different ones below a millisecond that contradict a clock of nanoseconds
+_FEWEST_FRACTIONS = 3  # distinct fractions below 1,000,000 units that rule out nanoseconds
 _AS_NANOSECONDS = "packets whose fractions of a second are nanoseconds, though the magic number says microseconds"
 _AS_MICROSECONDS = (
     "packets whose fractions of a second were read as microseconds, though the magic number says nanoseconds: "
@@ -38,7 +38,7 @@ def pcap_blocks(window: Window) -> Iterator[PacketBlock]:
     """Yield the packets of a pcap file whose first bytes are in `window`.
 
     Some phones write the 24-byte record headers of the "modified" format under the standard magic number. The reader
-    takes the header size with which the first records make sense. Some programs write nanoseconds under the magic
+    uses the header size with which the first records are plausible. Some programs write nanoseconds under the magic
     number for microseconds, or the reverse. The fractions of the first block decide which unit the file uses.
     """
     if len(window.data) < _FILE_HEADER:
@@ -92,10 +92,10 @@ def _check_rest(window: Window, place: int, order: str, header: int) -> None:
 
 
 def _unit(fraction: np.ndarray, tick: int) -> int:
-    """Nanoseconds in one unit of the fractions (n,) of the first packets: `tick`, unless they contradict it.
+    """Return the nanoseconds per unit of the fractions (n,) of the first packets: `tick`, unless they contradict it.
 
-    A clock of nanoseconds shows fractions of a million and more in 999 of 1,000 packets; one of microseconds never
-    does. One damaged fraction among many is no reason to doubt the magic number.
+    With nanoseconds, 999 of 1,000 packets have a fraction of a million or more; with microseconds, none does. One
+    damaged fraction among many does not override the magic number.
     """
     nonzero = fraction[fraction > 0]
     impossible = int((nonzero >= _MICROSECONDS).sum())
@@ -114,11 +114,11 @@ def _block(window: Window, starts: np.ndarray, order: str, tick: int, header: in
 
 class _Trial(NamedTuple):
     tried: int
-    all_sensible: bool  # every record that was tried makes sense
+    all_sensible: bool  # every record that was tried is plausible
 
 
 def _sensible_records(data: bytes, order: str, header: int) -> _Trial:
-    """Count the first records that make sense if a record header has `header` bytes."""
+    """Count the first records that are plausible if a record header has `header` bytes."""
     fields, place, sensible, before = struct.Struct(order + "IIII"), _FILE_HEADER, 0, None
     while sensible < _TRIED_RECORDS and place + header <= len(data):
         seconds, fraction, captured, wire = fields.unpack_from(data, place)

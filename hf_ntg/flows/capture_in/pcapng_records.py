@@ -22,7 +22,7 @@ _LARGEST = 16 << 20
 _OPT_COMMENT, _IF_TSRESOL, _IF_TSOFFSET = 1, 9, 14
 _COMMENT_START = np.int64(int.from_bytes(COMMENT_PREFIX[:8]))
 _NANOSECONDS = 1_000_000_000
-_LAST_SECOND = 2**32 - 1  # in the year 2106, the last that pcap can write; later time stamps are damage
+_LAST_SECOND = 2**32 - 1  # in 2106, the last second that pcap can write; later time stamps are damaged
 _MICROSECONDS = 1_000_000
 _AS_NANOSECONDS = "packets whose time stamps are nanoseconds, though their interface's clock says microseconds"
 
@@ -34,14 +34,14 @@ class _Interface(NamedTuple):
     offset: int  # seconds
 
 
-_NO_INTERFACE = _Interface(-1, 0, _MICROSECONDS, 0)  # for packets that name an interface never described
+_NO_INTERFACE = _Interface(-1, 0, _MICROSECONDS, 0)  # for packets whose interface was never described
 
 
 def pcapng_blocks(window: Window) -> Iterator[PacketBlock]:
     """Yield the packets of a pcapng file whose first bytes are in `window`.
 
-    Simple packet blocks carry no time: they take that of the packet before them (0 at the start of the file). Times
-    beyond the year 2106 are unknown, unless the interface's clock counts nanoseconds but claims microseconds.
+    Simple packet blocks carry no time. They get the time of the packet before them (0 at the start of the file). Times
+    after the year 2106 count as unknown, unless the interface's clock counts nanoseconds but claims microseconds.
     """
     walker, used = _Walker(), 0
     while True:
@@ -64,19 +64,19 @@ def pcapng_blocks(window: Window) -> Iterator[PacketBlock]:
 
 
 class _Walker:
-    """Walks from block to block, keeps the section's interfaces, and collects where packets begin."""
+    """Walks from block to block, keeps the section's interfaces, and collects the places where packets begin."""
 
     def __init__(self) -> None:
         self.order = "<"
         self.interfaces: list[_Interface] = []
-        self.places: list[int] = []  # of packet blocks not yet returned
+        self.places: list[int] = []  # places of the packet blocks not yet returned
         self.kinds: list[int] = []
-        self.owners: list[int] = []  # interface of each
-        self.section_waits = False  # a new section begins; the packets of the old one come first
+        self.owners: list[int] = []  # index of the interface of each packet block
+        self.section_waits = False  # a new section begins; the packets of the old one must be returned first
         self.last_time = 0
 
     def walk(self, data: bytes, place: int) -> tuple[int, str | None]:
-        """Walk from `place` over whole blocks; return where they end, and what is wrong there (None: nothing)."""
+        """Walk from `place` over whole blocks; return where they end, and the error there or None."""
         self.section_waits = False
         pair = struct.Struct(self.order + "II").unpack_from
         end = len(data)
@@ -137,7 +137,7 @@ class _Walker:
         known = [*self.interfaces, _NO_INTERFACE]
         owners = np.where(owners < len(self.interfaces), owners, len(self.interfaces))
         u4 = self.order + "u4"
-        room = numbers_at(data, places + 4, u4)  # bytes that the block has for the packet
+        room = numbers_at(data, places + 4, u4)  # bytes in the block available for the packet
         simple = kinds == _SIMPLE
         room -= np.where(simple, 16, 32)
         wire = numbers_at(data, np.where(simple, places + 8, places + 24), u4)
@@ -153,7 +153,7 @@ class _Walker:
         return PacketBlock(data, start, captured, wire, time, link, window.packets, comments)
 
     def _comments(self, data: np.ndarray, at: np.ndarray, end: np.ndarray) -> dict[int, bytes]:
-        """The comments of our capture writer, by row, if they are the first of the options from `at` to `end`."""
+        """Return the comments of this package's writer, by row, if they are the first option from `at` to `end`."""
         found: dict[int, bytes] = {}
         rows = np.flatnonzero(at + 4 + _COMMENT_START.itemsize <= end)
         if len(rows):
@@ -175,7 +175,7 @@ class _Walker:
         known: list[_Interface],
         noticed: Counter[str],
     ) -> np.ndarray:
-        """Nanoseconds since 1970 of every packet, by the clock of its interface: (n,) int64."""
+        """Return the time of every packet by the clock of its interface: (n,) int64, nanoseconds since 1970."""
         high, low = (numbers_at(data, places + at, self.order + "u4").astype(np.uint64) for at in (12, 16))
         ticks = (high << np.uint64(32)) | low
         time = np.zeros(len(places), np.int64)
@@ -190,7 +190,7 @@ class _Walker:
 
 
 def _interface_times(ticks: np.ndarray, interface: _Interface, noticed: Counter[str]) -> np.ndarray:
-    """Nanoseconds since 1970 of `ticks`, (n,) uint64, of one interface; UNKNOWN_TIME where they cannot be right."""
+    """Convert `ticks`, (n,) uint64, of one interface to ns since 1970; impossible times become UNKNOWN_TIME."""
     rate = interface.ticks_per_second
     seconds = ticks // np.uint64(rate)
     is_beyond = 2 * int((seconds > _LAST_SECOND).sum()) > len(ticks)

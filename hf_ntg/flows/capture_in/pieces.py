@@ -1,7 +1,8 @@
-"""Finds out which capture files are pieces of one capture: connections run on from one file into the next.
+"""Finds the capture files that are pieces of one capture, by connections that continue from one file to the next.
 
-Capture programs rotate their files (``tcpdump -C`` and ``-G``, dumpcap's ring buffer, ``editcap -c``). Read apart, the
-pieces cut connections in two, and a split by capture puts one connection on both sides.
+Capture programs rotate their files (``tcpdump -C`` and ``-G``, dumpcap's ring buffer, ``editcap -c``). If the
+pieces were read separately, connections would be cut in two, and a split by capture could put one connection on both
+sides.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hf_ntg.flows.schema import TCP
 
 __all__ = ["CaptureEdges", "first_time", "joined_pieces"]
 
-_AT_ONCE = 1_000_000_000  # ns between two pieces whose names have nothing in common
+_AT_ONCE = 1_000_000_000  # longest gap between two pieces with unrelated names, ns
 _PACKED = re.compile(r"\.(gz|zst|xz|bz2)$")
 
 
@@ -31,9 +32,9 @@ class CaptureEdges:
 
     Attributes:
         first, last: times of its first and last packet, ns; -1 if it has none.
-        cut: flows that may have begun before the file, TCP without a SYN: ``Packets.key`` to time of the first packet.
-        open: flows that may run on behind the file: ``Packets.key`` to time of the last packet.
-        idle_timeout: ns of silence that end a flow.
+        cut: flows that may have begun before the file (TCP without a SYN): ``Packets.key`` to time of the first packet.
+        open: flows that may continue after the file: ``Packets.key`` to time of the last packet.
+        idle_timeout: ns without a packet after which a flow ends.
     """
 
     first: int = -1
@@ -44,10 +45,10 @@ class CaptureEdges:
 
 
 def first_time(path: Path) -> int:
-    """Time of the first packet in the capture at `path`, ns; 0 if it cannot be read.
+    """Return the time of the first packet in the capture at `path`, ns; 0 if it cannot be read.
 
     Raises:
-        InputError: the file cannot be opened, or is no capture.
+        InputError: the file cannot be opened, or is not a capture.
     """
     try:
         return next((int(block.time[0]) for block in plausible_times(_first_block(path), Counter())), 0)
@@ -58,17 +59,17 @@ def first_time(path: Path) -> int:
 def joined_pieces(files: list[tuple[Path, CaptureEdges]], same_label: Callable[[Path, Path], bool]) -> list[int]:
     """Find the files that are pieces of one capture.
 
-    Two files of one folder are pieces of one capture if a flow runs on from one into the other within the idle
-    time-out, and their names differ in nothing but digits. With other names, it must be a TCP connection, and the
-    second file must begin within a second of the end of the first. A file with such a name that lies between two
-    pieces in time is a piece as well.
+    Two files of one folder are pieces of one capture if a flow continues from one to the other within the idle
+    time-out, and their names differ only in digits. If the names differ more, the flow must be a TCP connection, and
+    the second file must begin within a second of the end of the first. A file whose name fits, and whose time is
+    between two pieces, is a piece as well.
 
     Args:
-        files: paths, with the flows at both ends (none for a file that is no capture).
+        files: paths, with the flows at both ends (no flows for a file that is not a capture).
         same_label: whether the user's rules give two files the same label; if not, they are never joined.
 
     Returns:
-        For every file the index of the first file (in the order of `files`) of its capture: its own if it is alone.
+        For every file, the index of the first file of its capture in `files`; its own index if it is alone.
     """
     group = list(range(len(files)))
 
@@ -93,11 +94,11 @@ def _join_by_flows(
     same_label: Callable[[Path, Path], bool],
     join: Callable[[int, int], None],
 ) -> None:
-    """Join the files at `numbers`, in order of time, of which one has the rest of a flow of the other."""
+    """Join the files at `numbers`, which are in order of time, if one continues a flow of another."""
     open_flows: dict[bytes, tuple[int, int]] = {}  # key -> file, time of its last packet there
     for number in numbers:
         path, edges = files[number]
-        matches: dict[int, bool] = {}  # file -> whether a TCP connection runs on
+        matches: dict[int, bool] = {}  # file -> whether a TCP connection continues
         for key, time in edges.cut.items():
             before = open_flows.get(key)
             if before is not None and 0 <= time - before[1] <= edges.idle_timeout:
@@ -117,7 +118,7 @@ def _join_between(
     group: list[int],
     join: Callable[[int, int], None],
 ) -> None:
-    """Join the files at `numbers` that lie between two pieces of one capture, if their names fit."""
+    """Join the files at `numbers` whose times are between two pieces of one capture, if their names fit."""
     for place, number in enumerate(numbers):
         before = {group[other]: other for other in numbers[:place]}
         after = {group[other] for other in numbers[place + 1 :]}
@@ -128,7 +129,7 @@ def _join_between(
 
 
 def _skeleton(path: Path) -> str:
-    """The name of a file without what differs between the pieces of one capture."""
+    """Return the name of a file without the parts that differ between the pieces of one capture."""
     return re.sub(r"\d+", "", _PACKED.sub("", path.name.lower()))
 
 

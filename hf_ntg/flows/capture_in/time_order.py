@@ -1,4 +1,4 @@
-"""Puts the packets of a capture in the order of their times, within a bounded window."""
+"""Sorts the packets of a capture by time, within a bounded window."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TOO_LATE = (
 
 
 class TimeOrder:
-    """Sorts packets by time: holds up to 131,072 packets, or 32 MiB of the file, before it returns the earliest.
+    """Sorts packets by time. It holds up to 131,072 packets, or 32 MiB of the file, before it returns the earliest.
 
-    Packets in order pass without being copied.
+    Packets that are already in order are not copied.
 
     Args:
         noticed: packets that were moved, or came too late to be moved, are counted here.
@@ -35,11 +35,11 @@ class TimeOrder:
         self._packets = 0
         self._bytes = 0
         self._is_mixed = False  # some packet in a part is earlier than one in the part before
-        self._latest = -1  # of all times so far
+        self._latest = -1  # latest of all times so far
         self._returned = -1  # latest time that was returned
 
     def add(self, packets: Packets) -> Iterator[Packets]:
-        """Take the next packets of the file; yield those that can be returned."""
+        """Add the next packets of the file; yield the packets that are ready."""
         if not len(packets):
             return
         highest = np.maximum(np.maximum.accumulate(packets.time), self._latest)

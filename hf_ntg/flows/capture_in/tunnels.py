@@ -1,4 +1,4 @@
-"""What tunnels carry, many packets at once: GRE and ERSPAN in IP; VXLAN, Geneve and GTP-U in UDP."""
+"""Decapsulates tunnels, many packets at once: GRE and ERSPAN in IP; VXLAN, Geneve and GTP-U in UDP."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _ERSPAN, _ERSPAN_3, _GRE_PPP = 0x88BE, 0x22EB, 0x880B
 
 
 def inside_gre(data: np.ndarray, layers: Layers, skipped: Counter) -> Layers:
-    """What GRE carries (RFC 2784, 2890), behind its optional checksum, key and sequence number; version 1 is PPTP's
-    (RFC 2637), whose acknowledgement is optional too. Mirrored frames (ERSPAN) lie behind a header of their own."""
+    """Return the contents of GRE packets.
+
+    Checksum, key and sequence number are optional (RFC 2784, 2890). Version 1 is PPTP's, with an optional
+    acknowledgement number (RFC 2637). Mirrored frames (ERSPAN) follow a further header.
+    """
     layers = layers.holding(4, skipped)
     flags = numbers_at(data, layers.at, ">u2")
     plain = (flags & 0x4006) == 0  # no source routing, version 0 or 1
@@ -40,12 +43,12 @@ def inside_gre(data: np.ndarray, layers: Layers, skipped: Counter) -> Layers:
 
 
 def inside_udp(data: np.ndarray, layers: Layers) -> tuple[Layers, np.ndarray]:
-    """What tunnels over UDP carry, by destination port, and which of the datagrams at `layers` are such: (m,) bool."""
+    """Return the contents of tunnels over UDP, by destination port, and which of `layers` are tunnels: (m,) bool."""
     held = layers.at + _UDP_HEADER + 8 <= layers.kept
     place = np.where(held, layers.at, 0)
     port, first = numbers_at(data, place + 2, ">u2"), data[place + 8]
     parts = []
-    # RFC 7348: the flag that a network identifier is there
+    # RFC 7348: the flag for a valid network identifier
     vxlan = held & (port == _VXLAN_PORT) & (first & 0x08 > 0)
     tunnel = layers.take(vxlan)
     parts.append(tunnel.moved(_UDP_HEADER + 8, np.full(len(tunnel.rows), BRIDGED)))
@@ -54,14 +57,14 @@ def inside_udp(data: np.ndarray, layers: Layers) -> tuple[Layers, np.ndarray]:
     tunnel = layers.take(geneve)
     options = (data[tunnel.at + 8] & 0x3F).astype(np.int64) * 4
     parts.append(tunnel.moved(_UDP_HEADER + 8 + options, numbers_at(data, tunnel.at + 10, ">u2")))
-    # 3GPP TS 29.281: version 1, protocol GTP, a message that carries a user's packet
+    # 3GPP TS 29.281: version 1, protocol GTP, a message that contains a user's packet
     gtp = held & (port == _GTP_PORT) & (first & 0xF0 == 0x30) & (data[place + 9] == _GTP_USER_DATA)
     parts.append(_inside_gtp(data, layers.take(gtp)))
     return joined(parts), vxlan | geneve | gtp
 
 
 def _inside_gtp(data: np.ndarray, layers: Layers) -> Layers:
-    """Behind the header, four more bytes where any flag says so, and extension headers one after another."""
+    """Skip the GTP header: four optional bytes follow if any flag is set, then the extension headers."""
     flags = data[layers.at + _UDP_HEADER]
     at = layers.at + _UDP_HEADER + 8 + np.where(flags & 0x07, 4, 0)
     under_way = flags & 0x04 > 0

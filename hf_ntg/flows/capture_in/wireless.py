@@ -1,4 +1,4 @@
-"""IEEE 802.11 frames, with or without a radio header before them, up to the LLC header that they carry."""
+"""Decodes IEEE 802.11 frames, with or without a radio header before them, up to their LLC header."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SNAP = 0xAAAA
 
 
 def skip_radiotap(data: np.ndarray, frames: Layers, skipped: Counter) -> Layers:
-    """A radiotap header (https://www.radiotap.org): version, padding, and its length in two bytes; then 802.11."""
+    """Skip a radiotap header (https://www.radiotap.org): version, padding, and its length in two bytes."""
     size = np.maximum(numbers_at(data, frames.at + 2, "<u2"), 8)
     return skip_wireless(data, frames.moved(size, frames.kind), skipped)
 
 
 def skip_wireless(data: np.ndarray, frames: Layers, skipped: Counter) -> Layers:
-    """The data frames among `frames` at their LLC header (IEEE 802.11, 9.3.2); the others are counted by reason.
+    """Return the data frames of `frames` at their LLC header (IEEE 802.11, 9.3.2); count the others by reason.
 
-    Some cards pad the header to a multiple of four bytes: there the LLC header is found two bytes on.
+    Some cards pad the header to a multiple of four bytes: then the LLC header is two bytes further.
     """
     frames = frames.holding(_HEADER, skipped)
     control, flags = data[frames.at], data[frames.at + 1]

@@ -1,1 +1,1 @@
-"""Biflows to captures: what each packet does in a conversation, and its bytes."""
+"""Converts biflows to captures: assigns each packet its role in a conversation, and encodes its bytes."""

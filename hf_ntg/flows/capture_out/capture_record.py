@@ -1,4 +1,4 @@
-"""Records what a written capture holds: counts of what was done, and the table of its flows."""
+"""Records the contents of a written capture: counts of flows and packets, and the table of its flows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRUTH_COLUMNS = (
 )  # fmt: skip
 
 COMMENT_PREFIX = b"hf_ntg flow: "
-"""What the comment on the first packet of a flow begins with in pcapng files; JSON with its label follows."""
+"""Prefix of the comment on a flow's first packet in pcapng files. JSON with the label follows it."""
 
 
 @dataclass
@@ -34,15 +34,14 @@ class CaptureReport:
     """Counts of what was written.
 
     Attributes:
-        flows, packets: all of them. tcp_flows: how many of the flows are TCP.
-        handshakes_own, handshakes_added: TCP flows that brought a handshake, that were given one.
-        unanswered, refused: TCP flows of SYNs only, of SYN and RST.
-        fin_own, reset_own, closings_added: TCP flows closed by their own FINs, by their own RST, by added packets.
-        packets_added: packets that are not the flows' own. acknowledgements_added: how many of them are between the
-            flows' own.
+        flows, packets: numbers of all flows and packets. tcp_flows: number of TCP flows.
+        handshakes_own, handshakes_added: TCP flows with their own handshake, and with an added one.
+        unanswered, refused: TCP flows with SYNs only, and with SYN and RST only.
+        fin_own, reset_own, closings_added: TCP flows closed by their own FINs, by their own RST, and by added packets.
+        packets_added: added packets. acknowledgements_added: added packets between a flow's own packets.
         payloads_segmented: payloads cut into several packets. datagrams_fragmented: datagrams above the MTU, written as
             IP fragments.
-        shared_servers: services that share a server address, since the network is too small.
+        shared_servers: services that share a server address because the network is too small.
     """
 
     flows: int = 0
@@ -62,7 +61,7 @@ class CaptureReport:
     shared_servers: int = 0
 
     def add(self, conversations: Conversations, protocol: np.ndarray, fragments: np.ndarray) -> None:
-        """Count a batch of conversations; `fragments` are the packets that each of theirs becomes."""
+        """Count a batch of conversations; `fragments` is the number of IP packets for each of their packets."""
         opening, closing = conversations.roles.opening, conversations.roles.closing
         before, between, after = (
             conversations.added_before, conversations.added_between, conversations.added_after,
@@ -105,7 +104,7 @@ class CaptureReport:
 
 
 class CaptureTruth:
-    """Writes the table beside a capture: one line for each flow, :data:`TRUTH_COLUMNS`; source is the initiator."""
+    """Writes the table next to a capture: one line per flow, :data:`TRUTH_COLUMNS`. The source is the initiator."""
 
     def __init__(self, lines: IO[str]) -> None:
         self._lines = csv.writer(lines)
@@ -114,7 +113,7 @@ class CaptureTruth:
     @classmethod
     @contextmanager
     def at(cls, path: Path) -> Iterator[CaptureTruth]:
-        """Open the table `path`; it appears whole or not at all."""
+        """Open the table `path`. The file appears only when it is complete."""
         with (
             replacing(path) as scratch,
             scratch.open("w", newline="", encoding="utf-8") as f,
@@ -122,7 +121,7 @@ class CaptureTruth:
             yield cls(f)
 
     def write(self, flows: FlowArrays, conversations: Conversations, captures: Sequence[str]) -> None:
-        """Add the lines of `flows`; `captures` names each one's file."""
+        """Add the lines of `flows`; `captures` names the file of each flow."""
         first = conversations.packets[conversations.offsets[:-1]]
         up = first["upstream"]
         assert flows.flow_id is not None  # the schedule gives every flow an id

@@ -1,9 +1,9 @@
-"""Completes TCP conversations of which only the packets with payload are known: handshake, acknowledgements, closing.
+"""Adds handshake, acknowledgements and closing to TCP conversations that have only packets with payload.
 
 The capture point is the client. A flow's round-trip time is its shortest gap from a packet of the client to one of the
-server. Acknowledgements follow RFC 5681, section 4.2, and RFC 1122, section 4.2.3.2: a receiver acknowledges every
-second segment at once, and a single one after a delay, unless it sends data before: then the data carry the
-acknowledgement. The client's packets are seen when they are sent, the server's a round trip later.
+server. Acknowledgements follow RFC 5681, section 4.2, and RFC 1122, section 4.2.3.2. A receiver acknowledges every
+second segment at once, and a single segment after a delay. If it sends data before that, the data carry the
+acknowledgement. The client's packets are seen when they are sent, the server's packets a round trip later.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ ACKNOWLEDGEMENT_DELAY = 1_000_000
 dialogue, but acknowledges at once at the start of a connection. Of 0.1, 1, 5 and 40 ms, this delay comes
 closest to public captures. It is an approximation: on ten of them, acknowledgements are 0.356 of the completed packets
 and 0.407 of the real ones, and about half of the gaps between packets with payload hold as many as in reality."""
-_REACTION = 20_000  # ns between a packet and what the same host sends because of it
+_REACTION = 20_000  # ns between a packet and the packet that the same host sends in response
 _CLOSING_GAP = 10_000_000  # ns between the last packet and the closing
 _USUAL_ROUND_TRIP, _SHORTEST, _LONGEST = 20_000_000, 50_000, 200_000_000
-_SEGMENTS_AT_ONCE = 2  # of which the last is acknowledged without delay
+_SEGMENTS_AT_ONCE = 2  # segments after which a receiver acknowledges without delay
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Additions:
     """M packets that complete N conversations, ordered by flow only.
 
     Attributes:
-        flow: (M,) int64. time: (M,) int64 ns since the flow's first packet with payload; the handshake's are negative.
+        flow: (M,) int64. time: (M,) int64 ns since the flow's first packet with payload; negative in the handshake.
         upstream: (M,) bool. flags: (M,) uint8. numbers: (M,) int64 sequence numbers that SYN and FIN use.
-        before, after: (N,) packets of handshakes and closings.
+        before, after: (N,) numbers of packets in the handshake and in the closing.
     """
 
     flow: np.ndarray
@@ -47,12 +47,12 @@ class Additions:
 
 
 def completion(time: np.ndarray, upstream: np.ndarray, offsets: np.ndarray, is_tcp: np.ndarray, tick: int) -> Additions:
-    """The packets that TCP adds to N flows of packets with payload. The side that sent last closes, with FIN.
+    """Return the packets that TCP adds to N flows of packets with payload. The side that sent last closes with FIN.
 
     Args:
         time: (P,) ns since the flow's first packet, ascending in each flow. upstream: (P,) bool.
-        offsets: (N + 1,) of the flows' packets. is_tcp: (N,) bool; other flows get nothing.
-        tick: nanoseconds that all times are multiples of.
+        offsets: (N + 1,) where the packets of each flow begin. is_tcp: (N,) bool; other flows get no packets.
+        tick: resolution in nanoseconds; all times are multiples of it.
     """
     round_trip = round_trip_times(time, upstream, offsets)
     acks = _acknowledgements(time, upstream, offsets, is_tcp, round_trip)
@@ -82,7 +82,10 @@ def completion(time: np.ndarray, upstream: np.ndarray, offsets: np.ndarray, is_t
 
 
 def round_trip_times(time: np.ndarray, upstream: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """(N,) ns: the shortest gap from an upstream to a downstream packet, 50 us to 200 ms; 20 ms if there is none."""
+    """Return the shortest gap from an upstream to a downstream packet, (N,) ns, clipped to 50 us to 200 ms.
+
+    A flow without such a gap gets 20 ms.
+    """
     gaps = np.diff(time, prepend=0).astype(np.float64)
     is_answer = ~upstream & np.concatenate([[False], upstream[:-1]])
     is_answer[offsets[:-1]] = False
@@ -94,10 +97,10 @@ def round_trip_times(time: np.ndarray, upstream: np.ndarray, offsets: np.ndarray
 def _acknowledgements(
     time: np.ndarray, upstream: np.ndarray, offsets: np.ndarray, is_tcp: np.ndarray, round_trip: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flow, time and side (upstream or not) of every acknowledgement without payload: (M,) each.
+    """Return flow, time and side (upstream or not) of every acknowledgement without payload: (M,) each.
 
-    Goes through all flows at once, packet by packet. What is still unacknowledged behind the last packet, the closing
-    acknowledges.
+    The loop goes through all flows at once, packet by packet. The closing acknowledges everything that is still
+    unacknowledged after the last packet.
     """
     sizes = np.where(is_tcp, np.diff(offsets), 0)
     order = np.argsort(-sizes, kind="stable")

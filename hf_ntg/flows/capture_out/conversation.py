@@ -1,4 +1,4 @@
-"""Turns a flow's packet lists into the packets of a conversation: adds, cuts, numbers and times them."""
+"""Turns a flow's packet lists into the packets of a conversation: adds and cuts packets, sets numbers and times."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _LARGEST_TLS_RECORD = 2**14 + 256  # RFC 8446, section 5.2
 
 PACKET = np.dtype(
     [
-        ("time", "i8"),  # nanoseconds: since the flow's first packet here, since the epoch once it is placed
+        ("time", "i8"),  # ns since the flow's first packet; later, once the flow has a start, ns since 1970
         ("flow", "i8"),
-        ("comment", "i4"),  # bytes of the comment on it, with all that pcapng puts around it
+        ("comment", "i4"),  # bytes of its comment, with pcapng's option headers and padding
         ("sequence", "u4"),
         ("acknowledgement", "u4"),
         ("length", "i4"),  # payload, bytes
-        ("tls_record", "i4"),  # length of the TLS record that this payload begins in, -1 for none
+        ("tls_record", "i4"),  # length of the TLS record in which this payload begins, -1 for none
         ("source", "u1", 16),  # IPv4 addresses are in the first four bytes
         ("destination", "u1", 16),
         ("source_port", "u2"),
@@ -40,13 +40,13 @@ PACKET = np.dtype(
         ("window", "u2"),
         ("protocol", "u1"),
         ("flags", "u1"),
-        ("tls_skip", "u1"),  # bytes of that record's header that came before
+        ("tls_skip", "u1"),  # bytes of that record's header in earlier packets
         ("scale", "u1"),  # window scale that a SYN of this side announces
         ("upstream", "?"),
         ("added", "?"),
     ]
 )
-"""One packet of a conversation: all that its headers are made from."""
+"""One packet of a conversation: everything that its headers need."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Conversations:
     Attributes:
         packets: (T,) of :data:`PACKET`; addresses and ports are still to be filled in.
         offsets: (N + 1,) int64; conversation i owns packets ``offsets[i]:offsets[i + 1]``.
-        added_before, added_between, added_after: (N,) packets added ahead of the flow's own, between and behind them.
+        added_before, added_between, added_after: (N,) packets added before, between and after the flow's own.
         roles: the roles of the flow's own packets.
         segmented: payloads that were cut into several packets.
-        sizes: (N,) packets of each in the capture, fragments included.
+        sizes: (N,) packets of each conversation in the capture, fragments included.
     """
 
     packets: np.ndarray
@@ -84,22 +84,22 @@ def converse(
 ) -> Conversations:
     """Turn flows into conversations by the rules of :mod:`hf_ntg.flows.capture_out.tcp_roles`.
 
-    With `complete`, a TCP flow without an opening of its own gets a handshake of three packets before it, and one
-    without a closing gets FIN, FIN, ACK after it, begun by the side that sent last; an attempt that nobody answered,
-    or that was refused, gets neither. Flows in the `payload_view` get acknowledgements as well, and all by the rules of
-    :mod:`hf_ntg.flows.capture_out.completion`. Without `complete`, nothing is added.
+    With `complete`, a TCP flow without its own opening gets a handshake of three packets. A TCP flow without a closing
+    gets FIN, FIN, ACK, begun by the side that sent last. An attempt that was not answered, or that was refused, gets
+    neither. Flows in the `payload_view` also get acknowledgements; for them
+    :mod:`hf_ntg.flows.capture_out.completion` has the rules. Without `complete`, nothing is added.
 
-    Sequence numbers start at random and count payload, SYN and FIN; every packet acknowledges all that the other side
-    has sent before it; windows are the flow's, in units that its packets under way fit into.
+    Sequence numbers start at random and count payload, SYN and FIN. Every packet acknowledges everything that the other
+    side has sent before it. Windows are the flow's own; their scale is chosen so that the packets in flight fit.
 
     Args:
         flows: N flows.
         protocol: (N,) 6 or 17.
-        tls: (N,) bool: the payload is to be cut into TLS records.
-        limit: (N,) largest payload of one packet; what is longer becomes several packets at the same time, with PSH
-            and FIN on the last of them.
-        tick: nanoseconds that every gap between packets is rounded to.
-        payload_view: the flows hold the packets with payload only.
+        tls: (N,) bool: cut the payload into TLS records.
+        limit: (N,) largest payload of one packet. A longer payload becomes several packets at the same time; the last
+            one has PSH and FIN.
+        tick: nanoseconds to which every gap between packets is rounded.
+        payload_view: the flows hold only packets with payload.
     """
     is_tcp = protocol == TCP
     roles = TcpRoles.of(flows, is_tcp)
@@ -137,7 +137,10 @@ def _with_completion(
     is_tcp: np.ndarray,
     tick: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The packets with what completes their conversations: packets, numbers, offsets, and how many were added where."""
+    """Add the packets that complete the conversations.
+
+    Return packets, numbers, offsets, and how many were added before, between and after.
+    """
     found = completion(packets["time"], packets["upstream"], offsets, is_tcp, tick)
     added = np.zeros(len(found.flow), dtype=PACKET)
     added["flow"], added["time"], added["upstream"], added["flags"] = (
@@ -159,7 +162,7 @@ def _with_completion(
 
 
 def _carry_windows(packets: np.ndarray, offsets: np.ndarray) -> None:
-    """Give every added packet but a SYN the window that its side showed last, or else the default."""
+    """Give every added packet except a SYN the last window of its side, or the default if there is none."""
     place, first = np.arange(len(packets)), offsets[packets["flow"]]
     window = np.where(packets["added"], DEFAULT_WINDOW, packets["window"])
     for upstream in (True, False):
@@ -179,8 +182,8 @@ def _fill_own(
     first: np.ndarray,
     tick: int,
 ) -> None:
-    """The flow's own packets, from place `first` of each flow on, `pieces` packets for each of them."""
-    source = np.repeat(np.arange(len(pieces)), pieces)  # (Q,) the flow's packet that a piece is of
+    """Return the flow's own packets, starting at place `first` of each flow; each becomes `pieces` packets."""
+    source = np.repeat(np.arange(len(pieces)), pieces)  # (Q,) index of the flow's packet to which a piece belongs
     row, is_tcp = flows.flow_index[source], roles.flags[source] > 0
     begin = np.cumsum(pieces) - pieces
     place = first[row] + np.arange(len(source)) - begin[flows.offsets[:-1]][row]
@@ -198,7 +201,7 @@ def _fill_own(
 
 
 def _times(flows: FlowArrays, tick: int) -> np.ndarray:
-    """(P,) nanoseconds since the flow's first packet, every gap rounded to `tick`."""
+    """Return the time since the flow's first packet, (P,) ns, with every gap rounded to `tick`."""
     if flows.inter_arrival_time is None:
         return flows.position * DEFAULT_GAP
     gaps = np.rint(flows.inter_arrival_time.astype(np.float64) * (NANOSECONDS / tick)).astype(np.int64) * tick
@@ -209,7 +212,7 @@ def _times(flows: FlowArrays, tick: int) -> np.ndarray:
 def _fill_added(
     packets: np.ndarray, numbers: np.ndarray, place: np.ndarray, side: np.ndarray, flag: int, times: np.ndarray
 ) -> None:
-    """Three packets from each of `place` on: `flag` from `side`, `flag` back, ACK; at `times`."""
+    """Write three packets at each `place` and at `times`: `flag` from `side`, `flag` in return, ACK."""
     places = place[:, None] + np.arange(3)  # (flows, 3)
     packets["added"][places] = True
     packets["upstream"][places] = (side > 0)[:, None] == np.array([True, False, True])
@@ -222,7 +225,7 @@ def _fill_added(
 def _number(
     packets: np.ndarray, numbers: np.ndarray, offsets: np.ndarray, roles: TcpRoles, rng: np.random.Generator
 ) -> None:
-    """Sequence and acknowledgement numbers (RFC 9293, section 3.4); zero for UDP."""
+    """Set sequence and acknowledgement numbers (RFC 9293, section 3.4); they are zero for UDP."""
     row, first = packets["flow"], offsets[:-1]
     initial = rng.integers(0, 2**32, size=(2, len(first)))
     initial[1, roles.opening == Opening.REFUSED] = 0  # RFC 9293, 3.10.7.1: a reset of a SYN has sequence number 0
@@ -239,8 +242,10 @@ def _number(
 
 
 def _set_scales(packets: np.ndarray, numbers: np.ndarray, offsets: np.ndarray) -> None:
-    """Choose the window scale that each side announces, since a flow keeps raw windows and not what they were meant in:
-    7, or as much more as it takes for what the other side has under way never to be more than the window last seen."""
+    """Choose the window scale that each side announces; a flow keeps raw windows without their scale.
+
+    The scale is 7, or more if the bytes that the other side has in flight would otherwise exceed the last window.
+    """
     first, place = offsets[:-1], np.arange(len(packets))
     used = packets["length"] + numbers
     for upstream in (True, False):
@@ -258,10 +263,11 @@ def _set_scales(packets: np.ndarray, numbers: np.ndarray, offsets: np.ndarray) -
 
 
 def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:
-    """Cut what each side sends into TLS records, if it is enough for one.
+    """Cut the data of each side into TLS records, if there is enough for one.
 
-    Every payload with room for a header and a byte begins a record, which takes in the shorter payloads that the same
-    side sends next. Where a side begins with shorter ones, the first record begins there, header and all.
+    Every payload with room for a header and a byte begins a record. The record includes the shorter payloads that the
+    same side sends next. If a side begins with shorter payloads, its first record begins there, and its header may
+    cover several of them.
     """
     packets["tls_record"] = -1
     chosen = np.flatnonzero(tls[packets["flow"]] & (packets["length"] > 0))
@@ -281,5 +287,5 @@ def _set_tls_records(packets: np.ndarray, tls: np.ndarray) -> None:
 
 
 def _since(mark: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """How much the growing `total` has grown since the last `mark`."""
+    """Return by how much the ascending `total` has grown since the last `mark`."""
     return total - np.maximum.accumulate(np.where(mark, total, 0))

@@ -1,4 +1,4 @@
-"""Finds the protocol and the ports of flows that may lack them, by their labels and packets."""
+"""Chooses protocol and ports for flows without them, from their labels and packets."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _TLS_SERVICES = {"doh", "dot", "https", "imaps", "mqtts", "smtps", "ssl", "tls"}
 _TLS_PORTS = (443, 465, 853, 993, 995, 5228, 8443, 8883)
 _DEFAULT_SERVER_PORT = 443
 _EPHEMERAL = (49_152, 65_536)  # RFC 6335, section 6
-_LOWEST_CLIENT_PORT = 32_768  # what Linux draws from
+_LOWEST_CLIENT_PORT = 32_768  # lowest client port of Linux
 
 
 def _service(label: str | None) -> str | None:
-    """The first word of `label` that names a service."""
+    """Return the first word of `label` that names a service."""
     words = re.split(r"[^a-z0-9]+", (label or "").lower())
     return next((word for word in words if word in SERVICES), None)
 
 
 def _by_label(flows: FlowArrays, value: Callable[[str | None], object]) -> np.ndarray:
-    """`value` of every flow's service, found once a distinct label."""
+    """Return `value` for every flow's service; it is computed once per distinct label."""
     found = {label: value(_service(label)) for label in set(flows.label)}
     return np.array([found[label] for label in flows.label])
 
 
 def transport_protocols(flows: FlowArrays) -> np.ndarray:
-    """Protocol of each flow: (N,) int32, 6 or 17.
+    """Return the protocol of each flow: (N,) int32, 6 or 17.
 
     A flow without one is TCP if it has an empty packet or a window, or if its label names a TCP service
     (:data:`SERVICES`); otherwise it is UDP. In the packet view ``payload``, where no flow has empty packets, it is UDP
@@ -70,22 +70,25 @@ def transport_protocols(flows: FlowArrays) -> np.ndarray:
 
 
 def service_protocols(flows: FlowArrays) -> np.ndarray:
-    """(N,) protocol of the service that each flow's label names, -1 where it names none."""
+    """Return the protocol of the service that each flow's label names, (N,); -1 if it names none."""
     return _by_label(flows, lambda service: SERVICES[service][0] if service else -1)
 
 
 def speaks_tls(flows: FlowArrays, server_port: np.ndarray) -> np.ndarray:
-    """(N,) bool: the label names TLS or a service that it carries, or no service, and the port is one for TLS."""
+    """Return whether a flow carries TLS, (N,) bool.
+
+    It does if its label names TLS or a service over TLS, or if the label names no service and the port is one for TLS.
+    """
     named = _by_label(flows, lambda service: service in _TLS_SERVICES)
     return named | (_by_label(flows, lambda service: service is None) & np.isin(server_port, _TLS_PORTS))
 
 
 def service_ports(flows: FlowArrays, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Client and server ports: two (N,) int32 arrays.
+    """Return client and server ports: two (N,) int32 arrays.
 
-    The server's is the flow's own; where it has none, that of the service its label names (:data:`SERVICES`), or 443.
-    The client's is the flow's own where that is 32768 or more, else drawn from 49152 to 65535 (RFC 6335): another
-    would make parsers take the flow for the service that is registered there.
+    The server's port is the flow's own. A flow without one gets the port of the service that its label names
+    (:data:`SERVICES`), or 443. The client's port is the flow's own if that is at least 32768. Otherwise it is drawn
+    from 49152 to 65535 (RFC 6335), since parsers would take a lower port for the service registered there.
     """
     client = rng.integers(*_EPHEMERAL, size=len(flows), dtype=np.int32)
     server = _by_label(flows, lambda service: SERVICES[service][1] if service else _DEFAULT_SERVER_PORT)

@@ -16,13 +16,13 @@ _DIGEST = 10  # characters of a hash
 
 
 class FolderNames:
-    """Gives every label a folder name of its own.
+    """Gives every label its own folder name.
 
-    Characters that some file system does not allow become ``%`` and two hexadecimal digits for each byte, as in a URL,
-    and so does the first character of a name that Windows reserves (``CON``), or that begins or ends in a dot or a
-    space. A long label is cut and gets a hash. Labels that are equal but for case, or for how Unicode writes them, get
-    a hash as well from the second one on, since some file systems take them for one. Flows without a label are in
-    ``unlabelled``; a label of that name gets a hash.
+    A character that some file system forbids becomes ``%`` and two hexadecimal digits for each byte, as in a URL. So
+    does the first character of a name that Windows reserves (``CON``), or that begins or ends in a dot or a space. A
+    long label is cut and gets a hash. Labels that differ only in case or in Unicode normalization also get a hash, from
+    the second one on, since some file systems do not distinguish them. Flows without a label are in ``unlabelled``; a
+    label of that name gets a hash.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class FolderNames:
         self._taken = {UNLABELLED}
 
     def name(self, label: str | None) -> str:
-        """The folder of `label`: the same for every call with it."""
+        """Return the folder of `label`. It is the same in every call."""
         if label not in self._names:
             assert label is not None
             name = _escaped(label)
@@ -57,7 +57,7 @@ def _percent(text: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """What file systems that ignore case and Unicode's ways of writing a letter see in `name`."""
+    """Return `name` as a file system sees it that ignores case and Unicode normalization."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 

@@ -14,20 +14,20 @@ _FRAGMENT_HEADER, _FRAGMENT = 8, 44
 
 
 def largest_datagram(version: int, mtu: int) -> int:
-    """The longest UDP payload, in bytes, that one IP packet of at most `mtu` bytes carries."""
+    """Return the longest UDP payload, in bytes, that fits one IP packet of at most `mtu` bytes."""
     return mtu - _IP[version] - UDP_HEADER
 
 
 def fragment_room(version: int, mtu: int) -> int:
-    """Bytes of a datagram, header included, in every fragment but the last: a multiple of 8."""
+    """Return the bytes of a datagram, header included, in every fragment except the last: a multiple of 8."""
     return (mtu - _IP[version] - (_FRAGMENT_HEADER if version == 6 else 0)) // 8 * 8
 
 
 def cut_datagram(frame: bytes, version: int, mtu: int, number: int) -> list[bytes]:
-    """The Ethernet frames of the fragments of a datagram.
+    """Return the Ethernet frames of the fragments of a datagram.
 
     Args:
-        frame: the Ethernet frame that holds the whole datagram; bytes behind it are ignored. number: identification.
+        frame: the Ethernet frame that holds the whole datagram; bytes after it are ignored. number: identification.
     """
     link, header = frame[:_ETHERNET], frame[_ETHERNET : _ETHERNET + _IP[version]]
     size = struct.unpack(">H", header[2:4])[0] - _IP[4] if version == 4 else struct.unpack(">H", header[4:6])[0]
@@ -60,12 +60,12 @@ def _ipv6(header: bytes, size: int, place: int, more: bool, number: int) -> byte
 
 
 def pcap_records(record: bytes, frames: list[bytes]) -> bytes:
-    """Records of `frames` at the time of `record`, a pcap record."""
+    """Return pcap records of `frames` with the time of the pcap record `record`."""
     return b"".join(record[:8] + struct.pack("<II", len(frame), len(frame)) + frame for frame in frames)
 
 
 def pcapng_records(record: bytes, frames: list[bytes]) -> bytes:
-    """Packet blocks of `frames` at the time of `record`, a pcapng block, whose options the first one gets."""
+    """Return pcapng packet blocks of `frames` with the time of the block `record`; the first one gets its options."""
     captured = struct.unpack_from("<I", record, 20)[0]
     options, blocks = record[28 + captured + -captured % 4 : -4], []
     for frame in frames:

@@ -82,7 +82,7 @@ _SYN = [*_TCP, ("mss_option", ">u2"), ("mss", ">u2"), ("scale_option", "S3"), ("
 
 
 def file_header(container: str) -> bytes:
-    """What a capture begins with; pcapng says in its section comment that the traffic is synthetic."""
+    """Return the header of a capture. In pcapng, the section comment says that the traffic is synthetic."""
     if container == "pcap":
         return struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, _SNAPLEN, _LINKTYPE_ETHERNET)
     section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + _option(1, SYNTHETIC) + _option(4, "hf_ntg") + bytes(4)
@@ -91,7 +91,7 @@ def file_header(container: str) -> bytes:
 
 
 def comment_option(text: bytes) -> bytes:
-    """The options of a pcapng packet block that hold one comment."""
+    """Return the options of a pcapng packet block with one comment."""
     return _option(1, text) + bytes(4)
 
 
@@ -112,9 +112,9 @@ class FrameBuilder:
         container: ``"pcap"`` or ``"pcapng"``.
         version: IP version, 4 or 6.
         mss: maximum segment size that a SYN announces.
-        mark: IPv4 identification, and IPv6 flow label, of every packet of a flow's own; added packets have the next
-            number.
-        payload: what fills the packets.
+        mark: IPv4 identification, or IPv6 flow label, of every packet that is a flow's own. Added packets have the
+            next number.
+        payload: writes the payload of the packets.
         mtu: longest IP packet; a longer datagram becomes fragments.
     """
 
@@ -122,7 +122,7 @@ class FrameBuilder:
         self, container: str, version: int, mss: int, mark: int, payload: PayloadFiller, mtu: int = 65_575
     ) -> None:
         self.version, self.mss, self.mark, self.payload, self.mtu = version, mss, mark, payload, mtu
-        self.comments: dict[int, bytes] = {}  # of flows, by number: pcapng's option for their first packets
+        self.comments: dict[int, bytes] = {}  # by number of the flow: the pcapng option for its first packet
         self._fragmented = 0
         self.is_block = container == "pcapng"
         lower = [*_RECORD[container], *_ETHERNET, *_IP[version]]
@@ -132,18 +132,18 @@ class FrameBuilder:
         self.layouts = [np.dtype([*lower, *transport]) for transport in (_UDP, _TCP, _SYN)]
 
     def sizes(self, packets: np.ndarray) -> np.ndarray:
-        """(M,) bytes that each packet takes in the file."""
+        """Return the bytes that each packet takes in the file, (M,)."""
         frame = self._header_size(packets) + packets["length"]
         return frame + (-(frame - self.link_start) % 4 + 4 + packets["comment"]) if self.is_block else frame
 
     def fragments(self, packets: np.ndarray) -> np.ndarray:
-        """(M,) IP packets that each packet becomes: 1, or more for a datagram above the MTU."""
+        """Return the number of IP packets for each packet, (M,): 1, or more for a datagram above the MTU."""
         room = fragment_room(self.version, self.mtu)
         is_long = (packets["protocol"] == UDP) & (packets["length"] > largest_datagram(self.version, self.mtu))
         return np.where(is_long, -(-(packets["length"] + UDP_HEADER) // room), 1)
 
     def build(self, packets: np.ndarray) -> np.ndarray:
-        """The records of M packets, end to end: (bytes,) uint8."""
+        """Return the records of M packets, concatenated: (bytes,) uint8."""
         long = np.flatnonzero(self.fragments(packets) > 1)
         parts = []
         for begin, end in itertools.pairwise([-1, *long.tolist(), len(packets)]):
@@ -153,15 +153,15 @@ class FrameBuilder:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _fragments_of(self, record: bytes) -> np.ndarray:
-        """The records of the fragments of one datagram, whose own record is `record`."""
+        """Return the records of the fragments of one datagram, given the record of the whole datagram."""
         self._fragmented += 1
-        number = (self.mark + 1 + self._fragmented) & 0xFFFF  # fragments are put together by it: each datagram's own
+        number = (self.mark + 1 + self._fragmented) & 0xFFFF  # different for each datagram, for reassembly
         build = pcapng_records if self.is_block else pcap_records
         frame = record[self.link_start :]
         return np.frombuffer(build(record, cut_datagram(frame, self.version, self.mtu, number)), dtype=np.uint8)
 
     def _whole(self, packets: np.ndarray) -> np.ndarray:
-        """The records of M packets, none of them fragmented."""
+        """Return the records of M packets without fragmentation."""
         if not len(packets):
             return np.zeros(0, dtype=np.uint8)
         size = self.sizes(packets)
@@ -182,7 +182,7 @@ class FrameBuilder:
         return buffer[: size.sum()]
 
     def _kind(self, packets: np.ndarray) -> np.ndarray:
-        """Which of the layouts each packet has: 0 UDP, 1 TCP, 2 TCP with the options of a SYN."""
+        """Return the layout of each packet: 0 UDP, 1 TCP, 2 TCP with the options of a SYN."""
         return np.where(packets["protocol"] == UDP, 0, np.where(packets["flags"] & SYN, 2, 1))
 
     def _header_size(self, packets: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ class FrameBuilder:
 
     @staticmethod
     def _close_blocks(buffer: np.ndarray, end: np.ndarray, start: np.ndarray, size: np.ndarray) -> None:
-        """Zeros up to the next multiple of four bytes, then the length of the block once more."""
+        """Write zeros up to the next multiple of four bytes, then repeat the length of the block."""
         trailer = start + size - 4
         for place in range(3):
             buffer[np.minimum(end + place, trailer)] = 0
@@ -202,7 +202,7 @@ class FrameBuilder:
             buffer[end[row] - len(option) : end[row]] = np.frombuffer(option, dtype=np.uint8)
 
     def _headers(self, packets: np.ndarray, layout: np.dtype, size: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """All header bytes of packets of one layout: (M, layout.itemsize) uint8."""
+        """Return all header bytes of packets of one layout: (M, layout.itemsize) uint8."""
         header = np.zeros(len(packets), dtype=layout)
         segment = layout.itemsize - self.transport_start + packets["length"]  # bytes from the transport header on
         self._fill_record(header, packets, size, self.transport_start - self.link_start + segment)
@@ -247,34 +247,34 @@ class FrameBuilder:
             header["scale_option"], header["scale"] = bytes([1, 3, 3]), packets["scale"]
 
     def _fill_checksums(self, header: np.ndarray, segment: np.ndarray, sums: np.ndarray) -> None:
-        """RFC 1071; the transport's covers a pseudo-header of addresses, protocol and length."""
+        """Set the checksums (RFC 1071); TCP and UDP include a pseudo-header of addresses, protocol and length."""
         octets = header.view(np.uint8).reshape(len(header), -1)
-        addresses = self.transport_start - 2 * header["source"].shape[1]  # they end where the transport begins
+        addresses = self.transport_start - 2 * header["source"].shape[1]  # addresses end where the transport begins
         total = _sum_rows(octets[:, addresses:]) + sums + header["transport"] + segment
         checksum = ~_fold(total) & 0xFFFF
         is_udp = "length" in (header.dtype.names or ())
-        header["checksum"] = np.where(checksum == 0, 0xFFFF, checksum) if is_udp else checksum  # RFC 768: 0 is "none"
+        header["checksum"] = np.where(checksum == 0, 0xFFFF, checksum) if is_udp else checksum  # RFC 768: 0 means none
         if self.version == 4:
             header["ip_checksum"] = ~_fold(_sum_rows(octets[:, self.ip_start : self.transport_start])) & 0xFFFF
 
 
 def _sum_rows(octets: np.ndarray) -> np.ndarray:
-    """Sum of the big-endian 16-bit words of each row: (M,) int64."""
+    """Return the sum of the big-endian 16-bit words of each row: (M,) int64."""
     return np.ascontiguousarray(octets).view(">u2").sum(axis=1, dtype=np.int64)
 
 
 def _fold(total: np.ndarray) -> np.ndarray:
-    """A sum of 16-bit words with its carries added in, as ones' complement has it."""
+    """Fold the carries of a sum of 16-bit words into it (ones' complement)."""
     for _ in range(3):
         total = (total & 0xFFFF) + (total >> 16)
     return total
 
 
 def _sum_words(buffer: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Ones' complement sum of each stretch of `buffer` read as big-endian words: (M,) int64, at most 16 bits.
+    """Return the ones' complement sum of each range of `buffer`, read as big-endian words: (M,) int64, at most 16 bits.
 
-    Adds little-endian words at even places whatever the parity of the stretch: swapping the bytes of all words swaps
-    those of the sum (RFC 1071, section 2), and a stretch that begins at an odd place is a swapped one.
+    The function adds little-endian words at even places, even if the range begins at an odd place. Swapping the bytes
+    of all words swaps the bytes of the sum (RFC 1071, section 2), and a range at an odd place has its bytes swapped.
     """
     words = buffer.view("<u2")
     end = start + length

@@ -1,4 +1,4 @@
-"""Gives flows their hosts: clients that open many flows, servers that offer one service, ports reused as TCP allows."""
+"""Assigns hosts to flows: clients with many flows, servers with one service, and ports that TCP may reuse."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["HostModel", "Network"]
 
 _MOST_CLIENTS = 256
 _SERVERS_OF_SERVICE = 3
-_MANY_SERVERS = 64  # networks of fewer hosts give every service one
-_REUSE_AFTER = 240_000_000_000  # ns: TIME-WAIT, twice the maximum segment lifetime (RFC 9293, section 3.4.2)
+_MANY_SERVERS = 64  # in smaller networks, every service gets one server
+_REUSE_AFTER = 240_000_000_000  # ns of TIME-WAIT, twice the maximum segment lifetime (RFC 9293, section 3.4.2)
 _EPHEMERAL = 49_152, 65_536  # RFC 6335, section 6
 _TRIES = 4_096
 
@@ -26,7 +26,7 @@ class Network:
     """A private or documentation network whose hosts are numbered from 0, in a seeded order.
 
     Attributes:
-        network: of any size, a single address too. seed: of the order.
+        network: a network of any size, even a single address. seed: seed of the order.
     """
 
     network: ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -34,10 +34,10 @@ class Network:
 
     @classmethod
     def parse(cls, name: str, text: str, seed: int) -> Network:
-        """Read a network in CIDR form; `name` is the option's.
+        """Read a network in CIDR form. `name` is the name of the option, for messages.
 
         Raises:
-            InputError: it is no network, or public.
+            InputError: the text is not a network, or the network is public.
         """
         try:
             network = ipaddress.ip_network(text)
@@ -49,12 +49,12 @@ class Network:
 
     @property
     def num_hosts(self) -> int:
-        """Addresses that hosts can have: without the first and the last, if there are more than two."""
+        """Number of addresses for hosts. If there are more than two, the first and the last are not counted."""
         count = self.network.num_addresses
         return count if count <= 2 else min(count - 2, 2**31 - 1)
 
     def addresses(self, host: np.ndarray) -> np.ndarray:
-        """(n, 4 or 16) uint8 addresses of the hosts `host`, in network order."""
+        """Return the addresses of the hosts `host`, (n, 4 or 16) uint8 in network order."""
         base = int(self.network.network_address) + (self.network.num_addresses > 2)
         width = self.network.max_prefixlen // 8
         low = (_walk(host, self.num_hosts, self.seed) + base % 2**32).astype(">u4")  # hosts fit the low 32 bits
@@ -67,15 +67,15 @@ class Network:
 class HostModel:
     """Assigns clients, client ports and servers to flows, in the order in which they begin.
 
-    At most 256 hosts of the clients' network are clients. A client uses a port again only when every other client
-    has had it, and 240 s after the flow that had it before has ended. A label names a service: it has up to three
-    server addresses that no other service has, as long as the network has enough.
+    At most 256 hosts of the clients' network are clients. A client reuses a port only after every other client has
+    used it, and at least 240 s after the end of the flow that used it before. Each label is a service with up to three
+    server addresses of its own, as long as the network has enough addresses.
 
     Args:
-        clients, servers: networks in CIDR form, IPv4 or IPv6. seed: of all that is drawn.
+        clients, servers: networks in CIDR form, IPv4 or IPv6. seed: seed of all random choices.
 
     Attributes:
-        shared: services that share a server address with another, since the network is too small.
+        shared: services that share a server address because the network is too small.
 
     Raises:
         InputError: a network cannot be read or is public, or the two differ in IP version or overlap.
@@ -94,19 +94,19 @@ class HostModel:
         self.shared = 0
         self._rng = np.random.default_rng([seed, 2])
         self._num_clients = min(self.clients.num_hosts, _MOST_CLIENTS)
-        self._first_client = self._rng.integers(0, self._num_clients, size=65_536)  # of each port
+        self._first_client = self._rng.integers(0, self._num_clients, size=65_536)  # the first client to use each port
         self._uses = np.zeros(65_536, np.int64)
         self._services: dict[str | None, int] = {}
-        self._used = np.empty(0, np.int64), np.empty(0, np.int64)  # client and port as one number, end of the flow
+        self._used = np.empty(0, np.int64), np.empty(0, np.int64)  # (client and port as one number, end of the flow)
         self._is_crowded = False
 
     @property
     def version(self) -> int:
-        """4 or 6."""
+        """IP version, 4 or 6."""
         return self.clients.network.version
 
     def client_ends(self, port: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Addresses and ports of the clients of the next flows: (n, 4 or 16) uint8 and (n,).
+        """Return the client addresses and ports of the next flows: (n, 4 or 16) uint8 and (n,).
 
         Args:
             port: (n,) wanted client ports. start, end: (n,) ns, when the flows begin and end; `start` ascends.
@@ -130,7 +130,7 @@ class HostModel:
         return self.clients.addresses(key >> 16), key & 0xFFFF
 
     def server_addresses(self, labels: np.ndarray) -> np.ndarray:
-        """(n, 4 or 16) uint8 addresses of the servers of flows with these `labels`."""
+        """Return the server addresses of flows with these `labels`, (n, 4 or 16) uint8."""
         count = self.servers.num_hosts
         each = _SERVERS_OF_SERVICE if count >= _MANY_SERVERS else 1
         for label in labels:
@@ -143,7 +143,7 @@ class HostModel:
     def _without_conflicts(
         self, key: np.ndarray, start: np.ndarray, end: np.ndarray, used: dict[int, int]
     ) -> np.ndarray:
-        """`key` with another client, or another port, for flows whose own are in use."""
+        """Return `key`, with another client or another port for flows whose wanted pair is in use."""
         found = key.copy()
         for row, (wanted, begin, until) in enumerate(zip(key.tolist(), start.tolist(), end.tolist(), strict=True)):
             chosen = self._free(wanted, begin - _REUSE_AFTER, used)
@@ -152,7 +152,10 @@ class HostModel:
         return found
 
     def _free(self, wanted: int, before: int, used: dict[int, int]) -> int:
-        """A client and port of which no flow ended after `before`: those `wanted`, another client, another port."""
+        """Return a client and port that no flow used after `before`.
+
+        Try the `wanted` pair first, then other clients, then other ports.
+        """
         client, port = wanted >> 16, wanted & 0xFFFF
         for step in range(max(_TRIES, self._num_clients)):
             key = ((client + step) % self._num_clients) << 16 | port
@@ -167,7 +170,10 @@ class HostModel:
 
 
 def _walk(place: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """A seeded permutation of 0 to `size`, at `place`: an affine map whose step shares no divisor with `size`."""
+    """Return the values at `place` of a seeded permutation of 0 to `size` - 1.
+
+    The permutation is an affine map whose step shares no divisor with `size`.
+    """
     rng = np.random.default_rng([seed, size])
     step, shift = (int(number) for number in rng.integers(1, size, size=2, endpoint=True))
     while math.gcd(step, size) > 1:

@@ -13,29 +13,30 @@ __all__ = ["CaptureOptions", "parse_rates", "parse_start"]
 
 _MAX_IP = 65_535
 _SMALLEST_MTU = 1_280  # RFC 8200, section 5
-_END_OF_TIME = 2**32 - 1.0  # seconds since 1970, in 32 bits
+_END_OF_TIME = 2**32 - 1.0  # seconds since 1970 that fit 32 bits
 
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """How flows are written.
+    """Options for writing flows.
 
     Args:
-        rate: flows that begin a second, on average; their beginnings are a Poisson process.
-        class_rates: rates of single classes, by label; the other classes share `rate`.
+        rate: flows that start per second, on average; the start times are a Poisson process.
+        class_rates: rates of individual classes, by label; the other classes share `rate`.
         mix: shuffle the flows, so that classes interleave in time; otherwise they keep their order.
-        start_time: beginning of the capture, seconds since 1970 (UTC).
-        complete: give TCP flows what they lack of a conversation: handshake, acknowledgements, closing. If false, only
-            the flow's own packets are written: a capture that begins and ends in the middle of conversations.
-        mss: largest TCP payload of a packet, announced in SYNs; longer ones are cut. None: what the MTU leaves (1460
-            for IPv4 and 1440 for IPv6). A packet holds one TLS record at most, 16389 bytes.
+        start_time: start of the capture, seconds since 1970 (UTC).
+        complete: add what TCP flows lack: handshake, acknowledgements, closing. If false, only the flow's own packets
+            are written, as in a capture that begins and ends in the middle of conversations.
+        mss: largest TCP payload of a packet, announced in SYNs; longer payloads are cut. If None, what the MTU
+            allows (1460 for IPv4 and 1440 for IPv6). A packet holds at most one TLS record, 16389 bytes.
         mtu: longest IP packet; a longer UDP datagram is written as IP fragments.
         clients, servers: private or documentation networks of any size, IPv4 or IPv6.
-        payload: ``random``, ``zero``, ``tls`` (TCP payload in TLS application-data records), or ``auto``: records if
-            the label names TLS or the server's port is one for it, otherwise noise that parsers leave alone; see
+        payload: ``random``, ``zero``, ``tls`` (TCP payload in TLS application-data records), or ``auto``. With
+            ``auto``, a flow gets TLS records if its label names TLS or its server port is one for TLS. Otherwise it
+            gets noise that parsers do not recognise as a protocol; see
             :class:`~hf_ntg.flows.capture_out.payload.PayloadFiller`.
-        mark: IPv4 identification of every packet (IPv6: flow label), which says that the traffic is synthetic; added
-            packets have ``mark + 1``, and the fragments of a datagram a number of their own behind these.
+        mark: IPv4 identification (IPv6: flow label) of every packet, which marks the traffic as synthetic. Added
+            packets have ``mark + 1``. The fragments of each datagram have their own number above that.
     """
 
     rate: float = 10.0
@@ -68,10 +69,10 @@ class CaptureOptions:
 
 
 def parse_rates(texts: list[str]) -> dict[str, float]:
-    """Rates of classes from texts ``LABEL=RATE``.
+    """Parse rates of classes from texts ``LABEL=RATE``.
 
     Raises:
-        InputError: a text has another form.
+        InputError: a text does not have this form.
     """
     rates = {}
     for text in texts:
@@ -86,10 +87,10 @@ def parse_rates(texts: list[str]) -> dict[str, float]:
 
 
 def parse_start(text: str) -> float:
-    """Seconds since 1970 from a number, or from a date and time (ISO 8601; UTC if it names no zone).
+    """Parse seconds since 1970 from a number, or from a date and time (ISO 8601; UTC if it has no time zone).
 
     Raises:
-        InputError: it is neither.
+        InputError: the text is neither.
     """
     try:
         return float(text)

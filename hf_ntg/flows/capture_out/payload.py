@@ -1,4 +1,4 @@
-"""Payload bytes: noise that nobody's parser takes for a message, noise in TLS records, plain noise, or zeros."""
+"""Payload bytes: zeros, plain noise, noise in TLS records, or noise that no parser takes for a message."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["PAYLOADS", "PayloadFiller"]
 
 PAYLOADS = ("auto", "random", "tls", "zero")
 
-_DNS = struct.pack(">HHHHH", 0x8000, 0, 0, 0, 0)  # behind the identifier: a response without records (RFC 1035, 4.1.1)
+_DNS = struct.pack(">HHHHH", 0x8000, 0, 0, 0, 0)  # after the identifier: a response without records (RFC 1035, 4.1.1)
 _NTP = b"\x23"  # version 4, mode client (RFC 5905, section 7.3)
-_DHCP = (  # a BOOTREQUEST over Ethernet, its fields empty, then no option (RFC 2131, section 2; RFC 2132, section 2)
+_DHCP = (  # a BOOTREQUEST over Ethernet, with empty fields and no option (RFC 2131, section 2; RFC 2132, section 2)
     struct.pack(">4BI2H", 1, 1, 6, 0, 0, 0, 0) + bytes(16) + b"\x02\0\0\0\0\x01" + bytes(10 + 64 + 128) + b"c\x82Sc\xff"
 )
-_EMPTY_MESSAGES = (  # UDP ports, bytes to leave as they are, what follows them
+_EMPTY_MESSAGES = (  # UDP ports, number of bytes to leave unchanged, the bytes after them
     ((53, 5353, 5355, 137), 2, _DNS),
     ((123,), 0, _NTP),
     ((67, 68), 0, _DHCP),
@@ -29,31 +29,36 @@ _MPEG_SYNC = 0x47  # begins the packets of an MPEG transport stream (ISO/IEC 138
 
 
 class PayloadFiller:
-    """Fills a buffer with payload of one of :data:`PAYLOADS`; headers are written over it later.
+    """Fills a buffer with payload of one of :data:`PAYLOADS`; packet headers overwrite parts of it later.
 
-    ``random`` is seeded and uniform, ``zero`` is zero. ``tls`` and ``auto`` put the header of an application-data
-    record wherever a packet begins one. ``auto`` also keeps parsers from seeing messages where there are none: outside
-    TLS records every byte has its high bit set, so that it is not text; the first byte of a datagram is that of
-    protected QUIC, which no message of RTP, STUN, DTLS or MPEG begins with; datagrams of DNS, DHCP, NTP and CoAP begin
-    with the header of an empty message, and packets of MQTT are one message each.
+    ``random`` is seeded uniform noise, ``zero`` is zeros. ``tls`` and ``auto`` write the header of an application-data
+    record where a packet begins one. ``auto`` also prevents parsers from recognising messages in the noise. Outside TLS
+    records every byte has its high bit set, so that it is not text. The first byte of a datagram is that of protected
+    QUIC; no message of RTP, STUN, DTLS or MPEG begins with it. Datagrams of DNS, DHCP, NTP and CoAP begin with the
+    header of an empty message. Each MQTT packet is one message.
 
     Args:
         mode: one of :data:`PAYLOADS`.
-        rng: where the noise comes from.
+        rng: source of the noise.
     """
 
     def __init__(self, mode: str, rng: np.random.Generator) -> None:
         self.mode, self.rng = mode, rng
 
     def buffer(self, size: int) -> np.ndarray:
-        """Payload all over: at least `size` + 2 bytes, an even number: uint8."""
+        """Return a uint8 buffer filled with payload: an even number of bytes, at least `size` + 2."""
         words = size // 8 + 2
         if self.mode == "zero":
             return np.zeros(8 * words, dtype=np.uint8)
         return self.rng.integers(0, 2**64, size=words, dtype=np.uint64).astype("<u8", copy=False).view(np.uint8)
 
     def dress(self, buffer: np.ndarray, packets: np.ndarray, start: np.ndarray, size: np.ndarray) -> None:
-        """Shape the payloads of M packets: `start`, (M,), where in `buffer` each begins, `size` that of its record."""
+        """Write protocol headers into the payloads of M packets.
+
+        Args:
+            buffer: filled by :meth:`buffer`, changed in place. packets: (M,).
+            start: (M,) where the payload of each begins in `buffer`. size: (M,) bytes of its record.
+        """
         in_record = packets["tls_record"] >= 0
         if self.mode == "auto":
             buffer[: size.sum()] |= np.repeat(np.where(in_record, 0, 0x80).astype(np.uint8), size)
@@ -66,7 +71,7 @@ class PayloadFiller:
 
     @staticmethod
     def _put_tls_headers(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
-        """Application data of TLS 1.2, which 1.3 also claims to be (RFC 8446, section 5.1)."""
+        """Write headers of TLS 1.2 application data; TLS 1.3 has the same version number (RFC 8446, section 5.1)."""
         record, skip = packets["tls_record"], packets["tls_skip"].astype(np.int64)
         octets = [np.full_like(record, value) for value in (23, 3, 3)] + [record >> 8, record & 0xFF]
         for place, value in enumerate(octets):
@@ -84,7 +89,7 @@ class PayloadFiller:
 
     @staticmethod
     def _put_mqtt_messages(buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
-        """Noise published under the topic "a", as long as the packet (MQTT 5.0, section 3.3); a ping if short."""
+        """Make each packet one message: noise published as topic "a" (MQTT 5.0, section 3.3), or a ping if short."""
         length = packets["length"].astype(np.int64)
         rows = (packets["protocol"] == TCP) & (_server_port(packets) == _MQTT_PORT) & (packets["tls_record"] < 0)
         published = np.flatnonzero(rows & (length > _MQTT_HEADER) & (length < 2**14))

@@ -1,4 +1,4 @@
-"""Decides in which order flows are written, and when each begins: classes mixed in time, by Poisson processes."""
+"""Chooses the order and the start times of flows: classes are mixed in time, by Poisson processes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WINDOW = 1 << 18  # flows of a stream that are mixed with each other
 
 @dataclass(frozen=True)
 class Scheduled:
-    """Some flows in the order in which they begin.
+    """Flows in the order of their start times.
 
     Attributes:
-        flows: with their packet view, and with ``flow_id``, the row of the table if it has none.
+        flows: the flows with their packet view and ``flow_id``, which is the row of the table if it has none.
         start: (N,) int64 ns since 1970.
     """
 
@@ -33,13 +33,13 @@ class Scheduled:
 
 
 class Schedule:
-    """Draws the order and the beginnings of flows.
+    """Draws the order and the start times of flows.
 
-    A table is mixed as a whole, a stream 262,144 flows at a time, or as a whole if there are rates of classes.
+    A table is mixed as a whole. A stream is mixed 262,144 flows at a time, or as a whole if classes have rates.
 
     Args:
-        rate: flows that begin a second, of all classes without a rate of their own. class_rates: by label.
-        start: beginning of the capture, ns since 1970. tick: nanoseconds that times are multiples of.
+        rate: flows that start per second, for all classes without their own rate. class_rates: rates by label.
+        start: start of the capture, ns since 1970. tick: resolution of the times in nanoseconds.
         mix: whether flows are shuffled; otherwise they keep their order, unless classes have rates.
         rng: draws order and times. view: packet view of the flows; None: see :meth:`batches`.
     """
@@ -59,10 +59,10 @@ class Schedule:
         self._clock: dict[str | None, int] = dict.fromkeys([None, *self.class_rates], start)
 
     def batches(self, flows: Dataset | Iterable[Dataset]) -> Iterator[Scheduled]:
-        """Yield all flows, a fixed number at a time whatever the size of the tables.
+        """Yield all flows, a fixed number at a time, independent of the size of the tables.
 
-        If no packet view was given, the first flows that are mixed decide it: it is their own if they name one, and
-        otherwise ``payload`` if none of their packets is empty.
+        If no packet view was given, the first flows that are mixed decide it. If they name their view, that is used;
+        otherwise the view is ``payload`` if none of their packets is empty.
 
         Raises:
             InputError: there are no flows, they break the schema, or a class with a rate is not among them.
@@ -86,7 +86,7 @@ class Schedule:
             raise InputError(f"rate of {unknown[0]!r}: there are no flows of this class")
 
     def _windows(self, flows: Dataset | Iterable[Dataset]) -> Iterator[FlowArrays]:
-        """The flows in pieces that are mixed one by one."""
+        """Yield the flows in pieces; each piece is mixed by itself."""
         if isinstance(flows, Dataset):
             yield from self._windows_of_table(flows)
             return
@@ -120,7 +120,7 @@ class Schedule:
             yield window if window.flow_id is not None else replace(window, flow_id=rows.astype(str).astype(object))
 
     def _drawn(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Order of N flows by their beginnings, and the beginnings in that order: (N,) each."""
+        """Return the order of N flows by start time, and the start times in that order: (N,) each."""
         order = self.rng.permutation(len(labels)) if self.mix else np.arange(len(labels))
         if not self.class_rates:
             return order, self._beginnings(None, len(labels))
@@ -133,7 +133,7 @@ class Schedule:
         return order[by_time], start[by_time]
 
     def _beginnings(self, name: str | None, count: int) -> np.ndarray:
-        """Beginnings of the next `count` flows of the class, ns since 1970: (count,) int64."""
+        """Return the start times of the next `count` flows of the class, ns since 1970: (count,) int64."""
         rate = self.rate if name is None else self.class_rates[name]
         gaps = self.rng.exponential(_NANOSECONDS / rate, size=count)
         start = self._clock[name] + np.cumsum(np.rint(gaps / self.tick).astype(np.int64) * self.tick)

@@ -1,7 +1,7 @@
-"""What each packet of a flow does in a TCP conversation: which open it, which close it, and what is missing.
+"""Assigns each packet of a flow its role in a TCP conversation: opening, closing, or in between.
 
-A flow says how long its packets are and who sent them, not which flags they bore. The rules, in which ``+0`` is an
-empty packet of the initiator, ``-0`` one of the other side, ``X`` and ``Y`` the two sides either way round:
+A flow records the lengths and directions of its packets, but not their flags. The rules below derive the flags. ``+0``
+is an empty packet of the initiator, ``-0`` an empty packet of the other side. ``X`` is one side and ``Y`` the other.
 
 ===============  =========================================  =====================================================
 Opening          the flow begins with                       its packets become
@@ -19,11 +19,12 @@ Closing        the flow ends in                           its packets become
 ``FIN``        any ``X``, one or more ``Y 0``, ``X 0``    FIN on that first ``X`` and on the last ``Y 0``; then ACK
 ``RESET``      ``X 0``, ``X 0`` and not ``FIN``, or       RST ACK on the last
                ``X 0`` with a window of 0, not all 0
-``OPEN``       anything else                              nothing: whoever wants an end has to add it
+``OPEN``       anything else                              nothing: the writer has to add a closing
 =============  =========================================  =======================================================
 
-A flow that is known to be cut (``packet_count`` beyond its packets) is never closed by its own packets, nor refused;
-cut right after ``+0``, ``-0`` it counts as a handshake. Every other packet is a plain ACK. Flags: RFC 9293.
+A flow is known to be cut if ``packet_count`` exceeds its number of packets. A cut flow is never closed by its own
+packets and never refused; if it is cut right after ``+0``, ``-0``, it counts as a handshake. Every other packet is a
+plain ACK. RFC 9293 defines the flags.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ class Closing(IntEnum):
 
 @dataclass(frozen=True)
 class TcpRoles:
-    """The roles of the packets of N flows, P packets in all; UDP flows have none.
+    """The roles of the packets of N flows, P packets in all. Packets of UDP flows have no role.
 
     Attributes:
         flags: (P,) uint8 TCP flags, without PSH.
-        numbers: (P,) int64 sequence numbers that the flags use up. A SYN that is sent again uses one, at the last.
+        numbers: (P,) int64 sequence numbers that the flags use. Of repeated SYNs, only the last uses one.
         opening, closing: (N,) :class:`Opening`, :class:`Closing`.
     """
 
@@ -74,7 +75,7 @@ class TcpRoles:
 
     @classmethod
     def of(cls, flows: FlowArrays, is_tcp: np.ndarray) -> TcpRoles:
-        """The roles in `flows`, of which `is_tcp`, (N,) bool, are TCP."""
+        """Return the roles in `flows`; `is_tcp`, (N,) bool, marks the TCP flows."""
         syns, syn_acks, opening = _openings(flows, is_tcp)
         opened = opening != Opening.NONE
         established = np.where(opening == Opening.HANDSHAKE, syns + syn_acks, 0)
@@ -95,7 +96,7 @@ class TcpRoles:
 
 
 def _first_where(flows: FlowArrays, mask: np.ndarray) -> np.ndarray:
-    """(N,) position of each flow's first packet in `mask`, its number of packets where there is none."""
+    """Return the position of each flow's first packet in `mask`, (N,); its number of packets if there is none."""
     places = np.where(mask, flows.position, flows.num_packets[flows.flow_index])
     return np.minimum.reduceat(places, flows.offsets[:-1])
 
@@ -107,7 +108,7 @@ def _is_cut(flows: FlowArrays) -> np.ndarray:
 
 
 def _openings(flows: FlowArrays, is_tcp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N,) leading ``+0``, the ``-0`` after them, and the opening that they make."""
+    """Return the number of leading ``+0``, the number of ``-0`` after them, and the opening: (N,) each."""
     empty, up, row = flows.payload_length == 0, flows.direction > 0, flows.flow_index
     syns = _first_where(flows, ~(empty & up))
     after = _first_where(flows, ~(empty & ~up) & (flows.position >= syns[row]))
@@ -122,20 +123,20 @@ def _openings(flows: FlowArrays, is_tcp: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _closings(flows: FlowArrays, may_close: np.ndarray, established: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) position of the first FIN, where there is one, and the closing."""
+    """Return the position of the first FIN, if there is one, and the closing: (N,) each."""
     empty, row, size, first = flows.payload_length == 0, flows.flow_index, flows.num_packets, flows.offsets[:-1]
     last = flows.offsets[1:] - 1
     closer = flows.direction[last]
     other_side_empty = empty & (flows.direction == -closer[row])
     before = np.where(~other_side_empty & (flows.position < size[row] - 1), flows.position, -1)
-    before = np.maximum.reduceat(before, first)  # the last packet ahead of the run of Y 0 ahead of the last packet
+    before = np.maximum.reduceat(before, first)  # the packet before the run of Y 0 that precedes the last packet
     ends_empty = may_close & empty[last] & ~_is_cut(flows) & (size > established)
     may_close = ends_empty & (before >= established) & (before >= 0)
     same_side = flows.direction[first + np.maximum(before, 0)] == closer
     closing = np.full(len(flows), Closing.OPEN, dtype=np.int8)
     closing[may_close & same_side & (before < size - 2)] = Closing.FIN
     closing[may_close & same_side & (before == size - 2) & empty[np.maximum(last - 1, 0)]] = Closing.RESET
-    if flows.tcp_window is not None:  # a reset has no window to tell of; a receiver that is full is asked again
+    if flows.tcp_window is not None:  # window 0 at the end: a full receiver would still be probed
         told = np.maximum.reduceat(flows.tcp_window, first) > 0
         closing[ends_empty & told & (flows.tcp_window[last] == 0) & (closing == Closing.OPEN)] = Closing.RESET
     return before, closing

@@ -1,4 +1,4 @@
-"""Writes flows as a capture: conversations that interleave in time, streamed so that memory holds open flows only."""
+"""Writes flows as a capture: interleaved conversations, streamed so that only open flows are in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CAPTURE_FORMATS = tuple(f".{container}" for container in CONTAINERS)
 _BYTES_AT_ONCE = 8 << 20
 _MAX_IP = 65_535
 _LONGEST_COMMENT = 60_000  # bytes; pcapng's options have 65,535
-_END_OF_TIME = 2**32 - 1.0  # seconds since 1970, in 32 bits
+_END_OF_TIME = 2**32 - 1.0  # seconds since 1970 that fit 32 bits
 
 
 def write_pcap(
@@ -50,33 +50,36 @@ def write_pcap(
 ) -> CaptureReport:
     """Write flows as a capture of legal TCP and UDP conversations.
 
-    :mod:`~hf_ntg.flows.capture_out.tcp_roles` has the rules for which packets of a flow open and close its
-    conversation; what the flow lacks is added. Flows in the ``payload`` view get acknowledgements as well
-    (:mod:`~hf_ntg.flows.capture_out.completion`). Read back by :func:`~hf_ntg.flows.capture_in.pcap.read_pcap`, the
-    capture gives the flows' own lengths, directions, windows and, to the microsecond, times, with the added packets
-    (marked as such) around them; those of the ``payload`` view are what is left without empty packets. With
-    ``complete=False`` nothing is added, but a flow whose first packet is downstream comes back with its sides swapped:
-    such a capture does not say who began. What was cut comes back cut.
+    :mod:`~hf_ntg.flows.capture_out.tcp_roles` decides which packets of a flow open and close its conversation. An
+    opening or closing that is missing is added. Flows in the ``payload`` view also get acknowledgements
+    (:mod:`~hf_ntg.flows.capture_out.completion`).
 
-    Beside the capture ``x.pcap`` (or folder ``x``) is a table ``x.flows.csv``, one line a flow: label, addresses,
-    ports, start, and how many packets were added. A pcapng file also has each flow's label in a comment on its first
-    packet. An import of the capture takes the labels from either. What a flow table lacks is made up: 1 ms between
-    packets, windows of 64240, ports and protocol as in :mod:`~hf_ntg.flows.capture_out.endpoints`, hosts as in
-    :mod:`~hf_ntg.flows.capture_out.hosts`. The same flows, seed and options give the same bytes.
+    :func:`~hf_ntg.flows.capture_in.pcap.read_pcap` reads the flows' own lengths, directions, windows and times (to the
+    microsecond) back from the capture, together with the added packets, which are marked. To get flows of the
+    ``payload`` view back, remove the empty packets. With ``complete=False`` nothing is added, but a flow whose first
+    packet is downstream is read back with its sides swapped, since the capture does not show which side began. Cut
+    payloads stay cut.
+
+    A table ``x.flows.csv`` is written next to the capture ``x.pcap`` (or folder ``x``). It has one line per flow:
+    label, addresses, ports, start, and how many packets were added. A pcapng file also has each flow's label in a
+    comment on its first packet. An import of the capture takes the labels from either. Missing columns of a flow table
+    get default values: 1 ms between packets, windows of 64240, ports and protocol from
+    :mod:`~hf_ntg.flows.capture_out.endpoints`, hosts from :mod:`~hf_ntg.flows.capture_out.hosts`. The same flows, seed
+    and options give the same bytes.
 
     Args:
-        flows: flow table, or tables one after another (a stream of any length: memory holds open flows and 262,144
-            that are being mixed).
+        flows: flow table, or an iterable of tables. It can be of any length: memory holds only the open flows and the
+            262,144 flows that are being mixed.
         path: ``.pcap`` (microseconds) or ``.pcapng`` (nanoseconds, and a comment that says "synthetic").
         seed: seed of order, start times, addresses, ports, initial sequence numbers and payload.
-        per_flow: `path` is a new folder instead: ``<label>/<number of the flow>.pcap``, one for each, in their order.
-        view: packet view of the flows, ``payload`` or ``all``; if None, what the flows say of themselves, and
-            otherwise ``payload`` if none of the packets is empty (of the first 262,144 flows, if there are more).
+        per_flow: write one capture per flow: `path` is a new folder of files ``<label>/<number of the flow>.pcap``.
+        view: packet view of the flows, ``payload`` or ``all``. If None, the view that the flows name. If they name
+            none, ``payload`` if no packet of the first 262,144 flows is empty, else ``all``.
         **options: see :class:`CaptureOptions`.
 
     Raises:
         InputError: the flows break the schema or are neither TCP nor UDP, an option or the seed is out of range, the
-            suffix is unknown, or the folder holds something.
+            suffix is unknown, or the folder is not empty.
     """
     path, settings = Path(path), CaptureOptions(**options)
     if seed < 0:
@@ -97,7 +100,7 @@ def write_pcap(
 
 
 class _Stream:
-    """Turns batches of flows into placed conversations, and those into bytes; counts on the way."""
+    """Turns batches of flows into conversations with hosts and times, then into bytes, and counts them."""
 
     def __init__(self, settings: CaptureOptions, container: str, seed: int, view: str | None) -> None:
         self.settings, self.report = settings, CaptureReport()
@@ -118,7 +121,7 @@ class _Stream:
         self.file_header = file_header(container)
 
     def place(self, scheduled: Scheduled) -> Conversations:
-        """Conversations with addresses, ports and absolute times; ``flow`` counts from the first flow of the file."""
+        """Return conversations with addresses, ports and absolute times; ``flow`` numbers the flows of the file."""
         flows, first, settings = scheduled.flows, self.report.flows, self.settings
         self._check_end(scheduled)
         protocol, ports = transport_protocols(flows), service_ports(flows, self.rng)
@@ -187,7 +190,7 @@ def _comment_of(label: str | None, flow_id: str | None) -> bytes:
 
 
 def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path, bar: tqdm) -> None:
-    """Write one capture. Packets later than the beginning of the last flow wait, since coming flows may be earlier."""
+    """Write one capture. Packets after the start of the last flow wait, since later flows may precede them."""
     with ExitStack() as stack:
         truth = stack.enter_context(CaptureTruth.at(path.with_suffix(".flows.csv")))
         capture = stack.enter_context(stack.enter_context(replacing(path)).open("wb"))
@@ -207,7 +210,7 @@ def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path,
 
 
 def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> None:
-    """Write packets in order of time (and of flow, at one time), a few megabytes at once."""
+    """Write packets in order of time, then of flow, a few megabytes at once."""
     packets = packets[np.argsort(packets["time"], kind="stable")]
     total = np.cumsum(stream.frames.sizes(packets))
     for part in np.split(packets, np.flatnonzero(np.diff(total // _BYTES_AT_ONCE)) + 1):
@@ -215,7 +218,7 @@ def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> 
 
 
 def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: tqdm) -> None:
-    """Write a capture for each flow, in folders of their labels; the whole folder appears at once."""
+    """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: there is something already; give a new or empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

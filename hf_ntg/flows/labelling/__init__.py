@@ -1,1 +1,1 @@
-"""What class a flow is of: rules by file and table, server names, nDPI."""
+"""Labels flows with a class: rules by file and table, server names, nDPI."""

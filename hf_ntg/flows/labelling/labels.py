@@ -1,4 +1,4 @@
-"""Rules that give flows their class: by file or folder, by a table, by server name, by nDPI."""
+"""Rules that label flows: by file or folder, by a table, by server name, by nDPI."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from hf_ntg.flows.unpacking import printable_name, unpacked_name
 __all__ = ["LabelRules", "ndpi_labels"]
 
 _PROTOCOLS = {"tcp": 6, "udp": 17}
-_Endpoints = tuple[int, frozenset[tuple[bytes, int]]]  # protocol, and both ends in whatever order
+_Endpoints = tuple[int, frozenset[tuple[bytes, int]]]  # protocol, and both endpoints in either order
 
 
 @dataclass(frozen=True)
 class LabelRules:
-    """Where labels come from. Where several rules fit a flow, the most particular one holds, in the order given here.
+    """Sources of labels. If several rules match a flow, the first one in the order given here is used.
 
     Args:
         table: CSV with a column ``label`` and either ``capture`` (name of a capture as in the flow table, or of its
             file), or ``source, source_port, destination, destination_port, protocol`` (either direction; tcp, udp or a
-            number), or all six. Lines that contradict each other or cannot be read are counted and label nothing.
-        sni: CSV with columns ``suffix, label``: names that are the suffix or end in a dot and it; the longest holds.
-        ndpi: nDPI's application by nfstream (``pip install nfstream``).
-        pattern: regular expression searched in the path of the file (with ``/``); its group ``label``, or its
-            first, is the label.
+            number), or all six. Lines that contradict each other or cannot be read are counted and not used.
+        sni: CSV with columns ``suffix, label``. A suffix matches itself and its subdomains; the longest match is used.
+        ndpi: application that nDPI detects, through nfstream (``pip install nfstream``).
+        pattern: regular expression to search for in the path of the file (with ``/``). Its group ``label``, or its
+            first group, is the label.
         folder: the name of the file's folder is the label.
-        constant: label of all flows that no rule fits.
+        constant: label of all flows that no rule matches.
         file: the name of the file without suffixes is the label.
     """
 
@@ -51,12 +51,12 @@ class LabelRules:
 
     @property
     def given(self) -> bool:
-        """Is there any rule?"""
+        """Whether there is any rule."""
         rules = (self.table, self.sni, self.ndpi, self.pattern, self.folder, self.file, self.constant is not None)
         return any(rules)
 
     def check(self) -> None:
-        """Raise InputError where a rule cannot be read."""
+        """Raise InputError if a rule cannot be read."""
         self._lines.check(self.table)
         self._name_lines.check(self.sni)
         _ = self._pattern
@@ -64,7 +64,7 @@ class LabelRules:
             _nfstream()
 
     def remarks(self, used: set[str]) -> list[str]:
-        """What a user should know of the tables of rules; `used`: rules that labelled a flow, see :meth:`of_flows`."""
+        """Return remarks on the tables of rules. `used`: rules that labelled a flow, see :meth:`of_flows`."""
         found = []
         for path, rules in ((self.table, self._lines), (self.sni, self._name_lines)):
             if path is None:
@@ -77,7 +77,7 @@ class LabelRules:
         return found
 
     def of_file(self, path: Path) -> str | None:
-        """The label that the name or the folder of a file gives."""
+        """Return the label from the name or the folder of a file."""
         if self._pattern is not None:
             match = self._pattern.search(printable_name(path.as_posix()))
             if match:
@@ -94,11 +94,11 @@ class LabelRules:
         by_ndpi: Callable[[FlowBatch, int], str | None] | None,
         used: set[str] | None = None,
     ) -> np.ndarray:
-        """(N,) object: a label for every flow, its own where no rule fits.
+        """Return a label for every flow, (N,) object. A flow that no rule matches keeps its own label.
 
         Args:
-            path: the file the flows come from. by_ndpi: what :func:`ndpi_labels` gave for the file.
-            used: rules of the tables that fit a flow are added here.
+            path: the file that the flows come from. by_ndpi: result of :func:`ndpi_labels` for the file.
+            used: rules of the tables that match a flow are added here.
         """
         general, labels = self.of_file(path), batch.flows.label.copy()
         for row in range(len(batch)):
@@ -121,7 +121,7 @@ class LabelRules:
     def by_endpoints(
         self, batch: FlowBatch, row: int, captures: Sequence[str | None], used: set[str] | None = None
     ) -> str | None:
-        """What the table says of the flow at `row`, whose capture goes by any of the names `captures`."""
+        """Return the table's label for the flow at `row`; `captures` are the possible names of its capture."""
         ends = endpoints(batch, row)
         for key in [(capture, ends) for capture in captures] + [(None, ends)] + [(one, None) for one in captures]:
             rule = self._by_capture.get(key)
@@ -195,7 +195,7 @@ class _RuleTable:
     """The lines of a table of rules.
 
     Attributes:
-        labels: label by key. line_of: line number by the name of a rule. problems: lines that label nothing, by reason.
+        labels: label by key. line_of: line number by the name of a rule. problems: counts of unused lines, by reason.
         first: the first problem, with its line.
     """
 
@@ -227,10 +227,10 @@ class _RuleTable:
 
 
 def _ends_of(row: dict) -> _Endpoints:
-    """The 5-tuple in a row of a label table.
+    """Return the 5-tuple in a row of a label table.
 
     Raises:
-        ValueError: it is none; the text before the colon names the kind of problem.
+        ValueError: the row has no valid 5-tuple. The text before the colon names the kind of problem.
     """
     names = ("source", "source_port", "destination", "destination_port", "protocol")
     cells = [str(row.get(name) or "").strip() for name in names]
@@ -253,7 +253,7 @@ def _ends_of(row: dict) -> _Endpoints:
 
 
 def _rule_name(key: tuple[str | None, _Endpoints | None]) -> str:
-    """A rule of a label table in one line."""
+    """Return a rule of a label table as one line of text."""
     capture, ends = key
     parts = [] if capture is None else [f"capture {capture}"]
     if ends is not None:
@@ -263,7 +263,7 @@ def _rule_name(key: tuple[str | None, _Endpoints | None]) -> str:
 
 
 def _stem(name: str) -> str:
-    """A file's name without the suffixes of packings and formats."""
+    """Return a file's name without the suffixes of compression and format."""
     stem = printable_name(name)
     stem = stem[: len(unpacked_name(stem))] or stem
     return (
@@ -272,7 +272,7 @@ def _stem(name: str) -> str:
 
 
 def endpoints(batch: FlowBatch, row: int) -> _Endpoints | None:
-    """What tells the flow at `row` apart from others, whoever began it; None where addresses are not known."""
+    """Return protocol and endpoints of the flow at `row`, in either direction; None if addresses are not known."""
     flows, source, destination = batch.flows, batch.source, batch.destination
     if not source or not destination or not source[row]:
         return None
@@ -283,8 +283,10 @@ def endpoints(batch: FlowBatch, row: int) -> _Endpoints | None:
 
 
 def ndpi_labels(path: Path, idle_timeout: float) -> tuple[Callable[[FlowBatch, int], str | None], bool]:
-    """Run nDPI over a capture by nfstream; give a function that tells the application of a flow, and whether nDPI could
-    read the capture (it reads neither damaged nor packed ones).
+    """Run nDPI over a capture, through nfstream.
+
+    Return a function from a flow to its application, and whether nDPI could read the capture. It cannot read damaged or
+    compressed captures.
 
     Raises:
         InputError: nfstream is not installed.
@@ -304,7 +306,7 @@ def ndpi_labels(path: Path, idle_timeout: float) -> tuple[Callable[[FlowBatch, i
             ends = frozenset(((source, flow.src_port), (destination, flow.dst_port)))
             found = flow.bidirectional_first_seen_ms / 1000, flow.application_name
             known.setdefault((flow.protocol, ends), []).append(found)
-    except ValueError:  # how nfstream hands on what libpcap says
+    except ValueError:  # nfstream's exception for errors of libpcap
         is_readable = False
 
     def of_flow(batch: FlowBatch, row: int) -> str | None:
@@ -328,10 +330,10 @@ def _nfstream():
 
 
 def _read_table(path: Path, needed: set[str], rules: _RuleTable) -> Iterator[tuple[int, dict]]:
-    """The rows of a CSV file that have a label, each with its line; the others are counted in `rules`.
+    """Yield the rows of a CSV file that have a label, each with its line number; count the others in `rules`.
 
     Raises:
-        InputError: it cannot be read, or a column is missing.
+        InputError: the file cannot be read, or a column is missing.
     """
     missing = needed - set(header_of(path))
     if missing:

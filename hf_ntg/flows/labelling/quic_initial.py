@@ -1,4 +1,4 @@
-"""QUIC Initial packets: their protection is keyed by what they show in the clear (RFC 9001, section 5; RFC 9369)."""
+"""Decrypts QUIC Initial packets. Their keys derive from unencrypted fields (RFC 9001, section 5; RFC 9369)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["QUIC_VERSIONS", "InitialReader", "cryptography_is_there", "initial_s
 
 class _Version(NamedTuple):
     salt: bytes
-    initial_type: int  # of the long header
+    initial_type: int  # packet type in the long header
     label: str
 
 
@@ -27,12 +27,12 @@ _PADDING, _PING, _ACK, _ACK_ECN, _CRYPTO = 0, 1, 2, 3, 6
 
 
 def cryptography_is_there() -> bool:
-    """Is the package `cryptography` installed, without which Initials stay closed?"""
+    """Return whether the package `cryptography` is installed, which decryption of Initial packets needs."""
     return find_spec("cryptography") is not None
 
 
 class InitialReader:
-    """Puts the client's handshake together from the Initial packets of one connection."""
+    """Reassembles the client's handshake from the Initial packets of one connection."""
 
     def __init__(self) -> None:
         self._side = -1
@@ -41,10 +41,10 @@ class InitialReader:
         self._datagrams = 0
 
     def add(self, side: int, _sequence: int, datagram: bytes) -> None:
-        """Take a UDP payload; those of the other side do not matter.
+        """Add a UDP payload; payloads of the other side are ignored.
 
         Raises:
-            ValueError: it cannot be opened, or there is no end of it.
+            ValueError: the packet cannot be decrypted, or the handshake is too long.
         """
         if self._side < 0:
             self._side = side
@@ -60,7 +60,7 @@ class InitialReader:
             raise ValueError("a QUIC packet that breaks off") from error
 
     def hello(self) -> bytes:
-        """The handshake bytes from the first on, as far as they are known without a gap."""
+        """Return the handshake bytes from the start up to the first gap."""
         hello = b""
         for offset, piece in sorted(self._pieces.items()):
             if offset > len(hello):
@@ -69,7 +69,7 @@ class InitialReader:
         return hello
 
     def _open_packet(self, data: bytes) -> bytes:
-        """Read the first packet of `data`; return what comes behind it in the datagram."""
+        """Read the first packet of `data`; return the rest of the datagram."""
         version = QUIC_VERSIONS.get(int.from_bytes(data[1:5]))
         if version is None:
             raise ValueError("a QUIC version unknown here")
@@ -111,16 +111,16 @@ class InitialReader:
 
 
 def initial_secret(version: _Version, identifier: bytes) -> bytes:
-    """The client's Initial secret for a destination connection identifier (RFC 9001, 5.2)."""
+    """Return the client's Initial secret for a destination connection identifier (RFC 9001, 5.2)."""
     shared = hmac.digest(version.salt, identifier, sha256)
     return _expand(shared, "client in", 32)
 
 
 def _unprotect(packet: bytes, number_at: int, secret: bytes, label: str) -> bytes:
-    """The frames of `packet`, whose packet number begins at byte `number_at`.
+    """Decrypt the frames of `packet`, whose packet number begins at byte `number_at`.
 
     Raises:
-        ValueError: the packet is not what the secret protects.
+        ValueError: the packet was not protected with this secret.
     """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -148,14 +148,14 @@ def _unprotect(packet: bytes, number_at: int, secret: bytes, label: str) -> byte
 
 
 def _expand(secret: bytes, label: str, size: int) -> bytes:
-    """HKDF-Expand-Label of TLS 1.3 with SHA-256 and no context (RFC 8446, 7.1), for one block at most."""
+    """Compute HKDF-Expand-Label of TLS 1.3 with SHA-256 and no context (RFC 8446, 7.1), for at most one block."""
     name = b"tls13 " + label.encode()
     info = size.to_bytes(2) + bytes([len(name)]) + name + b"\0"
     return hmac.digest(secret, info + b"\1", sha256)[:size]
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """The variable-length integer at `place` (RFC 9000, section 16), and the place behind it."""
+    """Return the variable-length integer at `place` (RFC 9000, section 16), and the place after it."""
     size = 1 << (data[place] >> 6)
     if place + size > len(data):
         raise IndexError(place)

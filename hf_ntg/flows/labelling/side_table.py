@@ -1,7 +1,8 @@
-"""The table that a capture writer of ours leaves beside a capture: found again, it gives the flows their labels back.
+"""Reads labels from the flow table that this package writes next to a capture.
 
-Beside ``x.pcap`` stands ``x.flows.csv``; beside a folder ``x`` of captures of one flow each, ``x.flows.csv`` names them
-by their paths in it (see :mod:`hf_ntg.flows.capture_out.capture_record`).
+The table of ``x.pcap`` is ``x.flows.csv`` in the same folder. If ``x`` is a folder with one capture per flow,
+``x.flows.csv`` is next to that folder and names the captures by their paths in it (see
+:mod:`hf_ntg.flows.capture_out.capture_record`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SUFFIX = ".flows.csv"
 
 
 def is_side_table(path: Path) -> bool:
-    """Is `path` such a table, by its name and first line?"""
+    """Return whether `path` is such a table, by its name and first line."""
     if not path.name.endswith(_SUFFIX) or not path.is_file():
         return False
     head = ",".join(TRUTH_COLUMNS).encode()
@@ -30,7 +31,7 @@ def is_side_table(path: Path) -> bool:
 
 
 class SideTable:
-    """What the table at `path` says of the capture that it calls `name`."""
+    """The lines of the table at `path` for the capture that it calls `name`."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -38,7 +39,7 @@ class SideTable:
 
     @classmethod
     def of(cls, capture: Path) -> SideTable | None:
-        """The table beside `capture`, or beside the folder of captures it is in; None where there is none."""
+        """Return the table next to `capture`, or next to its folder of captures; None if there is none."""
         place = capture.resolve()
         beside = [(place.with_name(place.stem + _SUFFIX), place.stem)]
         beside += [
@@ -48,7 +49,7 @@ class SideTable:
         return next((cls(path, name) for path, name in beside if is_side_table(path)), None)
 
     def labels(self, batch: FlowBatch) -> np.ndarray:
-        """(N,) object: the labels of the flows in `batch`, None where the table has none."""
+        """Return the labels of the flows in `batch`, (N,) object; None for a flow without a label in the table."""
         found = [self._rules.by_endpoints(batch, row, [self.name]) for row in range(len(batch))]
         labels = np.empty(len(batch), object)
         labels[:] = found

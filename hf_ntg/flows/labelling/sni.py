@@ -1,7 +1,6 @@
-"""The server name that a client asks for, from the ClientHello of TLS (RFC 6066, section 3), over TCP and QUIC.
+"""Reads the server name that a client requests in its TLS ClientHello (RFC 6066, section 3), over TCP and QUIC.
 
-A ClientHello longer than a segment or datagram is put together from the next ones; those that come out of order are
-waited for.
+A ClientHello that is longer than a segment or datagram is reassembled from several, also if they come out of order.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ __all__ = ["NotEnoughError", "ServerNames", "hello_of_records", "server_name"]
 
 _HANDSHAKE_RECORD, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 _MOST_HELLO = 1 << 16
-_MOST_PACKETS = 32  # of the client, from the first piece of a ClientHello to the last
+_MOST_PACKETS = 32  # packets of the client in which a ClientHello must be complete
 _SEQUENCE_NUMBERS = 1 << 32
 
 
 class NotEnoughError(Exception):
-    """The bytes break off before the server name; more may come."""
+    """The bytes end before the server name; more may follow."""
 
 
 class ServerNames:
-    """Finds the server names of the flows of one capture, which it is shown block by block.
+    """Finds the server names of the flows of one capture, block by block.
 
     Attributes:
-        noticed: what is worth saying, counted.
+        noticed: remarks, counted.
     """
 
     def __init__(self) -> None:
@@ -40,10 +39,10 @@ class ServerNames:
         self._reads_quic = cryptography_is_there()
 
     def look(self, packets: Packets, order: np.ndarray, runs: list[tuple[Biflow, int]]) -> None:
-        """Set ``sni`` of the flows in `runs` whose ClientHello becomes whole in this block.
+        """Set ``sni`` of the flows in `runs` whose ClientHello is completed in this block.
 
         Args:
-            order: rows of `packets` sorted by flow. runs: flows, and where in `order` the packets of each begin.
+            order: rows of `packets` sorted by flow. runs: flows, and the place in `order` where each begins.
         """
         begins = np.array([begin for _, begin in runs])
         ends = np.append(begins[1:], len(order))
@@ -82,7 +81,7 @@ class ServerNames:
 
 
 class _TcpHello:
-    """What the client has sent since the first byte of its ClientHello, in order."""
+    """The bytes that the client has sent since the start of its ClientHello, in order."""
 
     def __init__(self) -> None:
         self._side = -1
@@ -92,10 +91,10 @@ class _TcpHello:
         self._packets = 0
 
     def add(self, side: int, sequence: int, payload: bytes) -> None:
-        """Take a segment; those of the other side do not matter.
+        """Add a segment; segments of the other side are ignored.
 
         Raises:
-            ValueError: there is no end of it.
+            ValueError: the ClientHello is too long.
         """
         if self._side < 0:
             self._side, self._next = side, sequence
@@ -111,15 +110,15 @@ class _TcpHello:
             self._next = (self._next + len(piece)) % _SEQUENCE_NUMBERS
 
     def hello(self) -> bytes:
-        """The handshake message so far."""
+        """Return the handshake message received so far."""
         return hello_of_records(self._bytes)
 
 
 def hello_of_records(data: bytes) -> bytes:
-    """The handshake bytes in the TLS records of `data` (RFC 8446, 5.1); the last record may be cut off.
+    """Return the handshake bytes in the TLS records of `data` (RFC 8446, 5.1); the last record may be incomplete.
 
     Raises:
-        ValueError: a record is no handshake record.
+        ValueError: a record is not a handshake record.
     """
     handshake, place = b"", 0
     while place + 5 <= len(data):
@@ -134,11 +133,11 @@ def hello_of_records(data: bytes) -> bytes:
 
 
 def server_name(hello: bytes) -> str:
-    """The host name in a ClientHello message (RFC 8446, 4.1.2).
+    """Return the host name in a ClientHello message (RFC 8446, 4.1.2).
 
     Raises:
-        NotEnoughError: the message breaks off before the name.
-        ValueError: it is no ClientHello, or names no host.
+        NotEnoughError: the message ends before the name.
+        ValueError: the message is not a ClientHello, or names no host.
     """
     cursor = _Cursor(hello)
     if cursor.number(1) != _CLIENT_HELLO:
@@ -156,7 +155,7 @@ def server_name(hello: bytes) -> str:
         if kind != _SERVER_NAME:
             cursor.skip(size)
             continue
-        cursor.skip(2 + 1)  # length of the list; its first entry is a host name, the only type there is
+        cursor.skip(2 + 1)  # list length and name type; the host name is the only type
         name = cursor.take(cursor.number(2)).decode("ascii").lower().rstrip(".")  # UnicodeDecodeError is a ValueError
         if not name or not name.isprintable():
             raise ValueError("no sensible host name")
@@ -182,7 +181,7 @@ class _Cursor:
 
 
 def _may_begin_hello(packets: Packets) -> np.ndarray:
-    """(n,) bool: does the payload begin like a ClientHello in TLS, or like a QUIC Initial of a known version?"""
+    """Return whether each payload begins like a TLS ClientHello or a QUIC Initial of a known version: (n,) bool."""
     is_udp = (packets.key[:, 4] >> np.uint64(8)) & np.uint64(0xFF) == UDP
     held = packets.kept >= 7
     place = np.where(held, packets.payload, 0)
