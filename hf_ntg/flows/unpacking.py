@@ -229,7 +229,7 @@ def zip_members(archive: Path) -> list[str]:
     allowed = max(4 * FREE_BYTES, MAX_RATIO * archive.stat().st_size)
     if sum(info.file_size for info in infos) > allowed:
         raise InputError(_too_large(archive, allowed))
-    names = sorted({info.filename for info in infos if not info.is_dir()})
+    names = sorted({info.filename for info in infos if not info.filename.endswith("/")} - {""})
     return [name for name in names if not _is_hidden(name)]
 
 
