@@ -64,7 +64,8 @@ def refuse_private(folder: str | Path, kind: RepoType, labels: Iterable[str | No
     Raises:
         InputError: something was found; the message names the file, the place and what it is.
     """
-    folder, named = Path(folder), labels_like_private(labels)
+    folder = Path(folder)
+    named = labels_like_private([*labels, *_labels_of_model(folder)])
     with secret_rules():
         for path in sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()):
             name = path.relative_to(folder).as_posix()
@@ -78,6 +79,17 @@ def refuse_private(folder: str | Path, kind: RepoType, labels: Iterable[str | No
                 found = _finding(text, named)
                 if found is not None:
                     raise InputError(f"{name}, {place}: holds {found}; remove it before publishing")
+
+
+def _labels_of_model(folder: Path) -> list[str]:
+    """Names of the classes in the codec of a model in `folder`; none where it has no codec."""
+    for name in ("flow_grammar.json", "processor/preprocessor_config.json"):
+        path = folder / name
+        if path.is_file() and not path.is_symlink():
+            found = _json_of(path, name)
+            labels = found.get("labels") if isinstance(found, dict) else None
+            return [label for label in labels if isinstance(label, str)] if isinstance(labels, list) else []
+    return []
 
 
 def labels_like_private(labels: Iterable[str | None]) -> list[str]:

@@ -94,6 +94,8 @@ def test_a_class_may_be_called_like_an_address(tmp_path):
     labels = ["Chrome 1.2.3.4", "web"]
     (tmp_path / "flow_grammar.json").write_text(json.dumps({"labels": labels}))
     (tmp_path / "tokenizer.json").write_text(json.dumps({"<Chrome%201.2.3.4>": 3}))
+    refuse_private(tmp_path, "model")
+    (tmp_path / "flow_grammar.json").unlink()
     with pytest.raises(InputError, match="a public address"):
         refuse_private(tmp_path, "model")
     refuse_private(tmp_path, "model", labels)
