@@ -166,7 +166,8 @@ def repeat_capture(base: Path, path: Path, megabytes: int) -> None:
 
 def measure_reading_memory(megabytes: int) -> None:
     """Import a capture of so many megabytes in this process, then say its peak memory."""
-    from hf_ntg.flows.importing import ReadingOptions, import_flows
+    from hf_ntg.flows.importing import import_flows
+    from hf_ntg.flows.reading_options import ReadingOptions
 
     with tempfile.TemporaryDirectory() as folder:
         base, path, output = (Path(folder) / name for name in ("base.pcap", "long.pcap", "flows.parquet"))

@@ -32,8 +32,8 @@ from fuzz_inputs import COLUMNS, KINDS, found_samples, made_samples, mutated
 
 import hf_ntg.flows
 from hf_ntg.errors import InputError
-from hf_ntg.flows.importing import ReadingOptions
 from hf_ntg.flows.load import load_flows
+from hf_ntg.flows.reading_options import ReadingOptions
 from hf_ntg.flows.schema import MAX_PAYLOAD
 
 SECONDS_ALLOWED = 2

@@ -28,8 +28,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_ntg.flows import load_flows
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.reading_options import ReadingOptions
 from hf_ntg.flows.table_in.tabular import parse_columns
 
 DIRECTIONS = {

@@ -74,8 +74,9 @@ def import_(
     """
     from tqdm import tqdm
 
-    from hf_ntg.flows.importing import ReadingOptions, import_flows
+    from hf_ntg.flows.importing import import_flows
     from hf_ntg.flows.labelling.labels import LabelRules
+    from hf_ntg.flows.reading_options import ReadingOptions
     from hf_ntg.flows.table_in.mirage import Background, Labelling
     from hf_ntg.flows.table_in.tabular import parse_columns
 

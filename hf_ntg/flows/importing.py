@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import re
 import secrets
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -27,194 +25,24 @@ from datasets import Features, Value
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
-from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
-from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader
+from hf_ntg.flows.byte_stream import OnRead
+from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
-from hf_ntg.flows.labelling.labels import LabelRules, ndpi_labels
-from hf_ntg.flows.labelling.side_table import SideTable, is_side_table
-from hf_ntg.flows.parquet import PARQUET_MAGIC
-from hf_ntg.flows.reading import FlowBatch, FlowReader, Tell, first_bytes, open_unpacked
+from hf_ntg.flows.import_report import FileReport, ImportReport
+from hf_ntg.flows.labelling.labels import ndpi_labels
+from hf_ntg.flows.labelling.side_table import SideTable
+from hf_ntg.flows.reading import FlowBatch
+from hf_ntg.flows.reading_options import ReadingOptions
 from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.sources import find_sources
-from hf_ntg.flows.table_in.cesnet import CesnetReader
-from hf_ntg.flows.table_in.mirage import Background, Labelling, MirageReader
-from hf_ntg.flows.table_in.records import head_of, header_of
-from hf_ntg.flows.table_in.tabular import TableReader, known_export
-from hf_ntg.flows.unpacking import ZIP_MAGICS, printable_name, unpacked_name
 from hf_ntg.workers import worker_pool
 
-__all__ = ["FileReport", "ImportReport", "ReadingOptions", "import_flows"]
+__all__ = ["import_flows"]
 
 _EXTRA_COLUMNS = ("sni", "source_hash", "destination_hash")
 _ROWS_IN_GROUP = 20_000
 _PIECES = "files that one capture was rotated into, read as one capture"
-_CLASSES_SHOWN = 50
-_WIDEST_NAME = 60
-_NESTED = re.compile(r'\{\s*"[^"]*"\s*:\s*\{')  # a JSON object of objects
 _POLL = 0.2  # seconds between two looks at the progress of other processes
-
-
-@dataclass(frozen=True)
-class ReadingOptions:
-    """Options for reading files. An option has no effect on formats without the feature that it controls.
-
-    Args:
-        labels: rules for labels. The flows of a capture that this package wrote keep the labels of the table next to it
-            (``x.flows.csv``).
-        max_packets: packets to keep of each flow; all if None. ``packet_count`` always counts all.
-        idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
-        decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
-        split_offload: captures: cut offloaded packets, longer than a frame, into TCP segments and UDP datagrams.
-        drop_duplicates: captures: leave out packets that were captured twice.
-        read_sni: captures: keep server names in a column ``sni`` (labels by server name look for them anyway).
-        labelling: MIRAGE: keep ``all`` flows, or only those labelled ``exact`` or ``most-common``.
-        background: MIRAGE: ``label`` flows of other apps "background", ``drop`` them, or ``keep`` their label.
-        label_column: CESNET: the column with the class.
-        columns: other tables: maps the schema's column names to the table's, see
-            :class:`hf_ntg.flows.table_in.tabular.TableReader`.
-        keep_addresses: ``hashed`` keeps a keyed hash (BLAKE2b, 64 bits) of both addresses; addresses are never stored.
-        address_key: the key of the hash; if empty, a random key is used for this import and not stored.
-    """
-
-    labels: LabelRules = field(default_factory=LabelRules)
-    max_packets: int | None = None
-    idle_timeout: float = DEFAULT_IDLE_TIMEOUT
-    decapsulate: bool = False
-    split_offload: bool = False
-    drop_duplicates: bool = False
-    read_sni: bool = False
-    labelling: Labelling = "all"
-    background: Background = "label"
-    label_column: str = "APP"
-    columns: dict[str, str] = field(default_factory=dict)
-    keep_addresses: Literal["none", "hashed"] = "none"
-    address_key: bytes = field(default=b"", repr=False)
-
-    def reader(
-        self,
-        path: Path,
-        capture: str,
-        tell: Tell,
-        pieces: tuple[Path, ...] = (),
-        scratch: Path | None = None,
-    ) -> FlowReader:
-        """Return the reader for the file at `path`, chosen by its first bytes.
-
-        Args:
-            pieces: further files of the same capture. scratch: folder for temporary files.
-        """
-        with open_unpacked(path) as file:
-            magic = first_bytes(file, path)
-        cut: dict[str, Any] = {"max_packets": self.max_packets, "tell": tell, "scratch": scratch}
-        kind = _kind_of_table(path, magic)
-        if kind == "mirage":
-            return MirageReader(path, capture, self.labelling, self.background, **cut)
-        if kind == "text":
-            if is_side_table(path):
-                raise InputError(f"{path}: the table beside a capture that was written, without packets; import that")
-            names = header_of(path)
-            is_ours = self.columns or "payload_length" in names or known_export(names)
-            kind = "table" if is_ours else "cesnet"
-        if kind == "table":
-            return TableReader(path, self.columns, capture, **cut)
-        if kind == "cesnet":
-            return CesnetReader(path, capture, self.label_column, **cut)
-        with_sni = self.read_sni or self.labels.sni is not None
-        return CaptureReader(
-            [path, *pieces],
-            capture,
-            self.idle_timeout,
-            self.max_packets,
-            self.decapsulate,
-            self.split_offload,
-            with_sni,
-            tell,
-            self.drop_duplicates,
-        )
-
-
-def _kind_of_table(path: Path, magic: bytes) -> str:
-    """Return the format: ``mirage``, ``table`` (Parquet) or ``text``; empty if the file can only be a capture."""
-    name = unpacked_name(path.name)
-    if magic in ZIP_MAGICS:
-        return "mirage"
-    if magic == PARQUET_MAGIC or name.endswith(".parquet"):
-        return "table"
-    if name.endswith(CAPTURE_SUFFIXES):
-        return ""
-    head = head_of(path).lstrip("\ufeff \t\r\n")
-    printable = sum(letter.isprintable() or letter in "\t\r\n" for letter in head[:1000])
-    if not head or printable < 0.9 * min(len(head), 1000):
-        return "mirage" if name.endswith(".json") else "text" if name.endswith((".csv", ".tsv")) else ""
-    if _NESTED.match(head) or (name.endswith(".json") and not head.startswith(("{", "["))):
-        return "mirage"
-    if head.startswith("{") and name.endswith(".json") and not header_of(path):
-        return "mirage"
-    return "text"
-
-
-@dataclass
-class FileReport:
-    """Report on one file: flows read, counts of skipped items and of remarks, and the error that ended the reading."""
-
-    path: Path
-    flows: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    noticed: Counter[str] = field(default_factory=Counter)
-    error: str | None = None
-    edges: CaptureEdges = field(default_factory=CaptureEdges, repr=False)
-    classes: Counter[str | None] = field(default_factory=Counter)
-    rules_used: set[str] = field(default_factory=set)
-
-
-@dataclass
-class ImportReport:
-    """Report on all files, in the order of the sources."""
-
-    output: Path
-    files: list[FileReport]
-    left_out: int = 0  # files in folders whose format is unknown
-    dropped_columns: tuple[str, ...] = ()  # columns that only some files have
-    about_rules: tuple[str, ...] = ()  # remarks on the tables of labels
-
-    @property
-    def flows(self) -> int:
-        return sum(file.flows for file in self.files)
-
-    @property
-    def broken(self) -> list[FileReport]:
-        return [file for file in self.files if file.error is not None]
-
-    @property
-    def classes(self) -> Counter[str | None]:
-        """Number of flows of each class; None counts the flows without a label."""
-        return sum((file.classes for file in self.files), Counter())
-
-    def class_table(self) -> list[str]:
-        """Return a table of the classes, largest first, and of the flows without a label."""
-        counts = self.classes
-        unlabelled = counts.pop(None, 0)
-        rows = [(printable_name(str(name)), count) for name, count in sorted(counts.items(), key=lambda one: -one[1])]
-        shown, rest = rows[:_CLASSES_SHOWN], rows[_CLASSES_SHOWN:]
-        if rest:
-            shown.append((f"({len(rest)} more classes)", sum(count for _, count in rest)))
-        shown.append(("(no label)", unlabelled))
-        width = min(max(len(name) for name, _ in [("class", 0), *shown]), _WIDEST_NAME)
-        cut = [(name if len(name) <= width else name[: width - 1] + "…", count) for name, count in shown]
-        return [f"{'class':{width}}  flows", *(f"{name:{width}}  {count}" for name, count in cut)]
-
-    def remarks(self) -> list[str]:
-        """Return the remarks for the user, one line each."""
-        skipped: Counter[str] = sum((one.skipped for one in self.files), Counter())
-        noticed: Counter[str] = sum((one.noticed for one in self.files), Counter())
-        lines = [f"skipped {count}: {reason}" for reason, count in skipped.most_common()]
-        lines += [f"noticed {count}: {reason}" for reason, count in noticed.most_common()]
-        if self.left_out:
-            lines.append(f"left out {self.left_out}: files that are of no known format")
-        lines += self.about_rules
-        if self.dropped_columns:
-            lines.append(f"left out columns that not all files have: {', '.join(self.dropped_columns)}")
-        return lines + [f"broken: {file.error} ({file.flows} flows kept)" for file in self.broken]
 
 
 _Job = tuple[Path, str, Path, ReadingOptions, tuple[Path, ...]]
@@ -265,8 +93,8 @@ def import_flows(
             (path, capture, part, options, ()) for (path, capture), part in zip(files, parts, strict=True)
         ]
         size = sum(path.stat().st_size for path, _ in files)
-        told = partial(progress, size) if progress else None
-        here, apart = partial(_read_here, progress=told), partial(_read_apart, num_proc=num_proc, progress=told)
+        on_read = partial(progress, size) if progress else None
+        here, apart = partial(_read_here, progress=on_read), partial(_read_apart, num_proc=num_proc, progress=on_read)
         read = here if num_proc == 1 else apart
         reports = read(jobs)
         _read_pieces_together(jobs, reports, read)
@@ -309,11 +137,11 @@ def _read_pieces_together(
         reports[first] = report
 
 
-def _read_here(jobs: list[_Job], progress: Tell | None) -> list[FileReport]:
+def _read_here(jobs: list[_Job], progress: OnRead | None) -> list[FileReport]:
     return [_read_file(*job, progress or (lambda count: None)) for job in jobs]
 
 
-def _read_apart(jobs: list[_Job], num_proc: int, progress: Tell | None) -> list[FileReport]:
+def _read_apart(jobs: list[_Job], num_proc: int, progress: OnRead | None) -> list[FileReport]:
     """Read the files in spawned processes, since a fork of a process with threads may hang."""
     context = multiprocessing.get_context("spawn")
     done, shown = context.Value("q", 0), 0
@@ -336,21 +164,21 @@ def _start_process(done) -> None:
 
 
 def _read_for_parent(job: _Job) -> FileReport:
-    return _read_file(*job, _tell_parent)
+    return _read_file(*job, _report_to_parent)
 
 
-def _tell_parent(count: int) -> None:
+def _report_to_parent(count: int) -> None:
     with _done.get_lock():
         _done.value += count
 
 
 def _read_file(
-    path: Path, capture: str, part: Path, options: ReadingOptions, pieces: tuple[Path, ...], tell: Tell
+    path: Path, capture: str, part: Path, options: ReadingOptions, pieces: tuple[Path, ...], on_read: OnRead
 ) -> FileReport:
     """Read one file, or the files `path` and `pieces` of one capture, into the Arrow file `part`."""
     report, writer = FileReport(path), None
     try:
-        reader = options.reader(path, capture, tell, pieces, part.parent)
+        reader = options.reader(path, capture, on_read, pieces, part.parent)
         by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
             by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)

@@ -10,11 +10,12 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.flows.sources import KNOWN_SUFFIXES, expand_globs
-from hf_ntg.flows.unpacking import is_pipe, printable_name, unpacked_name
+from hf_ntg.flows.unpacking import is_pipe, printable_name
 from hf_ntg.remote import hub_in_words
 
 __all__ = ["BUNDLED", "load_flows"]

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.byte_stream import FREE_BYTES, MAX_RATIO, BrokenFileError
 from hf_ntg.flows.columns import MAX_LABEL
-from hf_ntg.flows.unpacking import FREE_BYTES, MAX_RATIO, BrokenFileError
 
 __all__ = ["PARQUET_MAGIC", "open_parquet", "rows_at_once", "with_plain_texts"]
 

@@ -13,19 +13,9 @@ import numpy as np
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.unpacking import STREAM_ERRORS, BrokenFileError, Tell, first_bytes, open_unpacked
+from hf_ntg.flows.byte_stream import BrokenFileError
 
-__all__ = [
-    "STREAM_ERRORS",
-    "BrokenFileError",
-    "FlowBatch",
-    "FlowReader",
-    "Tell",
-    "first_bytes",
-    "no_columns",
-    "open_unpacked",
-    "packed_address",
-]
+__all__ = ["FlowBatch", "FlowReader", "no_columns", "packed_address"]
 
 
 @dataclass(frozen=True)

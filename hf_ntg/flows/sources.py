@@ -12,7 +12,9 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.capture_in.capture_file import is_capture
 from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, capture_name
 from hf_ntg.flows.labelling.side_table import is_side_table
-from hf_ntg.flows.unpacking import copy_pipe, is_pipe, is_zip, printable_name, unpack_zip, unpacked_name, zip_members
+from hf_ntg.flows.packings import unpacked_name
+from hf_ntg.flows.unpacking import copy_pipe, is_pipe, printable_name
+from hf_ntg.flows.zip_files import is_zip, unpack_zip, zip_members
 
 __all__ = ["KNOWN_SUFFIXES", "Sources", "expand_globs", "find_sources"]
 

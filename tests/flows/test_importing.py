@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from hf_ntg.cli import app, main
 from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.reading_options import ReadingOptions
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.importing import ReadingOptions
 from hf_ntg.flows.load import load_flows
+from hf_ntg.flows.reading_options import ReadingOptions
 
 FILES = sorted((Path(__file__).parent.parent / "regressions").iterdir())
 

@@ -13,9 +13,10 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
 from hf_ntg.flows.parquet import open_parquet
+from hf_ntg.flows.reading_options import ReadingOptions
 
 CAPTURE = make.pcap(make.conversation([100, -200]), link=make.RAW_IP)
 TABLE = {"label": ["a"], "payload_length": [[1, 2]], "direction": [[1, -1]]}

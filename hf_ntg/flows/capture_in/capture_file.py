@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.byte_stream import OnRead
 from hf_ntg.flows.capture_in.packet_block import PacketBlock, Window
 from hf_ntg.flows.capture_in.pcap_records import PCAP_MAGICS, pcap_blocks
 from hf_ntg.flows.capture_in.pcapng_records import PCAPNG_MAGIC, pcapng_blocks
-from hf_ntg.flows.reading import Tell, first_bytes, open_unpacked
+from hf_ntg.flows.unpacking import first_bytes, open_unpacked
 
 __all__ = ["is_capture", "read_packets"]
 
 
 def read_packets(
-    path: str | Path, tell: Tell | None = None, noticed: Counter[str] | None = None
+    path: str | Path, on_read: OnRead | None = None, noticed: Counter[str] | None = None
 ) -> Iterator[PacketBlock]:
     """Yield the packets of a pcap or pcapng file, plain or compressed, block by block. Memory use is constant.
 
@@ -24,7 +25,7 @@ def read_packets(
 
     Args:
         path: the capture.
-        tell: called with the number of bytes read from the disk since the last call.
+        on_read: called with the number of bytes read from the disk since the last call.
         noticed: remarks about the file's records are counted here.
 
     Raises:
@@ -32,7 +33,7 @@ def read_packets(
         InputError: the file cannot be opened, is empty, or is not a capture.
     """
     path = Path(path)
-    with open_unpacked(path, tell) as file:
+    with open_unpacked(path, on_read) as file:
         window = Window(file, path, noticed=Counter() if noticed is None else noticed)
         window.slide(0)
         magic = window.data[:4]

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hf_ntg.flows.reading import STREAM_ERRORS, BrokenFileError
+from hf_ntg.flows.byte_stream import STREAM_ERRORS, BrokenFileError
 
 __all__ = ["MAX_CAPTURED", "UNKNOWN_TIME", "PacketBlock", "Window", "numbers_at", "padded"]
 

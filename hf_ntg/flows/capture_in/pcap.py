@@ -12,6 +12,7 @@ from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
 from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT, BiflowAssembler, BiflowBatch
 from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.capture_in.clock import plausible_times
@@ -22,7 +23,7 @@ from hf_ntg.flows.capture_in.packets import PacketDecoder, Packets
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, first_time
 from hf_ntg.flows.capture_in.time_order import TimeOrder
 from hf_ntg.flows.labelling.sni import ServerNames
-from hf_ntg.flows.reading import BrokenFileError, FlowBatch, Tell
+from hf_ntg.flows.reading import FlowBatch
 
 __all__ = ["CAPTURE_SUFFIXES", "CaptureReader", "capture_name", "read_pcap"]
 
@@ -83,7 +84,7 @@ class CaptureReader:
     """Streams the flows of one capture. The other arguments are those of :func:`read_pcap`.
 
     Args:
-        read_sni: look for the server names that clients request. tell: called with the number of bytes read from the
+        read_sni: look for the server names that clients request. on_read: called with the number of bytes read from the
             disk since the last call.
 
     Attributes:
@@ -101,7 +102,7 @@ class CaptureReader:
         decapsulate: bool = False,
         split_offload: bool = False,
         read_sni: bool = False,
-        tell: Tell | None = None,
+        on_read: OnRead | None = None,
         drop_duplicates: bool = False,
     ) -> None:
         if not idle_timeout > 0:
@@ -114,7 +115,7 @@ class CaptureReader:
         self.capture = capture_name(self.path) if capture is None else capture
         self.packets = 0
         self.broken: BrokenFileError | None = None
-        self._tell = tell
+        self._on_read = on_read
         self._noticed: Counter[str] = Counter()
         self._decoder = PacketDecoder(decapsulate)
         self._order = TimeOrder(self._noticed)
@@ -154,7 +155,7 @@ class CaptureReader:
         for path in self.paths:
             before = self.packets
             try:
-                for block in read_packets(path, self._tell, self._noticed):
+                for block in read_packets(path, self._on_read, self._noticed):
                     self.packets = before + block.first + len(block)
                     yield replace(block, first=before + block.first) if before else block
             except BrokenFileError as error:

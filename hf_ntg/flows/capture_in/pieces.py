@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hf_ntg.flows.byte_stream import BrokenFileError
 from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.capture_in.clock import plausible_times
 from hf_ntg.flows.capture_in.packet_block import PacketBlock
-from hf_ntg.flows.reading import BrokenFileError
 from hf_ntg.flows.schema import TCP
 
 __all__ = ["CaptureEdges", "first_time", "joined_pieces"]

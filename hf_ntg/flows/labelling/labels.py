@@ -14,9 +14,10 @@ import numpy as np
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.columns import MAX_LABEL
+from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import FlowBatch, packed_address
 from hf_ntg.flows.table_in.records import header_of, records
-from hf_ntg.flows.unpacking import printable_name, unpacked_name
+from hf_ntg.flows.unpacking import printable_name
 
 __all__ = ["LabelRules", "ndpi_labels"]
 

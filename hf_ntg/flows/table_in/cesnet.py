@@ -17,13 +17,14 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.byte_stream import OnRead
+from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.flows.table_in.conventions import UNITS, Declared
 from hf_ntg.flows.table_in.records import header_of, records
 from hf_ntg.flows.table_in.table_file import TableFile
 from hf_ntg.flows.table_in.totals import REMEDY, totals_of
-from hf_ntg.flows.unpacking import Tell, unpacked_name
 
 __all__ = ["CesnetReader", "from_datazoo"]
 
@@ -36,7 +37,7 @@ class CesnetReader(TableFile):
     Args:
         path: the file. capture: name of the file's flows as a group; the file's name when None.
         label_column: column that holds the class.
-        max_packets, tell, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
+        max_packets, on_read, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
 
     def __init__(
@@ -45,19 +46,19 @@ class CesnetReader(TableFile):
         capture: str | None = None,
         label_column: str = "APP",
         max_packets: int | None = None,
-        tell: Tell | None = None,
+        on_read: OnRead | None = None,
         scratch: Path | None = None,
     ) -> None:
         name = Path(path).name
         stem = name[: len(unpacked_name(name).removesuffix(".csv"))]
-        super().__init__(path, stem if capture is None else capture, max_packets, tell, scratch)
+        super().__init__(path, stem if capture is None else capture, max_packets, on_read, scratch)
         self.label_column = label_column
         self.has = ("payload_length", "direction", "inter_arrival_time")
         self.declared = Declared(up="1", down="-1", unit=UNITS["ms"], timestamps=False)
 
     def read_rows(self) -> Iterator[None]:
         self._check_header(header_of(self.path))
-        for number, row in enumerate(records(self.path, self._tell), start=1):
+        for number, row in enumerate(records(self.path, self._on_read), start=1):
             if isinstance(row, str):
                 self.skip(row)
             else:

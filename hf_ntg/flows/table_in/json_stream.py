@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from hf_ntg.flows.unpacking import STREAM_ERRORS, BrokenFileError
+from hf_ntg.flows.byte_stream import STREAM_ERRORS, BrokenFileError
 
 __all__ = ["json_items", "json_members"]
 

@@ -14,24 +14,15 @@ from pathlib import Path
 from typing import IO, BinaryIO, Literal
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.byte_stream import FREE_BYTES, STREAM_ERRORS, BrokenFileError, OnRead
+from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import packed_address
 from hf_ntg.flows.table_in.conventions import UNITS, Declared
 from hf_ntg.flows.table_in.json_stream import json_members
 from hf_ntg.flows.table_in.table_file import TableFile
 from hf_ntg.flows.table_in.totals import REMEDY, totals_of
-from hf_ntg.flows.unpacking import (
-    FREE_BYTES,
-    STREAM_ERRORS,
-    ZIP_ERRORS,
-    ZIP_MAGICS,
-    BrokenFileError,
-    Tell,
-    first_bytes,
-    open_unpacked,
-    printable_name,
-    unpacked_name,
-    zip_members,
-)
+from hf_ntg.flows.unpacking import first_bytes, open_unpacked, printable_name
+from hf_ntg.flows.zip_files import ZIP_ERRORS, ZIP_MAGICS, zip_members
 
 __all__ = ["BACKGROUND", "Background", "Labelling", "MirageReader"]
 
@@ -56,7 +47,7 @@ class MirageReader(TableFile):
         capture: name of a lone JSON file's capture; inside a zip, captures are named by their path in it.
         labelling: keep ``all`` flows or only those labelled in one of the two ways.
         background: ``label`` them "background", ``drop`` them, or ``keep`` the label they have.
-        max_packets, tell, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
+        max_packets, on_read, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
 
     def __init__(
@@ -66,7 +57,7 @@ class MirageReader(TableFile):
         labelling: Labelling = "all",
         background: Background = "label",
         max_packets: int | None = None,
-        tell: Tell | None = None,
+        on_read: OnRead | None = None,
         scratch: Path | None = None,
     ) -> None:
         for name, value, known in (
@@ -77,7 +68,7 @@ class MirageReader(TableFile):
                 raise InputError(f"{name} {value!r}: choose one of {', '.join(known)}")
         name = Path(path).name
         stem = name[: len(unpacked_name(name).removesuffix(".json"))]
-        super().__init__(path, stem if capture is None else capture, max_packets, tell, scratch)
+        super().__init__(path, stem if capture is None else capture, max_packets, on_read, scratch)
         self.labelling = labelling
         self.background = background
         self.declared = Declared(up="0", down="1", unit=UNITS["s"], timestamps=False)
@@ -85,7 +76,7 @@ class MirageReader(TableFile):
 
     def read_rows(self) -> Iterator[None]:
         try:
-            with open_unpacked(self.path, self._tell) as file:
+            with open_unpacked(self.path, self._on_read) as file:
                 if first_bytes(file, self.path) in ZIP_MAGICS:
                     zip_members(self.path)  # refuses decompression bombs
                     yield from self._from_zip(file, "", 0)

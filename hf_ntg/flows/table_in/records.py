@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from hf_ntg.flows.byte_stream import STREAM_ERRORS, BrokenFileError, OnRead
 from hf_ntg.flows.table_in.json_stream import json_items
-from hf_ntg.flows.unpacking import STREAM_ERRORS, BrokenFileError, Tell, first_bytes, open_unpacked
+from hf_ntg.flows.unpacking import first_bytes, open_unpacked
 
 __all__ = ["BAD_ROW", "Record", "head_of", "header_of", "records"]
 
@@ -57,7 +58,7 @@ def header_of(path: Path) -> list[str]:
     return names[0].split() if len(names) == 1 and names[0].startswith("#") else names
 
 
-def records(path: Path, tell: Tell | None = None) -> Iterator[Record | str]:
+def records(path: Path, on_read: OnRead | None = None) -> Iterator[Record | str]:
     """The rows of a text table as mappings from column names to cells, or the reason why a row is skipped.
 
     A damaged row does not end the reading. The separator of CSV is the one that splits the header into the most names.
@@ -66,7 +67,7 @@ def records(path: Path, tell: Tell | None = None) -> Iterator[Record | str]:
         BrokenFileError: the packing is damaged, or a JSON array is.
     """
     head = head_of(path).lstrip("\ufeff \t\r\n")
-    with open_unpacked(path, tell) as file:
+    with open_unpacked(path, on_read) as file:
         if head.startswith("["):
             yield from _array(file, path)
             return

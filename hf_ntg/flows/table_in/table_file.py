@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
 from hf_ntg.flows.columns import MAX_LABEL
 from hf_ntg.flows.reading import FlowBatch
 from hf_ntg.flows.schema import MAX_PAYLOAD, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import Convention, Declared, Survey, decide, trailing
 from hf_ntg.flows.table_in.ragged import Ragged
-from hf_ntg.flows.unpacking import BrokenFileError, Tell
 
 __all__ = ["BATCH", "RawBatch", "TableFile"]
 
@@ -83,7 +83,7 @@ class TableFile(ABC):
 
     Args:
         path: the file. capture: value of ``capture`` where no column gives it.
-        max_packets: packets to keep of each flow. tell: called with the bytes read from the disk.
+        max_packets: packets to keep of each flow. on_read: called with the bytes read from the disk.
         scratch: folder for rows that wait; the system's when None.
 
     Attributes:
@@ -97,7 +97,7 @@ class TableFile(ABC):
         path: str | Path,
         capture: str,
         max_packets: int | None = None,
-        tell: Tell | None = None,
+        on_read: OnRead | None = None,
         scratch: Path | None = None,
     ) -> None:
         if max_packets is not None and max_packets < 1:
@@ -111,7 +111,7 @@ class TableFile(ABC):
         self.skipped: Counter[str] = Counter()
         self.noticed: Counter[str] = Counter()
         self.broken: BrokenFileError | None = None
-        self._tell = tell
+        self._on_read = on_read
         self._scratch = scratch
         self._clear()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
 from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
@@ -18,7 +19,6 @@ from hf_ntg.flows.table_in.ragged import Ragged, direction_list, listed
 from hf_ntg.flows.table_in.records import header_of, records
 from hf_ntg.flows.table_in.table_file import BATCH, RawBatch, TableFile
 from hf_ntg.flows.table_in.totals import REMEDY, totals_of
-from hf_ntg.flows.unpacking import BrokenFileError, Tell
 
 __all__ = ["TableReader", "known_export", "parse_columns"]
 
@@ -83,7 +83,7 @@ class TableReader(TableFile):
             and ``direction=NAME:UP/DOWN`` gives the cells for packets from and to the flow's initiator. Without a
             direction column, the sign of a length is the direction.
         capture: value of ``capture`` where no column gives it; the file's name when None.
-        max_packets, tell, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
+        max_packets, on_read, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class TableReader(TableFile):
         columns: dict[str, str],
         capture: str | None = None,
         max_packets: int | None = None,
-        tell: Tell | None = None,
+        on_read: OnRead | None = None,
         scratch: Path | None = None,
     ) -> None:
-        super().__init__(path, Path(path).name if capture is None else capture, max_packets, tell, scratch)
+        super().__init__(path, Path(path).name if capture is None else capture, max_packets, on_read, scratch)
         self._columns = columns
         self._is_parquet = False
         self._one_number = 0  # rows whose lengths are a number, not a list
@@ -103,7 +103,7 @@ class TableReader(TableFile):
 
     def read_rows(self) -> Iterator[None]:
         self._find_columns(header_of(self.path))
-        for row in records(self.path, self._tell):
+        for row in records(self.path, self._on_read):
             self._rows += 1
             if isinstance(row, str):
                 self.skip(row)
@@ -126,8 +126,8 @@ class TableReader(TableFile):
                 size, total = rows_at_once(file, self.path, BATCH), max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(size, columns=wanted, use_threads=False):
                     yield from self._of_arrow(batch)
-                    if self._tell is not None:
-                        self._tell(self.path.stat().st_size * len(batch) // total)
+                    if self._on_read is not None:
+                        self._on_read(self.path.stat().st_size * len(batch) // total)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             reason = (str(error).splitlines() or ["?"])[0]
             self.broken = BrokenFileError(f"{self.path}: not a readable Parquet file ({reason})")

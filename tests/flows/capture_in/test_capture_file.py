@@ -7,9 +7,9 @@ import made_captures as make
 import numpy as np
 import pytest
 
+from hf_ntg.flows.byte_stream import BrokenFileError
 from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.capture_file import read_packets
-from hf_ntg.flows.reading import BrokenFileError
 
 PACKETS = [(1_700_000_000 + 0.25 * place, bytes([place]) * (20 + place)) for place in range(40)]
 

@@ -8,7 +8,8 @@ from made_captures import ACK, CLIENT, SERVER
 
 from hf_ntg.flows.capture_in import packet_block
 from hf_ntg.flows.capture_in.pcap import CaptureReader
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
+from hf_ntg.flows.reading_options import ReadingOptions
 
 SIZES = [0, 0, 0, 517, 1400, 80, 900, 0, 0, 0]
 

@@ -4,9 +4,10 @@ import made_captures as make
 import pytest
 
 from hf_ntg.flows.capture_in.pcap import read_pcap
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
 from hf_ntg.flows.load import load_flows
+from hf_ntg.flows.reading_options import ReadingOptions
 
 SIZES = [0, 0, 0, 517, 1400, 80, 900, 0, 0, 0]
 BASE = 1_700_000_000

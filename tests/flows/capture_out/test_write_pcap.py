@@ -15,8 +15,9 @@ from hf_ntg import InputError
 from hf_ntg.flows import FlowArrays, load_flows, write_pcap
 from hf_ntg.flows.capture_in.pcap import read_pcap
 from hf_ntg.flows.capture_out.frames import SYNTHETIC
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.reading_options import ReadingOptions
 
 PATIENT = {"idle_timeout": 1e6}
 WEB = "+0 -0 +0 +517 -1448 -1448 +0 +80 -0 +0 -0"

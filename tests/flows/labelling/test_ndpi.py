@@ -4,8 +4,9 @@ import made_captures as make
 import pytest
 
 from hf_ntg.flows import load_flows
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.reading_options import ReadingOptions
 
 pytestmark = pytest.mark.interop
 

@@ -3,9 +3,10 @@ from written_flows import flow, table
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows, write_pcap
-from hf_ntg.flows.importing import ReadingOptions, import_flows
+from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
 from hf_ntg.flows.labelling.side_table import is_side_table
+from hf_ntg.flows.reading_options import ReadingOptions
 
 ROWS = [
     flow("+0 -0 +0 +100", label="web"),

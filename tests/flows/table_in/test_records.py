@@ -76,7 +76,7 @@ TOTALS = {
 
 @pytest.mark.parametrize("header", TOTALS.values(), ids=TOTALS)
 def test_tables_of_totals_are_named(tmp_path, header):
-    from hf_ntg.flows.importing import ReadingOptions
+    from hf_ntg.flows.reading_options import ReadingOptions
 
     path = tmp_path / "t.csv"
     path.write_text(header + "\n" + ",".join(["1"] * header.count(",")) + ",1\n")
@@ -87,7 +87,7 @@ def test_tables_of_totals_are_named(tmp_path, header):
 
 
 def test_totals_in_json_and_as_a_mapped_column(tmp_path):
-    from hf_ntg.flows.importing import ReadingOptions
+    from hf_ntg.flows.reading_options import ReadingOptions
 
     path = tmp_path / "conn.json"
     path.write_text('{"ts":1.0,"uid":"Ca","id.orig_h":"192.0.2.10"}\n{"ts":2.0,"uid":"Cb","id.orig_h":"192.0.2.10"}\n')
