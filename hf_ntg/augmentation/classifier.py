@@ -42,6 +42,10 @@ class FewFlowsClassifier:
         self.max_packets, self.landmarks, self.seed = max_packets, landmarks, seed
         self.labels: list[str] = []
 
+    def __repr__(self) -> str:
+        state = f", classes={len(self.labels)}" if self.labels else ", not fitted"
+        return f"{type(self).__name__}(max_packets={self.max_packets}, seed={self.seed}{state})"
+
     def fit(self, flows: Dataset | FlowArrays) -> Self:
         """Learn from labelled flows, such as those of :func:`hf_ntg.augment`.
 

@@ -169,6 +169,10 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         ]
         return made
 
+    def __repr__(self) -> str:
+        parts = f"classes={len(self.labels)}, max_packets={self.max_packets}, packet_form={self.packet_form!r}"
+        return f"{type(self).__name__}({parts}, view={self.view!r}, times={self.time_knots is not None})"
+
     @property
     def num_channels(self) -> int:
         """Number of channels of a signal."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -11,6 +10,7 @@ import typer
 from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file, check_output_folder
+from hf_ntg.progress import Progress
 from hf_ntg.ranges import COUNTS, PROCESSES, Range
 
 
@@ -72,8 +72,6 @@ def import_(
 
     Example: ntg import captures/ --label-by-folder --max-packets 32 --output flows.parquet
     """
-    from tqdm import tqdm
-
     from hf_ntg.flows.importing import import_flows
     from hf_ntg.flows.labelling.labels import LabelRules
     from hf_ntg.flows.reading_options import ReadingOptions
@@ -98,10 +96,10 @@ def import_(
         keep_addresses=cast(Literal["none", "hashed"], keep_addresses),
         address_key=_read_key(address_key_file) if address_key_file else b"",
     )
-    with tqdm(unit="B", unit_scale=True, desc="reading", disable=None, file=sys.stderr) as bar:
+    with Progress("reading", None, "byte") as bar:
 
         def progress(total: int, read: int) -> None:
-            bar.total = total
+            bar.expect(total)
             bar.update(read)
 
         report = import_flows(sources, output, options, num_proc=num_proc, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from datasets import Dataset
@@ -35,9 +37,19 @@ class CausalSampler:
         self.label_weights = counts / counts.sum()
 
     @property
+    def name(self) -> str:
+        """Name of the family: ``gpt2``, ``llama`` or ``mamba``."""
+        return self.model.config.model_type
+
+    @property
     def device(self) -> torch.device:
         """The device of the weights."""
         return self.model.device
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write weights, tokenizer and grammar into `folder`."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
     def draw(self, classes: np.ndarray, seed: int, first: int, temperature: float = 1.0) -> FlowArrays:
         """Draw one flow for each of `classes` (N,).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = ["DiffusionSampler"]
 class DiffusionSampler:
     """Denoises one batch of signals per block with `pipeline`."""
 
+    name = "unet"
     options: tuple[str, ...] = ("scheduler", "num_inference_steps", "guidance_scale", "snap")
 
     def __init__(self, pipeline: FlowDiffusionPipeline) -> None:
@@ -29,6 +31,10 @@ class DiffusionSampler:
     def device(self) -> torch.device:
         """The device of the weights."""
         return self.pipeline.device
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the pipeline into `folder`."""
+        self.pipeline.save_pretrained(folder)
 
     def draw(self, classes: np.ndarray, seed: int, first: int, **options: Any) -> FlowArrays:
         """Draw one flow for each of `classes` (N,); `options` as for :meth:`FlowDiffusionPipeline.draw_block`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +16,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import check_output_folder
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.provenance import Provenance, mark_flows
@@ -20,12 +24,25 @@ from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.parallel import block_count, draw_blocks
 from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
 from hf_ntg.model_files import model_folder
+from hf_ntg.progress import Progress
 from hf_ntg.ranges import PROCESSES, SEEDS
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["FlowGenerator"]
+
+_RUN_FILE = "training_run.json"
+# Files of a model folder that describe the model; its sampler saves the others.
+_DESCRIPTIONS = (
+    _RUN_FILE,
+    "training_config.json",
+    "training_data.json",
+    "evaluation.json",
+    "README.md",
+    "packets.png",
+)
+_SHOWN_CLASSES = 6
 
 
 class FlowGenerator:
@@ -42,6 +59,19 @@ class FlowGenerator:
 
     def __init__(self, sampler: Sampler, source: Path | None = None) -> None:
         self.sampler, self.source = sampler, source
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Self:
+        """The generator of the model in `folder`, which is loaded when it is first used."""
+        generator = cls.__new__(cls)
+        generator.source = folder
+        return generator
+
+    @cached_property
+    def sampler(self) -> Sampler:
+        """The model that draws."""
+        assert self.source is not None  # a generator without a folder is made with its sampler
+        return load_sampler(self.source)
 
     @classmethod
     def from_pretrained(
@@ -64,6 +94,66 @@ class FlowGenerator:
         """
         folder = model_folder(source, revision=revision, token=token)
         return cls(load_sampler(folder, device), folder)
+
+    def save_pretrained(self, save_directory: str | Path) -> Path:
+        """Save the model to a folder that :meth:`from_pretrained` loads, with the record of its training.
+
+        Files of a model that is already in the folder are replaced.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: nothing can be written there.
+        """
+        folder = Path(save_directory)
+        check_output_folder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
+            scratch = Path(name)
+            self.sampler.save_pretrained(scratch)
+            if self.source is not None:
+                for name in _DESCRIPTIONS:
+                    if (self.source / name).is_file():
+                        shutil.copyfile(self.source / name, scratch / name)
+            for path in sorted(path for path in scratch.rglob("*") if path.is_file()):
+                target = folder / path.relative_to(scratch)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+        return folder
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the model to `device`, such as ``"cuda"``; returns this generator. Baselines always use the CPU.
+
+        Raises:
+            InputError: there is no such device.
+        """
+        if self.source is not None:
+            self.sampler = load_sampler(self.source, device)
+        return self
+
+    @property
+    def training_run(self) -> dict[str, Any]:
+        """The record of the training: ``flows``, ``classes``, ``epochs``, ``steps``, ``history`` (losses) and more.
+
+        Empty for a model without a record.
+        """
+        path = None if self.source is None else self.source / _RUN_FILE
+        return {} if path is None or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
+
+    def __repr__(self) -> str:
+        shown = [str(label) for label in self.labels[:_SHOWN_CLASSES]]
+        more = ["…"] if len(self.labels) > _SHOWN_CLASSES else []
+        lines = [
+            f"model: {self.sampler.name}" + ("" if self.source is None else f" from {str(self.source)!r}"),
+            f"classes: {len(self.labels)} ({', '.join(shown + more)})",
+            f"packets: up to {self.max_packets} of a flow, view {self.view!r}",
+            f"options: {', '.join(self.sampler.options) or 'none'}",
+        ]
+        if run := self.training_run:
+            made = f", hf_ntg {run['environment']['hf_ntg']}" if "environment" in run else ""
+            lines.append(f"training: {run['flows']:,} flows, {run['epochs']} epochs, {run['steps']:,} steps{made}")
+        return "\n    ".join([f"{type(self).__name__}({{", *lines]) + "\n})"
 
     @property
     def labels(self) -> list[str | None]:
@@ -98,10 +188,7 @@ class FlowGenerator:
     @cached_property
     def model_identity(self) -> Provenance:
         """The provenance of this model's flows, with seed 0."""
-        if self.source is None:
-            mark = Provenance(getattr(self.sampler, "name", type(self.sampler).__name__), "", 0)
-        else:
-            mark = Provenance.of_model(self.source, 0)
+        mark = Provenance(self.sampler.name, "", 0) if self.source is None else Provenance.of_model(self.source, 0)
         return replace(mark, view=self.view, max_packets=self.max_packets)
 
     def generate(
@@ -130,7 +217,13 @@ class FlowGenerator:
             InputError: the model does not know a label, the counts do not add up to `num_flows`, or the model has no
                 such option.
         """
-        parts = list(self.stream(num_flows, label, seed, num_proc=num_proc, **options))
+        parts = []
+        counts = class_counts(num_flows, label, self.labels, self.label_weights)
+        quiet = counts.sum() <= self.block_size  # one block, which is done as soon as a bar would be there
+        with Progress("generating", int(counts.sum()), quiet=quiet) as bar:
+            for part in self.stream(num_flows, label, seed, num_proc=num_proc, **options):
+                parts.append(part)
+                bar.update(len(part))
         return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
 
     def stream(

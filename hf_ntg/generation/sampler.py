@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -32,6 +33,7 @@ class Sampler(Protocol):
         block_size: flows that one call of :meth:`draw` makes at most.
         options: names of the keyword arguments that :meth:`draw` takes.
         view: packet view of the flows it makes. max_packets: most packets of a flow.
+        name: of the family, such as ``gpt2`` or ``4-gram``.
     """
 
     labels: list[str | None]
@@ -42,8 +44,17 @@ class Sampler(Protocol):
     max_packets: int
 
     @property
+    def name(self) -> str:
+        """Name of the family."""
+        ...
+
+    @property
     def device(self) -> torch.device:
         """The device that flows are drawn on."""
+        ...
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the model's files into the existing `folder`."""
         ...
 
     def draw(self, classes: np.ndarray, seed: int, first: int, *_: Any, **options: Any) -> FlowArrays:

@@ -72,6 +72,8 @@ def write_model_card(
         keep_evaluation(report, folder)
         _keep_picture(report, folder)
     evaluation, data = read_evaluation(folder), TrainingData.load(folder)
+    run = _json(folder / "training_run.json")
+    base, base_on_hub = _base_model(run)
     shown = codec.most_frequent
     metadata = ModelCardData(
         license=license,
@@ -80,6 +82,8 @@ def write_model_card(
         tags=["hf_ntg", "network-traffic", "synthetic-data", "network-flows", "traffic-classification"],
         datasets=[data.hub_id] if data is not None and data.hub_id else None,
         model_name=repo_id.rpartition("/")[2],
+        base_model=base if base_on_hub else None,
+        base_model_relation="finetune" if base_on_hub else None,
         eval_results=None if evaluation is None else eval_results(evaluation, data or TrainingData("own flows")),
         # The prompt that the Hub's page offers; the causal models continue it.
         widget=None if family == "unet" else [{"text": label_token(shown), "example_title": str(shown)}],
@@ -95,7 +99,9 @@ def write_model_card(
         shown=shown,
         prompt=label_token(shown),
         data=data,
-        run=_json(folder / "training_run.json"),
+        run=run,
+        base=base,
+        base_on_hub=base_on_hub,
         config=_settings(folder, family),
         evaluation=evaluation,
         rows=[] if evaluation is None else score_rows(evaluation),
@@ -139,6 +145,13 @@ def _json(path: Path) -> dict | None:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); save the model again") from error
+
+
+def _base_model(run: dict | None) -> tuple[str | None, bool]:
+    """What the model was fine-tuned from, an id on the Hub or the hash of local weights, and whether it is an id."""
+    identity = (run or {}).get("identity")
+    base = identity.get("initial_model") if isinstance(identity, dict) else None
+    return base, isinstance(base, str) and not base.startswith("sha256:") and base.count("/") == 1
 
 
 def _settings(folder: Path, family: str) -> dict:

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 from datasets import Dataset
-from tqdm import tqdm
 
 import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.generation.generator import FlowGenerator
+from hf_ntg.metrics.evaluation import Evaluation
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.judged_sets import judged_packets, judged_sets, labelled_flows, view_notes
 from hf_ntg.metrics.membership import LIKELIHOOD_MEMBERSHIP, Scorer, likelihood_membership
@@ -22,6 +22,7 @@ from hf_ntg.metrics.notes import evaluation_notes
 from hf_ntg.metrics.profile import describe_flows
 from hf_ntg.metrics.registry import METRICS, RealFlows, measure
 from hf_ntg.models.baselines import NGram, make_baseline
+from hf_ntg.progress import Progress
 
 __all__ = ["evaluate_flows"]
 
@@ -40,7 +41,7 @@ def evaluate_flows(
     seed: int = 0,
     baselines: Sequence[str] = ("replay", "4-gram"),
     log_likelihood: Scorer | None = None,
-) -> dict:
+) -> Evaluation:
     """Compute every metric for synthetic flows, for real flows, and for baselines.
 
     The column ``real`` holds the scores of real flows in place of synthetic ones, the best score that a generator can
@@ -61,13 +62,13 @@ def evaluate_flows(
             called with flows cut to `max_packets`.
 
     Returns:
-        Plain data that JSON can hold. ``view``: the packet view. ``columns``: names of the judged sets. ``metrics``:
-        for each metric its description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``)
-        and ``columns``, the whole result for each judged set; for distances to training flows also the ``ratio`` to the
-        real column.
-        ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a test flow, in
-        nats, for baselines that have one. ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``:
-        sentences about what was left out or scored by rule.
+        A dictionary that JSON can hold; its ``to_pandas()`` is a table of the scores. ``view``: the packet view.
+        ``columns``: names of the judged sets. ``metrics``: for each metric its description (``title``, ``group``,
+        ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the whole result for each judged set;
+        for distances to training flows also the ``ratio`` to the real column. ``sets``: flows and classes of each
+        table. ``held_out_nats``: mean negative log-likelihood of a test flow, in nats, for baselines that have one.
+        ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``: sentences about what was left out or
+        scored by rule.
 
     Raises:
         InputError: a table does not follow the schema or holds no labelled flow, no class of `synthetic` is in
@@ -99,7 +100,7 @@ def evaluate_flows(
         likelihoods = {LIKELIHOOD_MEMBERSHIP.name: _judge_likelihoods(scorers, real, list(judged), max_packets, seed)}
     metrics = _measure_all(real, judged, max_packets, seed) | likelihoods
     shown = {"real": real.test} | {name: flows for name, flows in judged.items() if flows is not None}
-    return {
+    found = {
         "hf_ntg": hf_ntg.__version__,
         "max_packets": max_packets,
         "view": view,
@@ -115,6 +116,7 @@ def evaluate_flows(
         "profiles": describe_flows(shown, max_packets),
         "notes": view_notes(arrays, dropped, max_packets) + evaluation_notes(counts, unlabelled, real, metrics),
     }
+    return Evaluation(found)
 
 
 def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_packets: int, seed: int) -> dict[str, dict]:
@@ -128,14 +130,13 @@ def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_pack
             (metric.name, name): pool.submit(measure, metric, real, judged[name], max_packets, seed)
             for metric, name in work
         }
-        bar = tqdm(total=len(jobs), desc="judging", unit="score", disable=None, leave=False)
         try:
-            for job in as_completed(jobs.values()):
-                job.result()
-                bar.update()
+            with Progress("judging", len(jobs), "score", leave=False) as bar:
+                for job in as_completed(jobs.values()):
+                    job.result()
+                    bar.update()
         finally:  # after an error or Ctrl-C, do not start the remaining metrics
             pool.shutdown(wait=False, cancel_futures=True)
-            bar.close()
     found = {
         metric.name: _described(metric) | {"columns": {name: jobs[metric.name, name].result() for name in judged}}
         for metric in METRICS

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from tqdm.auto import tqdm
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 from hf_ntg.errors import InputError
+from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.model_files import check_model_folder
 from hf_ntg.model_files.fetch import MODEL_PATTERNS
@@ -102,6 +105,14 @@ class FlowDiffusionPipeline(DiffusionPipeline):
             raise InputError(f"{source}: a causal model, where a diffusion model is needed")
         safe = {"trust_remote_code": False, "use_safetensors": True, "local_files_only": True}
         return super().from_pretrained(source, **safe | options)
+
+    def save_pretrained(self, save_directory: str | PathLike, *args: Any, **options: Any) -> None:
+        """Save the pipeline as diffusers does, without the paths that its parts were loaded from."""
+        super().save_pretrained(save_directory, *args, **options)
+        for path in Path(save_directory).rglob("*.json"):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict) and found.pop("_name_or_path", None) is not None:
+                write_text(path, json.dumps(found, indent=2, sort_keys=True) + "\n")
 
     @torch.no_grad()
     def __call__(

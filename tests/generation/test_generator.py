@@ -5,12 +5,13 @@ import pytest
 import torch
 from datasets import concatenate_datasets
 
-from hf_ntg import FlowGenerator, InputError
+from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
 from hf_ntg.flows import conform_flows
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.generation import prefix_tree
+from hf_ntg.models.baselines import make_baseline
 
 
 @pytest.fixture(scope="module", params=["tiny_gpt2", "tiny_mamba"])
@@ -115,3 +116,34 @@ def test_device_that_is_not_there(generator):
     with pytest.raises(InputError, match="device cuda:77: not to be had here"):
         FlowGenerator.from_pretrained(generator.source, device="cuda:77")
     assert FlowGenerator.from_pretrained(generator.source).device.type == "cpu"
+
+
+@pytest.mark.parametrize("family", ["tiny_gpt2", "tiny_unet"])
+def test_a_saved_copy_makes_the_same_flows_and_keeps_the_record(family, request, tmp_path):
+    generator = FlowGenerator.from_pretrained(request.getfixturevalue(family))
+    copy = FlowGenerator.from_pretrained(generator.save_pretrained(tmp_path / "new" / "copy"))
+    assert copy.generate(20, seed=1).to_dict() == generator.generate(20, seed=1).to_dict()
+    assert copy.training_run == generator.training_run != {}
+    assert not [path for path in (tmp_path / "new" / "copy").iterdir() if path.name.startswith(".")]
+
+
+def test_a_baseline_is_saved_as_models_are(flows, tmp_path):
+    generator = FlowGenerator(make_baseline("4-gram").fit(flows))
+    copy = FlowGenerator.from_pretrained(generator.save_pretrained(tmp_path))
+    assert copy.generate(20, seed=1).to_dict() == generator.generate(20, seed=1).to_dict()
+    assert "model: 4-gram" in repr(copy)
+    assert copy.training_run == {}
+
+
+def test_it_says_what_it_is(generator):
+    shown = repr(generator)
+    for part in (f"model: {generator.sampler.name} from", "classes: 3 (", "up to 6", "'payload'", "2 epochs"):
+        assert part in shown
+
+
+def test_training_returns_the_generator(flows, tmp_path):
+    settings = {"epochs": 1, "max_packets": 3, "checkpoint_every": 0}
+    generator = train(flows, TrainingConfig(output_dir=str(tmp_path), **settings))
+    assert len(generator.generate(3)) == 3
+    assert generator.to("cpu") is generator
+    assert len(generator.training_run["history"]) == 1

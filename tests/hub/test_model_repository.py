@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from hf_ntg import InputError
+from hf_ntg import FlowGenerator, InputError
 from hf_ntg.hub import TrainingData, lay_out_model
 from hf_ntg.hub.evaluation import HEADLINE
 
@@ -129,6 +129,17 @@ def test_a_card_names_data_settings_and_run(tiny_gpt2, tmp_path):
         assert said in card
     assert "published without a report" in card
     assert "model-index" not in card
+
+
+@pytest.mark.parametrize(("base", "on_hub"), [("org/base", True), (f"sha256:{'0' * 64}", False)])
+def test_a_fine_tuned_model_names_its_base(tiny_gpt2, tmp_path, base, on_hub):
+    model = FlowGenerator.from_pretrained(tiny_gpt2).save_pretrained(tmp_path / "model")
+    run = json.loads((model / "training_run.json").read_text())
+    run["identity"]["initial_model"] = base
+    (model / "training_run.json").write_text(json.dumps(run))
+    card = (lay_out_model(model, tmp_path / "new", "org/mine") / "README.md").read_text()
+    assert ("base_model: org/base" in card) == ("base_model_relation: finetune" in card) == on_hub
+    assert "Fine-tuned from" in card
 
 
 def test_what_is_no_model_or_holds_more_is_refused(tiny_gpt2, synthetic, tmp_path):

@@ -47,6 +47,19 @@ def test_every_metric_for_every_column(result):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+def test_it_is_a_table(result):
+    table = result.to_pandas()
+    assert list(table.columns) == ["title", "unit", "better", *result["columns"]]
+    assert table.loc["tstr", "synthetic"] == result["metrics"]["tstr"]["columns"]["synthetic"]["overall"]
+    classes = result.to_pandas(per_class=True)
+    assert (
+        classes.loc[("flow_jsd", "web"), "real"] == result["metrics"]["flow_jsd"]["columns"]["real"]["per_class"]["web"]
+    )
+    assert "120 synthetic" in repr(result)
+    assert result["metrics"]["tstr"]["title"] in repr(result)
+    assert "<table" in result._repr_html_()
+
+
 def test_distances_to_training_flows_have_a_ratio_to_those_of_real_flows(result):
     columns = result["metrics"]["nearest_distance"]["columns"]
     assert columns["real"]["ratio"] == 1

@@ -50,7 +50,7 @@ def test_training_starts_there(tiny_gpt2, tmp_path):
     for start in (None, str(tiny_gpt2)):
         config = TrainingConfig("gpt2", str(tmp_path / "model"), initial_model=start, learning_rate=1e-6, **settings)
         config.overwrite = True
-        losses[start] = train(make_flows(), config).history[0]["loss"]
+        losses[start] = train(make_flows(), config).training_run["history"][0]["loss"]
     assert losses[str(tiny_gpt2)] < 0.9 * losses[None]
 
 

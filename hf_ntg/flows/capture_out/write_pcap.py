@@ -13,7 +13,6 @@ from typing import IO
 
 import numpy as np
 from datasets import Dataset
-from tqdm.auto import tqdm
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
@@ -29,6 +28,7 @@ from hf_ntg.flows.capture_out.payload import PayloadFiller
 from hf_ntg.flows.capture_out.schedule import Schedule, Scheduled
 from hf_ntg.flows.schema import TCP
 from hf_ntg.flows.view import check_view
+from hf_ntg.progress import Progress
 
 __all__ = ["CAPTURE_FORMATS", "CaptureOptions", "write_pcap"]
 
@@ -90,7 +90,8 @@ def write_pcap(
     if container not in CONTAINERS:
         raise InputError(f"{path}: no such capture format; name the file with one of {', '.join(CAPTURE_FORMATS)}")
     stream = _Stream(replace(settings, mix=settings.mix and not per_flow), container, seed, view)
-    with tqdm(total=len(flows) if isinstance(flows, Dataset) else None, unit=" flows", disable=None) as bar:
+    whole = isinstance(flows, Dataset)  # whoever makes flows piece by piece reports the progress
+    with Progress("writing", len(flows) if isinstance(flows, Dataset) else None, quiet=not whole) as bar:
         if per_flow:
             _write_folder(stream, flows, path, bar)
         else:
@@ -189,7 +190,7 @@ def _comment_of(label: str | None, flow_id: str | None) -> bytes:
     return comment_option(text) if len(text) <= _LONGEST_COMMENT else b""
 
 
-def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path, bar: tqdm) -> None:
+def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path, bar: Progress) -> None:
     """Write one capture. Packets after the start of the last flow wait, since later flows may precede them."""
     with ExitStack() as stack:
         truth = stack.enter_context(CaptureTruth.at(path.with_suffix(".flows.csv")))
@@ -217,7 +218,7 @@ def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> 
         capture.write(stream.frames.build(part).data)
 
 
-def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: tqdm) -> None:
+def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: Progress) -> None:
     """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: there is something already; give a new or empty folder")

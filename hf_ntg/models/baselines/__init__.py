@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from hf_ntg.errors import InputError
-from hf_ntg.models.baselines.baseline import Baseline
+from hf_ntg.models.baselines.baseline import BASELINE_FILE, Baseline
 from hf_ntg.models.baselines.empirical import Independent, Replay
 from hf_ntg.models.baselines.ngram import NGram
 from hf_ntg.models.baselines.smote import Smote
@@ -31,7 +31,6 @@ __all__ = [
 
 # Names for make_baseline; any 1-gram to 9-gram too.
 BASELINES = ("replay", "independent", "smote", "cvae", "4-gram", "tuned-n-gram")
-BASELINE_FILE = "baseline.safetensors"  # in a model folder
 
 
 def make_baseline(name: str) -> Baseline:

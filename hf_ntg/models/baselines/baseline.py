@@ -19,7 +19,9 @@ from hf_ntg.flows.view import flows_in_view, longest_seen
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Baseline"]
+__all__ = ["BASELINE_FILE", "Baseline"]
+
+BASELINE_FILE = "baseline.safetensors"  # in a model folder
 
 
 class Baseline:
@@ -87,6 +89,10 @@ class Baseline:
         """
         made = self._generate(classes, np.random.default_rng([seed, first] if first else seed))
         return replace(made, view=self.view)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the fitted baseline as the file of a model folder."""
+        self.save(folder / BASELINE_FILE)
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted baseline to one safetensors file at `path`."""
