@@ -16,8 +16,9 @@ from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
 from hf_ntg.flows.table_in.ragged import Ragged, direction_list, listed
+from hf_ntg.flows.table_in.raw_batch import RawBatch
 from hf_ntg.flows.table_in.records import header_of, records
-from hf_ntg.flows.table_in.table_file import BATCH, RawBatch, TableFile
+from hf_ntg.flows.table_in.table_file import BATCH, TableFile
 from hf_ntg.flows.table_in.totals import REMEDY, totals_of
 
 __all__ = ["TableReader", "known_export", "parse_columns"]
