@@ -28,7 +28,8 @@ import numpy as np
 from datasets import Dataset
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attack_kinds import COMMANDS, FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights, place_words
+from attack_commands import COMMANDS, place_words
+from attack_files import FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights
 
 from hf_ntg import FlowGenerator, InputError, TrainingConfig, cli, train
 from hf_ntg.errors import Interrupted

@@ -14,7 +14,7 @@ def attacks(monkeypatch):
     import attack_models
 
     yield attack_models
-    for name in ("attack_models", "attack_kinds"):
+    for name in ("attack_models", "attack_files", "attack_commands"):
         sys.modules.pop(name, None)
 
 

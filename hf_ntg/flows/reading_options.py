@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.byte_stream import OnRead
-from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT
+from hf_ntg.flows.capture_in.assembler import DEFAULT_IDLE_TIMEOUT
 from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader
 from hf_ntg.flows.labelling.labels import LabelRules
 from hf_ntg.flows.labelling.side_table import is_side_table

@@ -13,7 +13,8 @@ from datasets import Dataset, concatenate_datasets
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
-from hf_ntg.flows.capture_in.biflow import DEFAULT_IDLE_TIMEOUT, BiflowAssembler, BiflowBatch
+from hf_ntg.flows.capture_in.assembler import DEFAULT_IDLE_TIMEOUT, BiflowAssembler
+from hf_ntg.flows.capture_in.biflow import BiflowBatch
 from hf_ntg.flows.capture_in.capture_file import read_packets
 from hf_ntg.flows.capture_in.clock import plausible_times
 from hf_ntg.flows.capture_in.duplicates import DuplicateFilter
@@ -43,7 +44,7 @@ def read_pcap(
 ) -> Dataset:
     """Read the TCP and UDP flows of a capture (pcap or pcapng, plain or compressed).
 
-    :mod:`~hf_ntg.flows.capture_in.biflow` describes how packets become flows. The flows are in the order of their
+    :mod:`~hf_ntg.flows.capture_in.assembler` describes how packets become flows. The flows are in the order of their
     first packets. ``flow_id`` is the capture's name and the number of the flow's first packet, counted from 1 as
     Wireshark does. A pcapng file that :func:`~hf_ntg.flows.write_pcap` wrote holds the labels of its flows.
 

@@ -180,9 +180,9 @@ def test_where_blocks_end_does_not_matter(tmp_path_factory, made, max_packets, s
 
 def test_finished_flows_are_given_out_before_the_end(tmp_path, monkeypatch):
     """Memory holds open flows only: a long capture of short flows comes in several batches."""
-    from hf_ntg.flows.capture_in import biflow
+    from hf_ntg.flows.capture_in import assembler
 
-    monkeypatch.setattr(biflow, "_BATCH_FLOWS", 10)
+    monkeypatch.setattr(assembler, "_BATCH_FLOWS", 10)
     monkeypatch.setattr(packet_block, "_CHUNK", 2_000)
     packets = [datagram(time * 1000.0, time % 50) for time in range(200)]
     path = tmp_path / "long.pcap"
