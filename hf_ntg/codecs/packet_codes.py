@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-__all__ = ["CODE_WIDTH", "ENDED", "PACKET_FORMS", "PacketCodes", "code_words", "log_shares"]
+__all__ = ["CODE_WIDTH", "ENDED", "PACKET_FORMS", "PacketCodes", "code_words", "counted_words", "log_shares"]
 
 PACKET_FORMS = ("codes", "separate")  # how a signal writes a packet, see FlowSignalProcessor
 CODE_WIDTH = 32
@@ -53,6 +53,12 @@ class PacketCodes:
             rows = slice(start, start + ROWS_AT_ONCE)
             words[rows] = np.einsum("cnw,vc->nwv", channels[:, rows], self.book, optimize=True).argmax(axis=2)
         return words
+
+
+def counted_words(words: np.ndarray) -> list[list[int]]:
+    """Pairs of a code word and its count in `words`; -1 is not a word."""
+    found, counts = np.unique(words[words >= 0], return_counts=True)
+    return np.stack([found, counts], axis=1).tolist()
 
 
 def log_shares(word_counts: list[list[list[list[int]]]], num_words: int) -> np.ndarray:

@@ -12,12 +12,14 @@ from transformers import FeatureExtractionMixin
 
 from hf_ntg.codecs.flow_headers import count_headers, draw_headers, draw_ports, header_places, most_frequent
 from hf_ntg.codecs.flow_labels import class_names, class_places, names_at
-from hf_ntg.codecs.packet_codes import CODE_WIDTH, ENDED, PACKET_FORMS, PacketCodes, log_shares
+from hf_ntg.codecs.packet_codes import PACKET_FORMS, counted_words, log_shares
+from hf_ntg.codecs.packet_forms import CodedPackets, PacketForm, SeparatePackets
 from hf_ntg.codecs.signal_scales import (
     Knots,
     integers_of,
     log_scaled,
     matched_ranks,
+    nearest_of,
     rank_quantiles,
     ranked_times,
     time_knots,
@@ -147,14 +149,17 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         classes = class_places(labels, arrays.label)
         lengths = np.unique(np.stack([classes[arrays.flow_index], arrays.payload_length]), axis=1)
         headers, header_counts = count_headers(arrays, classes, len(labels)) if header else ([], [])
-        coded = packet_form == "codes"
+        knots, coded, later = None, packet_form == "codes", arrays.position > 0
+        if times and arrays.inter_arrival_time is not None:
+            timed = (arrays.inter_arrival_time[later], classes[arrays.flow_index[later]], arrays.position[later])
+            knots = time_knots(*timed, len(labels), max_packets)
         made = cls(
             labels=labels,
             label_counts=np.bincount(classes, minlength=len(labels)).tolist(),
             max_packets=max_packets,
             max_payload=max(int(arrays.payload_length.max()), 1),
             packet_form=packet_form,
-            time_knots=_fit_times(arrays, classes, len(labels), max_packets) if times else None,
+            time_knots=knots,
             windows=windows and arrays.tcp_window is not None,
             symbols=most_frequent(arrays.packet_symbol, max_symbols, min_symbol_count) if coded else [],
             class_lengths=[lengths[1, lengths[0] == k].tolist() for k in range(len(labels))],
@@ -165,7 +170,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         signals = made.encode(arrays)
         words = np.where(signals.known[:, 0], signals.words, -1)  # -1: cut off, so the packet is unknown
         made.word_counts = [
-            [_counted(column) if coded else [] for column in words[classes == k].T] for k in range(len(labels))
+            [counted_words(column) if coded else [] for column in words[classes == k].T] for k in range(len(labels))
         ]
         return made
 
@@ -181,11 +186,13 @@ class FlowSignalProcessor(FeatureExtractionMixin):
     @property
     def packet_channels(self) -> int:
         """Number of channels that hold direction, payload length and presence."""
-        return CODE_WIDTH + 1 if self.packet_form == "codes" else 3
+        return self._form.num_channels
 
     @property
-    def _codes(self) -> PacketCodes:
-        return PacketCodes(self.symbols)
+    def _form(self) -> PacketForm:
+        if self.packet_form == "codes":
+            return CodedPackets(self.symbols, self.max_payload)
+        return SeparatePackets(self.max_payload)
 
     @property
     def code_book(self) -> np.ndarray:
@@ -193,7 +200,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
 
         V is 0 unless packets are written as codes.
         """
-        return self._codes.book[: None if self.packet_form == "codes" else 0]
+        form = CodedPackets(self.symbols, self.max_payload)
+        return form.codes.book[: None if self.packet_form == "codes" else 0]
 
     @property
     def word_log_prior(self) -> np.ndarray:
@@ -241,16 +249,8 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         known = np.repeat(present[:, None], self.num_channels, axis=1)
         ends = present if arrays.cut is None else present | ~arrays.cut[:, None]  # a cut flow's end is not known
         columns = values.transpose(1, 0, 2)  # (C, N, W), a view
-        words = np.full((len(arrays), width), ENDED, dtype=np.int64)
-        if self.packet_form == "codes":
-            codes = self._codes
-            words[at] = codes.words_of(arrays.packet_symbol)
-            columns[:CODE_WIDTH] = codes.book[words].transpose(2, 0, 1)
-            known[:, :CODE_WIDTH], known[:, CODE_WIDTH] = ends[:, None], codes.symbols_of(words)[1]
-            columns[CODE_WIDTH][at] = log_scaled(arrays.payload_length)
-        else:
-            columns[0][at], columns[1][at] = arrays.direction, 2 * arrays.payload_length / self.max_payload - 1
-            columns[2], known[:, 2] = np.where(present, 1, -1), ends
+        packets = slice(self.packet_channels)
+        words = self._form.write(columns[packets], known[:, packets], arrays, present, ends)
         if self.time_knots is not None:
             times = np.zeros((len(arrays), self.max_packets), dtype=np.float32)
             times[at] = arrays.inter_arrival_time
@@ -290,7 +290,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         if snap:
             owner = np.repeat(classes, np.diff(offsets))
             for k in np.unique(classes):
-                length[owner == k] = _nearest(np.array(self.class_lengths[k]), length[owner == k])
+                length[owner == k] = nearest_of(np.array(self.class_lengths[k]), length[owner == k])
         found: dict[str, np.ndarray] = {
             "offsets": offsets,
             "label": names_at(self.labels, classes),
@@ -335,15 +335,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         The first packet is always present. No packet after a gap is present. Direction and length mean nothing where no
         packet is present.
         """
-        if self.packet_form == "codes":
-            codes = self._codes
-            words = codes.nearest(columns[:CODE_WIDTH])
-            symbols, other = codes.symbols_of(words)
-            present, direction = words != ENDED, 1 - 2 * (symbols % 2)
-            length = np.where(other, integers_of(columns[CODE_WIDTH]).clip(max=self.max_payload), symbols // 2)
-        else:
-            present, direction = columns[2] > 0, np.where(columns[0] < 0, -1, 1)
-            length = np.rint((columns[1] + 1) / 2 * self.max_payload).clip(0, self.max_payload).astype(np.int64)
+        present, direction, length = self._form.read(columns[: self.packet_channels])
         present[:, 0] = True
         return np.logical_and.accumulate(present, axis=1), direction, length
 
@@ -357,25 +349,3 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         missing = [name for name, needed in wanted.items() if needed and getattr(arrays, name) is None]
         if missing:
             raise InputError(f"the model was trained with {', '.join(missing)}; the flows have no such column")
-
-
-def _fit_times(arrays: FlowArrays, classes: np.ndarray, num_classes: int, max_packets: int) -> Knots | None:
-    if arrays.inter_arrival_time is None:
-        return None
-    later = arrays.position > 0
-    classes_of_packets = classes[arrays.flow_index[later]]
-    return time_knots(
-        arrays.inter_arrival_time[later], classes_of_packets, arrays.position[later], num_classes, max_packets
-    )
-
-
-def _counted(words: np.ndarray) -> list[list[int]]:
-    """Pairs of a code word and its count in `words`; -1 is not a word."""
-    found, counts = np.unique(words[words >= 0], return_counts=True)
-    return np.stack([found, counts], axis=1).tolist()
-
-
-def _nearest(known: np.ndarray, values: np.ndarray) -> np.ndarray:
-    right = np.searchsorted(known, values).clip(max=len(known) - 1)
-    left = (right - 1).clip(min=0)
-    return np.where(values - known[left] < known[right] - values, known[left], known[right])

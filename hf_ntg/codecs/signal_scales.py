@@ -13,6 +13,7 @@ __all__ = [
     "integers_of",
     "log_scaled",
     "matched_ranks",
+    "nearest_of",
     "rank_quantiles",
     "ranked_times",
     "time_knots",
@@ -39,6 +40,13 @@ def integers_of(scaled: np.ndarray) -> np.ndarray:
     """The inverse of :func:`log_scaled`, rounded to integers (int64); values outside [-1, 1] are clipped."""
     values = np.expm1((np.clip(scaled, -1, 1) + 1) / 2 * np.log1p(MAX_PAYLOAD))
     return np.rint(values).astype(np.int64)
+
+
+def nearest_of(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The entry of `known` (ascending) nearest to each of `values`; the larger of two that are equally near."""
+    right = np.searchsorted(known, values).clip(max=len(known) - 1)
+    left = (right - 1).clip(min=0)
+    return np.where(values - known[left] < known[right] - values, known[left], known[right])
 
 
 def time_knots(
