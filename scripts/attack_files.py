@@ -8,6 +8,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from attack_values import VALUES
+
 __all__ = [
     "FOREIGN",
     "damaged_checkpoint",
@@ -16,11 +18,6 @@ __all__ = [
     "mutated_weights",
 ]
 
-_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 3, 10**6, 10**9, 10**10, 2**63, -(2**63), 10**400, 0.5, -0.5, 1e-300, 1e308,
-    float("nan"), float("inf"), float("-inf"), "", "a", "evil", "../../x", "\ud800", "\0", "x" * 10_000, [], {}, [[]],
-    [None], [0], [1, 1], [float("nan")], ["evil", "Evil"], {"a": 1}, [10**9] * 3,
-)  # fmt: skip
 _EXTRA = {
     "auto_map": {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil", "AutoTokenizer": "evil.Evil"},
     "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True},
@@ -84,7 +81,7 @@ def mutated_json(path: Path, rng: random.Random) -> str:
         found[name] = found[name][:-1] if rng.random() < 0.5 else found[name] * 2
         what = f"{name} has {len(found[name])} entries"
     else:
-        found[name] = rng.choice(_VALUES)
+        found[name] = rng.choice(VALUES)
         what = f"{name} is {ascii(found[name])[:30]}"
     path.write_text(json.dumps(found), encoding="utf-8")
     return what
@@ -98,7 +95,7 @@ def _mutated_inside(value: Any, rng: random.Random) -> str:
         if isinstance(value[key], list | dict) and value[key] and rng.random() < 0.8:
             value = value[key]
             continue
-        value[key] = rng.choice(_VALUES)
+        value[key] = rng.choice(VALUES)
         return f"{where} is {ascii(value[key])[:30]}"
 
 

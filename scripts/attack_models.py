@@ -28,6 +28,7 @@ import numpy as np
 from datasets import Dataset
 
 sys.path.insert(0, str(Path(__file__).parent))
+from attack_baselines import baseline_attack, save_baselines
 from attack_commands import COMMANDS, place_words
 from attack_files import FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights
 
@@ -36,7 +37,7 @@ from hf_ntg.errors import Interrupted
 from hf_ntg.flows import conform_flows, save_flows
 
 FAMILIES = ("gpt2", "llama", "mamba", "unet")
-KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place")
+KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline")
 SECONDS = 10.0  # for one attack; those that are refused before anything is loaded take far less
 
 
@@ -49,6 +50,7 @@ class Setting:
     unfinished: Path
     table: Path
     canary: Path
+    baselines: list[Path]
 
 
 def main() -> None:
@@ -103,7 +105,8 @@ def prepare(folder: Path, flows: Dataset, models: dict[str, Path] | None = None)
     unfinished = folder / "unfinished"
     with contextlib.suppress(Interrupted), interrupted_in_epoch(1):
         train(flows, TrainingConfig(output_dir=str(unfinished), **settings | {"epochs": 2}))
-    return Setting(folder, models, unfinished, save_flows(flows, folder / "flows.parquet"), folder / "code-ran")
+    table, baselines = save_flows(flows, folder / "flows.parquet"), save_baselines(flows, folder / "baselines")
+    return Setting(folder, models, unfinished, table, folder / "code-ran", baselines)
 
 
 @contextlib.contextmanager
@@ -171,7 +174,7 @@ def _clock(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _draws(folder: Path) -> str:
+def draws(folder: Path) -> str:
     """Load the model in `folder` and draw a few flows; says what is wrong with them."""
     flows = FlowGenerator.from_pretrained(folder).generate(6, seed=1)
     conform_flows(flows, "drawn")
@@ -196,14 +199,14 @@ def _json_attack(setting: Setting, scratch: Path, turn: int, rng: random.Random)
     family, folder = _copied(setting, scratch, turn)
     path = rng.choice(sorted(path for path in folder.rglob("*.json") if not path.name.startswith("training_")))
     what = mutated_json(path, rng)
-    return f"{family} {path.name} {what}", lambda: _draws(folder)
+    return f"{family} {path.name} {what}", lambda: draws(folder)
 
 
 def _weights_attack(setting: Setting, scratch: Path, turn: int, rng: random.Random) -> tuple[str, Callable[[], str]]:
     family, folder = _copied(setting, scratch, turn)
     path = next(folder.rglob("*.safetensors"))
     other = next(setting.models[rng.choice([name for name in FAMILIES if name != family])].rglob("*.safetensors"))
-    return f"{family} {mutated_weights(path, other, rng)}", lambda: _refused(lambda: _draws(folder))
+    return f"{family} {mutated_weights(path, other, rng)}", lambda: _refused(lambda: draws(folder))
 
 
 def _foreign_attack(setting: Setting, scratch: Path, turn: int, rng: random.Random) -> tuple[str, Callable[[], str]]:
@@ -211,16 +214,16 @@ def _foreign_attack(setting: Setting, scratch: Path, turn: int, rng: random.Rand
     what = foreign(folder, FOREIGN[turn % len(FOREIGN)], setting.canary)
     here = Path.cwd()
 
-    def draws() -> str:
+    def draws_here() -> str:
         os.chdir(folder)  # modules of the working directory must not run either
         sys.path.insert(0, str(folder))
         try:
-            return _draws(folder)
+            return draws(folder)
         finally:
             sys.path.remove(str(folder))
             os.chdir(here)
 
-    return f"{family} {what}", draws
+    return f"{family} {what}", draws_here
 
 
 def _checkpoint_attack(setting: Setting, scratch: Path, turn: int, rng: random.Random) -> tuple[str, Callable[[], str]]:
@@ -280,6 +283,7 @@ ATTACKS = {
     "checkpoint": _checkpoint_attack,
     "command": _command_attack,
     "place": _place_attack,
+    "baseline": baseline_attack,
 }
 
 if __name__ == "__main__":

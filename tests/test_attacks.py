@@ -14,8 +14,8 @@ def attacks(monkeypatch):
     import attack_models
 
     yield attack_models
-    for name in ("attack_models", "attack_files", "attack_commands"):
-        sys.modules.pop(name, None)
+    for name in [name for name in sys.modules if name.startswith("attack_")]:
+        del sys.modules[name]
 
 
 @pytest.mark.filterwarnings("ignore")

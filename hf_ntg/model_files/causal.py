@@ -9,7 +9,6 @@ from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.flows.schema import MAX_PAYLOAD
 from hf_ntg.model_files.fields import (
-    ANY_NUMBER,
     NAME,
     Rule,
     ascending,
@@ -23,6 +22,7 @@ from hf_ntg.model_files.fields import (
     read_object,
     whole_numbers,
 )
+from hf_ntg.model_files.tokenizer import check_tokenizer
 from hf_ntg.model_files.weights import Shapes, check_weights
 from hf_ntg.ranges import Range
 
@@ -114,16 +114,6 @@ _GENERATION: dict[str, Rule] = {
     "use_cache": flag,
     "_from_model_config": flag,
 }
-_TOKENIZER: dict[str, Rule] = {
-    "backend": ("tokenizers",),
-    "eos_token": ("<eos>",),
-    "pad_token": ("<pad>",),
-    "padding_side": ("left", "right"),
-    "tokenizer_class": ("FlowTokenizer", "TokenizersBackend", "PreTrainedTokenizerFast"),
-    "model_max_length": ANY_NUMBER,
-    "is_local": flag,
-    "local_files_only": flag,
-}
 
 
 def check_causal_folder(folder: Path) -> None:
@@ -149,9 +139,7 @@ def check_causal_folder(folder: Path) -> None:
     if (folder / "generation_config.json").exists():
         path = folder / "generation_config.json"
         check_fields(path, read_object(path), {}, {**_GENERATION, **tokens})
-    path = folder / "tokenizer_config.json"
-    check_fields(path, read_object(path), {}, {**_TOKENIZER, "flow_grammar": lambda value: _agrees(value, grammar)})
-    _check_tokenizer(folder / "tokenizer.json", words)
+    check_tokenizer(folder, grammar, words)
 
 
 def _read_grammar(path: Path) -> FlowGrammar:
@@ -177,23 +165,6 @@ def _read_grammar(path: Path) -> FlowGrammar:
         return FlowGrammar.from_dict(found)
     except (ValueError, TypeError) as error:
         raise complain(path, str(error).splitlines()[0]) from error
-
-
-def _agrees(value: Any, grammar: FlowGrammar) -> bool:
-    try:
-        return isinstance(value, dict) and FlowGrammar.from_dict(value) == grammar
-    except (ValueError, TypeError):
-        return False
-
-
-def _check_tokenizer(path: Path, words: list[str]) -> None:
-    found = read_object(path)
-    model = found.get("model")
-    vocabulary = model.get("vocab") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or model.get("type") != "WordLevel" or not isinstance(vocabulary, dict):
-        raise complain(path, "not the word-level tokenizer of a flow model")
-    if vocabulary != {word: place for place, word in enumerate(words)}:
-        raise complain(path, "its words are not those of flow_grammar.json")
 
 
 def _is_plain_rope(value: Any) -> bool:

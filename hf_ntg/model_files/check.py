@@ -23,7 +23,7 @@ def check_model_folder(folder: Path) -> str:
             or something that only other software writes. The message is one line and names the file.
     """
     if (folder / "baseline.safetensors").is_file():
-        return "baseline"
+        return "baseline"  # its one file is checked where it is read, by hf_ntg.models.baselines
     kinds = {"causal": (folder / "flow_grammar.json").is_file(), "diffusion": (folder / "model_index.json").is_file()}
     if not any(kinds.values()):
         raise InputError(

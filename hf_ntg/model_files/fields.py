@@ -25,7 +25,9 @@ __all__ = [
     "list_of",
     "optional",
     "read_object",
+    "short_reason",
     "whole_numbers",
+    "without_repeats",
 ]
 
 MAX_BYTES = 64 * 2**20
@@ -53,9 +55,9 @@ def read_object(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_BYTES:
         raise complain(path, f"larger than {MAX_BYTES // 2**20} MiB")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        found = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=without_repeats)
     except (ValueError, RecursionError) as error:
-        raise complain(path, f"not readable as JSON ({_short(error)})") from error
+        raise complain(path, f"not readable as JSON ({short_reason(error)})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     if not isinstance(found, dict):
@@ -158,14 +160,16 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A hook for :func:`json.loads` that refuses an object with a key twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key stands there twice")
     return found
 
 
-def _short(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """The first line of an error's message, cut to 100 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:100]
 
 

@@ -3,6 +3,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from hf_ntg.errors import InputError
@@ -18,6 +19,8 @@ from hf_ntg.models.baselines import (
     load_baseline,
     make_baseline,
 )
+from hf_ntg.models.baselines.counts import RADIX
+from hf_ntg.models.baselines.ngram import END
 
 KINDS = [*BASELINES, "1-gram"]
 
@@ -116,8 +119,8 @@ def test_requests_that_cannot_be_met(tmp_path):
     with pytest.raises(InputError, match="holds no baseline"):
         load_baseline(tmp_path / "other")
     (tmp_path / "broken").write_bytes(b"no tensors")
-    for name in ("broken", "missing"):
-        with pytest.raises(InputError, match="not a readable"):
+    for name, said in (("broken", "not a safetensors file"), ("missing", "no such file")):
+        with pytest.raises(InputError, match=said):
             load_baseline(tmp_path / name)
     with pytest.raises(InputError, match="no baseline"):
         make_baseline("0-gram")
@@ -296,3 +299,41 @@ def test_no_baseline_makes_more_packets_than_were_seen():
     model = make_baseline("2-gram").fit(conform_flows(Dataset.from_dict(rows), "made"), 10)
     assert model.max_packets == 2
     assert model.draw(np.zeros(300, dtype=np.int64), seed=0).num_packets.max() == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "said"),
+    [
+        ("replay", "classes", lambda old: old + 2, "classes has numbers outside 0 to 1"),
+        ("replay", "offsets", lambda old: old[::-1].copy(), "offsets do not divide"),
+        ("replay", "direction", lambda old: old * 0, "neither 1 nor -1"),
+        ("replay", "inter_arrival_time", lambda old: old * np.nan, "outside 0"),
+        ("independent", "destination_port", lambda old: old + 10**6, "destination_port has numbers outside"),
+        ("smote", "points", lambda old: old[:, :-1].copy(), "points have shape"),
+        ("cvae", "network.to_words.weight", lambda old: old[:-1].copy(), "other layers or shapes"),
+        ("4-gram", "tables.1.contexts", lambda old: old * 0, "table 1 is not in order"),
+        ("4-gram", "time_donors.2.rows", lambda old: old + 10**6, "rows that do not exist"),
+        ("4-gram", "header_donors.1.keys", lambda old: old * 0, "a class without a training flow"),
+        ("4-gram", "label_weights", lambda old: old * 0.5, "not the shares of its classes"),
+        ("4-gram", "foreign", lambda old: np.zeros(3, np.int64), "no tensor of this baseline"),
+    ],
+)
+def test_a_saved_file_that_cannot_be_right_is_refused(kind, name, change, said, tmp_path):
+    path = make_baseline(kind).fit(flows_of()).save(tmp_path / "baseline.safetensors")
+    with safe_open(path, "numpy") as file:
+        head, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(tensors | {name: change(tensors.get(name))}, path, head)
+    with pytest.raises(InputError, match=said) as caught:
+        load_baseline(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_ngram_whose_flows_end_before_they_begin_is_refused(tmp_path):
+    path = make_baseline("1-gram").fit(flows_of()).save(tmp_path / "baseline.safetensors")
+    with safe_open(path, "numpy") as file:
+        head, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    rows = len(tensors["tables.2.contexts"])
+    tensors["tables.2.pairs"], tensors["tables.2.counts"] = np.arange(rows) * RADIX + END, np.full(rows, 10**9)
+    save_file(tensors, path, head)
+    with pytest.raises(InputError, match="end before their first packet"):
+        load_baseline(path)

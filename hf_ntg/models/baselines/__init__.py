@@ -3,16 +3,14 @@
 All need only NumPy, except ``cvae`` (torch) and ``smote`` (imbalanced-learn). Those packages are imported on first use.
 """
 
-import json
 import re
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
 
 from hf_ntg.errors import InputError
 from hf_ntg.models.baselines.baseline import BASELINE_FILE, Baseline
 from hf_ntg.models.baselines.empirical import Independent, Replay
 from hf_ntg.models.baselines.ngram import NGram
+from hf_ntg.models.baselines.saved_file import read_baseline
 from hf_ntg.models.baselines.smote import Smote
 from hf_ntg.models.baselines.tuned_ngram import TunedNGram
 
@@ -50,14 +48,9 @@ def load_baseline(path: str | Path) -> Baseline:
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
-    try:
-        with safe_open(path, "numpy") as file:
-            head = json.loads((file.metadata() or {}).get("hf_ntg", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
-    kind = _class_of(head.get("kind", ""), f"{path}: holds no baseline")
-    return kind.restore(head["max_packets"], head["labels"], head.get("view", "all"), tensors)
+    saved = read_baseline(Path(path))
+    kind = _class_of(saved.kind, f"{path}: holds no baseline")
+    return kind.restore(saved.max_packets, saved.labels, saved.view, saved.tensors)
 
 
 def _class_of(kind: str, complaint: str) -> type[Baseline]:
