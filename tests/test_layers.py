@@ -9,7 +9,19 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "hf_ntg"
 # From the bottom up: a room may import from itself and from those before it.
 LAYERS = (
-    ("constants", "errors", "files", "launch", "progress", "ranges", "remote", "threads", "trouble", "workers"),
+    (
+        "constants",
+        "errors",
+        "files",
+        "launch",
+        "progress",
+        "ranges",
+        "remote",
+        "text_tables",
+        "threads",
+        "trouble",
+        "workers",
+    ),
     ("flows",),
     ("codecs",),
     ("model_files",),

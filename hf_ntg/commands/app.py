@@ -7,7 +7,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,8 @@ from hf_ntg.ranges import SEEDS, Range
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from hf_ntg.text_tables import TextTable
+
 __all__ = [
     "FOR_EVERY_COMMAND",
     "READ_IN_PART",
@@ -34,6 +36,7 @@ __all__ = [
     "results",
     "say",
     "show",
+    "show_table",
     "stopping_says",
 ]
 
@@ -137,6 +140,14 @@ def show(line: str, **facts: Any) -> None:
         results.found.append(facts or {"text": line})
     else:
         print(line)
+
+
+def show_table(table: TextTable, facts: Sequence[dict[str, Any]] = ()) -> None:
+    """A table of results on standard output, or its `facts` as entries of the command's JSON object."""
+    if results.as_json:
+        results.found.extend(facts)
+    else:
+        table.print()
 
 
 def say(line: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, number, public_command, show
+from hf_ntg.commands.app import Seed, app, number, public_command, show, show_table
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file
 from hf_ntg.ranges import COUNTS
@@ -47,6 +48,8 @@ def augment(
     from hf_ntg.flows import load_flows, save_flows
     from hf_ntg.flows.provenance import provenance_of, with_command
     from hf_ntg.flows.save import TABLE_SUFFIXES
+    from hf_ntg.flows.unpacking import printable_name
+    from hf_ntg.text_tables import TextTable
 
     if output.suffix not in TABLE_SUFFIXES:
         raise InputError(f"{output}: no such flow format; name the file with one of {', '.join(TABLE_SUFFIXES)}")
@@ -59,6 +62,12 @@ def augment(
     ways = ", ".join(mark.model for mark in provenance_of(result))
     real = len(result) - made
     show(f"{output}: {real} real and {made} added flows ({ways})", output=output, real=real, added=made, method=ways)
+    counts = Counter(zip(result["label"], result["synthetic"], strict=True))
+    rows = [
+        (printable_name(name), str(counts[name, False]), str(counts[name, True]))
+        for name in dict.fromkeys(result["label"])
+    ]
+    show_table(TextTable(("class", "real", "added"), rows))
 
 
 def _model_or_name(method: str) -> str | FlowGenerator:

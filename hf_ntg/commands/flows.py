@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show
+from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show, show_table
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file, check_output_folder
 from hf_ntg.progress import Progress
@@ -109,7 +109,8 @@ def import_(
     facts: dict = {"path": str(output), "flows": report.flows, "files": len(report.files), "broken": len(report.broken)}
     facts["classes"] = {name: count for name, count in report.classes.items() if name is not None}
     facts["unlabelled"] = report.classes[None]
-    show("\n".join([line, *report.class_table()]), **facts, remarks=list(report.remarks()))
+    show(line, **facts, remarks=list(report.remarks()))
+    show_table(report.class_table())
     if report.broken:
         raise typer.Exit(READ_IN_PART)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hf_ntg.commands.app import Seed, app, number, say, show, stopping_says
+from hf_ntg.commands.app import Seed, app, number, say, show, show_table, stopping_says
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_folder
 from hf_ntg.ranges import COUNTS
@@ -73,7 +73,7 @@ def evaluate(
     from hf_ntg.flows import load_flows
     from hf_ntg.metrics import evaluate_flows
     from hf_ntg.metrics.judged_sets import DEFAULT_PACKETS
-    from hf_ntg.report import headline, write_report
+    from hf_ntg.report import headline, headline_table, write_report
 
     check_output_folder(output)
     sources = {"train": train, "test": test, "synthetic": synthetic}
@@ -89,7 +89,7 @@ def evaluate(
             max_packets = min(DEFAULT_PACKETS, generator.max_packets)
     result = evaluate_flows(**tables, max_packets=max_packets, view=view, seed=seed, log_likelihood=likelihood)
     paths = write_report(result | {"inputs": sources}, output)
-    show(headline(result), text=headline(result))
+    show_table(headline_table(result), [{"text": headline(result)}])
     show(str(paths["html"]), **{name: str(path) for name, path in paths.items()})
 
 
@@ -134,9 +134,11 @@ def study(
     choices |= {"view": view}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
     with stopping_says("finished runs are kept; the same command goes on"):
-        failed = study_command(
+        failed, overview = study_command(
             flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
         )
+    for table in overview:
+        show_table(table)
     show(str(output / "report.html"), html=str(output / "report.html"), failed=len(failed))
     if failed:
         say(f"ntg: {len(failed)} runs failed, see above; they are left undone")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_ntg.commands.app import app, number, show
+from hf_ntg.commands.app import app, number, show, show_table
 from hf_ntg.errors import InputError
 from hf_ntg.launch import require_free_port
 from hf_ntg.ranges import PORTS
@@ -40,6 +40,7 @@ def publish(
     """
     from hf_ntg.hub.publish import lay_out, send
     from hf_ntg.hub.upload import Destination, list_files
+    from hf_ntg.text_tables import TextTable
 
     to = Destination(repo_id, private=private, revision=revision)
     options: dict[str, Any] = {"license": license, "report": report, "trained_on": trained_on}
@@ -49,8 +50,9 @@ def publish(
     if dry_run:
         target = folder or Path(repo_id.rpartition("/")[2])
         kind = lay_out(source, target, to, **options)
-        for name, size in list_files(target).items():
-            show(f"{size:>12,}  {name}", file=name, bytes=size)
+        files = list_files(target)
+        table = TextTable(("file", "bytes"), [(name, f"{size:,}") for name, size in files.items()])
+        show_table(table, [{"file": name, "bytes": size} for name, size in files.items()])
         line = f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent"
         show(line, path=str(target), kind=kind, repository=repo_id)
         return

@@ -14,6 +14,7 @@ from hf_ntg.flows.view import check_view
 from hf_ntg.launch import parse_share
 from hf_ntg.study.plan import AXES, FULL, QUICK, Profile, Run
 from hf_ntg.study.run import run_study, shard_of_environment
+from hf_ntg.text_tables import TextTable
 
 __all__ = ["chosen_profile", "study_command"]
 
@@ -29,9 +30,10 @@ def study_command(
     redo_stale: bool = False,
     only_report: bool = False,
     say: Callable[[str], None] = print,
-) -> list[Run]:
-    """Run a study, write its report, and return the runs that failed."""
-    from hf_ntg.study.results.study_report import write_study
+) -> tuple[list[Run], list[TextTable]]:
+    """Run a study and write its report. Return the runs that failed, and the overview tables."""
+    from hf_ntg.study.results.study_report import overview_of, write_study
+    from hf_ntg.study.results.tables import as_text
 
     failed = []
     if not only_report:
@@ -48,7 +50,7 @@ def study_command(
             say=say,
         )
     say(write_study(output))
-    return failed
+    return failed, [as_text(table) for table in overview_of(output)]
 
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:

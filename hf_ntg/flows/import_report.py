@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hf_ntg.flows.capture_in.pieces import CaptureEdges
 from hf_ntg.flows.unpacking import printable_name
+from hf_ntg.text_tables import TextTable
 
 __all__ = ["FileReport", "ImportReport"]
 
@@ -52,7 +53,7 @@ class ImportReport:
         """Number of flows of each class; None counts the flows without a label."""
         return sum((file.classes for file in self.files), Counter())
 
-    def class_table(self) -> list[str]:
+    def class_table(self) -> TextTable:
         """Return a table of the classes, largest first, and of the flows without a label."""
         counts = self.classes
         unlabelled = counts.pop(None, 0)
@@ -62,8 +63,8 @@ class ImportReport:
             shown.append((f"({len(rest)} more classes)", sum(count for _, count in rest)))
         shown.append(("(no label)", unlabelled))
         width = min(max(len(name) for name, _ in [("class", 0), *shown]), _WIDEST_NAME)
-        cut = [(name if len(name) <= width else name[: width - 1] + "…", count) for name, count in shown]
-        return [f"{'class':{width}}  flows", *(f"{name:{width}}  {count}" for name, count in cut)]
+        cut = [(name if len(name) <= width else name[: width - 1] + "…", str(count)) for name, count in shown]
+        return TextTable(("class", "flows"), cut)
 
     def remarks(self) -> list[str]:
         """Return the remarks for the user, one line each."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from hf_ntg.files import write_text
 from hf_ntg.report import plots
 from hf_ntg.report.pages import format_score, page_templates
+from hf_ntg.text_tables import TextTable
 
-__all__ = ["headline", "headline_rows", "write_report"]
+__all__ = ["headline", "headline_rows", "headline_table", "write_report"]
 
 _GROUPS = {
     "packets": "Packets, times and sizes",
@@ -69,17 +70,15 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
 
 
 def headline(result: dict) -> str:
-    """The main scores as lines of text in columns, for a terminal."""
+    """The main scores as lines of text in columns."""
+    return headline_table(result).plain()
+
+
+def headline_table(result: dict) -> TextTable:
+    """The main scores: a row for each metric, a column for each set of flows that was evaluated."""
     rows = [row for row in headline_rows(result) if row["main"]]
-    names = [f"{row['title']}, {row['unit']}" for row in rows]
-    wide = max(map(len, names))
-    widths = [max(len(column), 7) for column in result["columns"]]
-    lines = [("", result["columns"])]
-    lines += [(name, map(format_score, row["values"])) for name, row in zip(names, rows, strict=True)]
-    return "\n".join(
-        name.ljust(wide) + "".join(cell.rjust(width + 2) for cell, width in zip(cells, widths, strict=True))
-        for name, cells in lines
-    )
+    cells = [(f"{row['title']}, {row['unit']}", *map(format_score, row["values"])) for row in rows]
+    return TextTable(("", *result["columns"]), cells)
 
 
 def headline_rows(result: dict) -> list[dict]:

@@ -269,7 +269,10 @@ def _objective(config: TrainingConfig, training: FlowArrays, validation: FlowArr
 
 
 def _rate_curve(config: TrainingConfig, total: int):
-    """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``."""
+    """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``.
+
+    The schedules of this shape in transformers start at a rate of 0, or leave out the step at the peak rate.
+    """
     rise = max(1, round(config.warmup * total))
 
     def share(step: int) -> float:

@@ -19,7 +19,7 @@ from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
 from hf_ntg.training.config import MODEL_FAMILIES
 
-__all__ = ["all_tables", "findings", "write_study"]
+__all__ = ["all_tables", "findings", "overview_of", "write_study"]
 
 _SECTIONS = {
     "overview": ("Overview", "How realistic, useful, private and costly is each generator?"),
@@ -74,6 +74,12 @@ def all_tables(rows: Sequence[dict]) -> list[Table]:
     """All tables that the results of a study can fill, overviews first."""
     scores = scores_of(rows) + time_to_fidelity(rows)
     return overview_tables(scores) + study_tables(scores)
+
+
+def overview_of(output: Path) -> list[Table]:
+    """The overview tables of the finished runs in `output`."""
+    rows = ResultStore(output).gather()
+    return overview_tables(scores_of(rows) + time_to_fidelity(rows))
 
 
 def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list[str]:

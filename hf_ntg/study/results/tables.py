@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
 from hf_ntg.study.results.summary import REACHED, Score
+from hf_ntg.text_tables import TextTable
 
-__all__ = ["Table", "as_csv", "as_markdown", "cell_text", "study_tables"]
+__all__ = ["Table", "as_csv", "as_markdown", "as_text", "cell_text", "study_tables"]
 
 _CLASSIFIER_NAMES = {"random_forest": "random forest", "gradient_boosting": "gradient boosting", "cnn": "1D-CNN"}
 _PROTOCOLS = {
@@ -76,10 +77,17 @@ def as_markdown(table: Table) -> str:
         "| " + " | ".join(table.head) + " |",
         "|---|" + "--:|" * (len(table.head) - 1),
     ]
-    for name, cells in table.rows:
-        texts = [cell_text(cell, style) for cell, style in zip(cells, table.cell_styles(), strict=True)]
-        lines.append(f"| {name} | " + " | ".join(texts) + " |")
+    lines += [f"| {' | '.join(row)} |" for row in as_text(table).rows]
     return "\n".join(lines) + "\n"
+
+
+def as_text(table: Table) -> TextTable:
+    """A table for the command line, with its title."""
+    rows = [
+        (name, *(cell_text(cell, style) for cell, style in zip(cells, table.cell_styles(), strict=True)))
+        for name, cells in table.rows
+    ]
+    return TextTable(table.head, rows, table.title)
 
 
 def as_csv(scores: Iterable[Score]) -> str:
