@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,12 +26,13 @@ __all__ = [
     "os_error_in_words",
     "replacing",
     "require_free_space",
+    "scratch_folder",
     "write_text",
 ]
 
 _LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; file systems allow 255 in all
 _LONGEST_ALLOWED = 255
-_PROBE = bytes(4096)
+_PROBE, _PROBE_PREFIX = bytes(4096), ".probe."
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
@@ -68,7 +69,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = _scratch_prefix(target.name)
     _sweep(target.parent, prefix)
-    handle, scratch = _locked_scratch(target.parent, prefix)
+    handle, scratch = _locked(target.parent, prefix, _new_file)
     try:
         try:
             yield scratch
@@ -80,6 +81,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """Give a new folder beside `path`, which is removed after the block unless the block has moved it.
+
+    Scratch folders that killed processes left for the same `path` are removed first.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = _scratch_prefix(target.name)
+    _sweep(target.parent, prefix)
+    handle, scratch = _locked(target.parent, prefix, _new_folder)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
         os.close(handle)
 
 
@@ -121,12 +140,13 @@ def check_output_folder(path: str | Path) -> None:
     made: list[Path] = []
     try:
         _make_folders(Path(path), made)
-        handle, name = tempfile.mkstemp(prefix=".probe.", suffix=".part", dir=path)
+        _sweep(Path(path), _PROBE_PREFIX)
+        handle, probe = _locked(Path(path), _PROBE_PREFIX, _new_file)
         try:
             _write_all(handle, _PROBE)
         finally:
             os.close(handle)
-            os.unlink(name)
+            probe.unlink()
     except (OSError, ValueError) as error:
         raise InputError(os_error_in_words(_as_os_error(error), path)) from error
     finally:
@@ -180,23 +200,41 @@ def _try_lock(handle: int) -> bool | None:
     return True
 
 
-def _locked_scratch(folder: Path, prefix: str) -> tuple[int, Path]:
+def _locked(folder: Path, prefix: str, make: Callable[[Path, str], tuple[int, str]]) -> tuple[int, Path]:
+    """Make a scratch file or folder in `folder` and lock it; returns its handle and its path."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".part", dir=folder)
+        handle, name = make(folder, prefix)
         if _try_lock(handle) is not False and os.path.exists(name):
             return handle, Path(name)
-        os.close(handle)  # another process swept the file away before it was locked
+        os.close(handle)  # another process swept it away before it was locked
+
+
+def _new_file(folder: Path, prefix: str) -> tuple[int, str]:
+    return tempfile.mkstemp(prefix=prefix, suffix=".part", dir=folder)
+
+
+def _new_folder(folder: Path, prefix: str) -> tuple[int, str]:
+    while True:
+        name = tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=folder)
+        try:
+            return os.open(name, os.O_RDONLY), name
+        except FileNotFoundError:  # swept away
+            continue
 
 
 def _sweep(folder: Path, prefix: str) -> None:
+    """Remove the scratch files and folders of killed processes; running ones hold locks on theirs."""
     for path in folder.glob(f"{_escaped(prefix)}*.part"):
         try:
-            handle = os.open(path, os.O_RDWR)
+            handle = os.open(path, os.O_RDONLY)
         except OSError:  # gone, or not ours
             continue
         try:
             if _try_lock(handle):
-                path.unlink(missing_ok=True)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
         finally:
             os.close(handle)
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.files import check_output_file, check_output_folder, lock_folder, replacing, write_text
+from hf_ntg.files import check_output_file, check_output_folder, lock_folder, replacing, scratch_folder, write_text
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -32,6 +32,23 @@ def test_scratch_files_of_killed_processes_are_swept_and_those_at_work_stay(tmp_
         write_text(tmp_path / "text", "second")
         assert at_work.exists()
     assert other.exists()
+
+
+def test_scratch_folders_and_probes_of_killed_processes_are_swept_and_those_at_work_stay(tmp_path):
+    stale, probe = tmp_path / ".out.aaaa.part", tmp_path / ".probe.aaaa.part"
+    (stale / "deep").mkdir(parents=True)
+    (stale / "deep" / "file").touch()
+    probe.touch()
+    with scratch_folder(tmp_path / "out") as at_work:
+        assert not stale.exists()
+        (at_work / "file").touch()
+        with scratch_folder(tmp_path / "out") as second:
+            assert at_work.exists()
+            assert second != at_work
+        check_output_folder(tmp_path)
+        assert not probe.exists()
+        at_work.replace(tmp_path / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
 
 
 def test_a_name_as_long_as_the_system_allows_is_written(tmp_path):

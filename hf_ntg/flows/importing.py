@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -24,7 +23,7 @@ import pyarrow.parquet as pq
 from datasets import Features, Value
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import replacing
+from hf_ntg.files import replacing, scratch_folder
 from hf_ntg.flows.byte_stream import OnRead
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
@@ -84,11 +83,10 @@ def import_flows(
     options.labels.check()
     if options.keep_addresses == "hashed" and not options.address_key:
         options = replace(options, address_key=secrets.token_bytes(32))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        found = find_sources(sources, Path(folder) / "sources")
+    with scratch_folder(output) as folder:
+        found = find_sources(sources, folder / "sources")
         files = found.files
-        parts = [Path(folder) / f"{number}.arrow" for number in range(len(files))]
+        parts = [folder / f"{number}.arrow" for number in range(len(files))]
         jobs: list[_Job] = [
             (path, capture, part, options, ()) for (path, capture), part in zip(files, parts, strict=True)
         ]

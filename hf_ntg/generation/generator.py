@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -16,7 +15,7 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder
+from hf_ntg.files import check_output_folder, scratch_folder
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.provenance import Provenance, mark_flows
@@ -109,8 +108,7 @@ class FlowGenerator:
         folder = Path(save_directory)
         check_output_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as name:
-            scratch = Path(name)
+        with scratch_folder(folder / "model") as scratch:
             self.sampler.save_pretrained(scratch)
             if self.source is not None:
                 for name in _DESCRIPTIONS:

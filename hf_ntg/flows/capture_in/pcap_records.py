@@ -69,14 +69,19 @@ def pcap_blocks(window: Window) -> Iterator[PacketBlock]:
 
 def _walk(data: bytes, place: int, unpack, header: int) -> tuple[list[int], int]:
     """Return where each whole record in `data` begins, from `place` on, and where the first incomplete one begins."""
-    starts, end = [], len(data)
-    while place + header <= end:
-        (captured,) = unpack(data, place + 8)
-        after = place + header + captured
-        if after > end or captured > MAX_CAPTURED:
+    starts: list[int] = []
+    end, found = len(data), starts.append
+    last = end - header
+    while place <= last:  # the one loop over packets: it does as little as it can
+        after = place + header + unpack(data, place + 8)[0]
+        if after > end:
             break
-        starts.append(place)
+        found(place)
         place = after
+    too_long = np.flatnonzero(np.diff([*starts, place]) > header + MAX_CAPTURED)
+    if len(too_long):
+        place = starts[too_long[0]]
+        del starts[too_long[0] :]
     return starts, place
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import replacing
+from hf_ntg.files import replacing, scratch_folder
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.capture_out.capture_record import COMMENT_PREFIX, CaptureReport, CaptureTruth
 from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations, converse
@@ -222,10 +220,8 @@ def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: P
     """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: there is something already; give a new or empty folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     folders = FolderNames()
-    try:
+    with scratch_folder(folder) as scratch:
         with CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:
             for batch in stream.schedule.batches(flows):
                 first = stream.report.flows
@@ -240,5 +236,3 @@ def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: P
                 bar.update(len(batch.flows))
         scratch.chmod(0o755)
         scratch.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
