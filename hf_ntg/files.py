@@ -23,6 +23,7 @@ __all__ = [
     "check_output_folder",
     "is_scratch",
     "lock_folder",
+    "new_folder",
     "os_error_in_words",
     "replacing",
     "require_free_space",
@@ -100,6 +101,22 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         os.close(handle)
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty scratch folder that becomes the folder `path` if the block ends without an error.
+
+    Raises:
+        InputError: there is something at `path` already.
+    """
+    target = Path(path)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: there is something already; give a new or empty folder")
+    with scratch_folder(target) as scratch:
+        yield scratch
+        scratch.chmod(0o777 & ~_umask())
+        scratch.replace(target)
 
 
 def write_text(path: str | Path, text: str) -> None:

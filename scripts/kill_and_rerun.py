@@ -4,17 +4,23 @@
 
 Each job runs in a process of its own, which is ended by SIGKILL, SIGTERM or SIGINT at a random moment of its usual
 length. The same command then has to leave the same files as the undisturbed run: weights, tables and reports byte for
-byte, no scratch files, no checkpoints.
+byte, no scratch files, no checkpoints. Times that a study measures are left out of the comparison.
+
+The jobs whose names begin with "launched" are trainings on two processes of torchrun. There, one of the two, or
+torchrun itself, is killed; both processes have to end, and the same command has to finish the run.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -36,15 +42,22 @@ from hf_ntg import cli
 from hf_ntg.flows import save_flows
 
 LOG = Path(tempfile.gettempdir()) / f"kill-and-rerun-{os.getpid()}.log"  # what the last job said
+_MEASURED = ("study.json", "report.html", "report.md", "scores.csv")  # of a study: they hold seconds and dates
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command line; INPUT is the folder of what it reads, OUT that of what it writes."""
+    """A command line; INPUT is the folder of what it reads, OUT that of what it writes.
+
+    Attributes:
+        once: the command refuses to write where it has finished before. launched: it runs under torchrun.
+    """
 
     name: str
     words: str
+    once: bool = False
+    launched: bool = False
 
 
 TRAINING = "--batch-size 20 --max-packets 5 --checkpoint-every 1 --output OUT/model"
@@ -56,7 +69,9 @@ JOBS = (
     Job("train over a model", f"train INPUT/flows.parquet --model llama --epochs 6 --overwrite {TRAINING}"),
     Job("generate", "generate INPUT/gpt2 --num-flows 4000 --output OUT/flows.parquet"),
     Job("generate shards", "generate INPUT/unet --num-flows 2000 --num-shards 4 --output OUT/shards"),
+    Job("generate workers", "generate INPUT/gpt2 --num-flows 4000 --num-proc 2 --output OUT/flows.parquet"),
     Job("export", "export INPUT/flows.parquet --output OUT/flows.pcap"),
+    Job("export per flow", "export INPUT/flows.parquet --per-flow --output OUT/flows", once=True),
     Job("import", "import INPUT/flows.pcap --output OUT/flows.parquet"),
     Job("split", "split INPUT/flows.parquet --output OUT/parts"),
     Job(
@@ -64,6 +79,13 @@ JOBS = (
         "evaluate --train INPUT/flows.parquet --test INPUT/flows.parquet --synthetic INPUT/flows.parquet "
         "--output OUT/report",
     ),
+    Job(
+        "study",
+        "study INPUT/flows.parquet --quick --models replay,4-gram --axes fidelity --seeds 1 --by random --output OUT/s",
+    ),
+    Job("publish model", "publish INPUT/gpt2 org/name --dry-run --folder OUT/repository", once=True),
+    Job("publish flows", "publish INPUT/made.parquet org/name --dry-run --folder OUT/repository", once=True),
+    Job("launched gpt2", f"INPUT/flows.parquet --model gpt2 --epochs 20 {TRAINING}", launched=True),
 )
 
 
@@ -103,15 +125,50 @@ def try_job(job: Job, inputs: Path, scratch: Path, points: int, seed: int) -> li
         after, number = rng.uniform(0.02, 1.05) * length, rng.choice(SIGNALS)
         process = _start(job, inputs, cut)
         time.sleep(after)
-        os.kill(process, number)
-        _wait(process)
-        status = _wait(_start(job, inputs, cut))
+        victim = _victim(process, rng) if job.launched else process
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(victim, number)
+        status = _wait(process)
+        left = _left_running(str(cut)) if job.launched else 0
+        if not (job.once and _contents(cut) == wanted):
+            status = _wait(_start(job, inputs, cut))
         found = _contents(cut)
-        if status != 0 or found != wanted:
+        if (status != 0 and not job.once) or found != wanted or left:
             names = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
             what = f"{number.name} after {after:.2f} of {length:.2f} s"
-            failures.append(f"{job.name}, point {point}, {what}: exit {status}, differs in {names[:4]}")
+            said = LOG.read_text(errors="replace").strip().rpartition("\n")[2][-200:]
+            failures.append(
+                f"{job.name}, point {point}, {what}: exit {status}, differs in {names[:4]}; {left} processes "
+                f"left; {said}"
+            )
     return failures
+
+
+def _victim(launcher: int, rng: random.Random) -> int:
+    """The launcher or one of the processes that it has started."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children")
+    try:
+        return rng.choice([launcher, *map(int, children.read_text().split())])
+    except OSError:
+        return launcher
+
+
+def _left_running(word: str) -> int:
+    """How many processes with `word` in their command line still run after half a minute."""
+    left: list[Path] = []
+    for _ in range(60):
+        left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if word in _text(path)]
+        if not left:
+            return 0
+        time.sleep(0.5)
+    return len(left)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _make_inputs(folder: Path) -> Path:
@@ -120,6 +177,8 @@ def _make_inputs(folder: Path) -> Path:
     for family in ("gpt2", "unet"):
         words = f"train INPUT/flows.parquet --model {family} --epochs 2 --max-packets 5 --output INPUT/{family}"
         assert _wait(_start(Job(family, words), folder, folder)) == 0
+    words = "generate INPUT/gpt2 --num-flows 500 --output INPUT/made.parquet"
+    assert _wait(_start(Job("generate", words), folder, folder)) == 0
     assert _wait(_start(Job("export", "export INPUT/flows.parquet --output INPUT/flows.pcap"), folder, folder)) == 0
     return folder
 
@@ -133,11 +192,18 @@ def _fresh(job: Job, folder: Path, inputs: Path) -> Path:
 
 
 def _start(job: Job, inputs: Path, out: Path) -> int:
-    """Run a job in a copy of this process; gives its id."""
+    """Run a job in a copy of this process, or under torchrun; gives its id."""
+    words = [word.replace("INPUT", str(inputs)).replace("OUT", str(out)) for word in job.words.split()]
+    if job.launched:
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+        with LOG.open("w") as log:
+            environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+            return subprocess.Popen(
+                [*command, "-m", "hf_ntg.train", *words], stdout=log, stderr=log, env=environment
+            ).pid
     process = os.fork()
     if process:
         return process
-    words = [word.replace("INPUT", str(inputs)).replace("OUT", str(out)) for word in job.words.split()]
     _run_and_leave(["ntg", *words])
     return 0
 
@@ -167,8 +233,18 @@ def _contents(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             name = path.relative_to(folder).as_posix()
-            found[name] = _table(path) if path.suffix == ".parquet" else hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+            found[name] = _table(path) if path.suffix == ".parquet" else _hash(path)
+    is_study = any(name.endswith("results.jsonl") for name in found)
+    return {name: what for name, what in found.items() if not (is_study and Path(name).name in _MEASURED)}
+
+
+def _hash(path: Path) -> str:
+    """A hash of what a file holds; of a study's results, without when and how fast they were made."""
+    data = path.read_bytes()
+    if path.name == "results.jsonl" or path.parent.parent.name == "runs":
+        rows = [json.loads(line) for line in data.splitlines()]
+        data = json.dumps([row | {"made": None} for row in rows]).encode()
+    return hashlib.sha256(data).hexdigest()
 
 
 def _table(path: Path) -> str:

@@ -16,12 +16,13 @@ from datasets import ClassLabel, Dataset, DatasetInfo, Features
 from datasets.splits import SplitDict, SplitInfo
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import new_folder
 from hf_ntg.flows.provenance import Provenance, provenance_metadata, provenance_of_file
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.hub.configuration import Configuration
 from hf_ntg.hub.dataset_card import write_dataset_card
 from hf_ntg.hub.scan import RECORDED_COLUMNS, refuse_private, warn_of_labels
-from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
+from hf_ntg.hub.upload import Destination, Published, send_folder
 
 __all__ = ["lay_out_dataset", "publish_dataset"]
 
@@ -76,13 +77,13 @@ def lay_out_dataset(
         flows_per_shard: flows of a Parquet file.
     """
     tables = _find_tables(Path(source))
-    folder = fresh_folder(folder)
-    made = [_write_configuration(name, splits, folder, flows_per_shard) for name, splits in tables.items()]
-    write_dataset_card(folder, repo_id, made, license=license, report=report)
-    labels = dataset_labels(folder)
-    warn_of_labels(labels, allowed_labels)
-    refuse_private(folder, "dataset", labels)
-    return folder
+    with new_folder(folder) as scratch:
+        made = [_write_configuration(name, splits, scratch, flows_per_shard) for name, splits in tables.items()]
+        write_dataset_card(scratch, repo_id, made, license=license, report=report)
+        labels = dataset_labels(scratch)
+        warn_of_labels(labels, allowed_labels)
+        refuse_private(scratch, "dataset", labels)
+    return Path(folder)
 
 
 def dataset_labels(folder: Path) -> list[str]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import write_text
+from hf_ntg.files import new_folder, write_text
 from hf_ntg.hub.bundle import bundle_metric, requirements_of
 from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.templates import render
-from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
+from hf_ntg.hub.upload import Destination, Published, send_folder
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.registry import find_metric
 
@@ -45,7 +45,6 @@ def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
     main_file = f"{repo_id.rpartition('/')[2]}.py"
     metric = _metric_of_flows(name)
     files = bundle_metric(name, main_file)
-    folder = fresh_folder(folder)
     settings = {
         "title": metric.title,
         "emoji": "📶",
@@ -64,10 +63,11 @@ def lay_out_metric(name: str, folder: str | Path, repo_id: str) -> Path:
     page = render("metric_app.py.j2", metric=metric, repo_id=repo_id, main_file=main_file)
     requirements = "".join(f"{line}\n" for line in requirements_of(files))
     files |= {"README.md": f"---\n{front}---\n\n{card}", "app.py": page, "requirements.txt": requirements}
-    for file, text in files.items():
-        write_text(folder / file, text)
-    refuse_private(folder, "space")
-    return folder
+    with new_folder(folder) as scratch:
+        for file, text in files.items():
+            write_text(scratch / file, text)
+        refuse_private(scratch, "space")
+    return Path(folder)
 
 
 def _metric_of_flows(name: str) -> MetricInfo:

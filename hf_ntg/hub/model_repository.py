@@ -8,11 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import new_folder
 from hf_ntg.hub.model_card import model_labels, write_model_card
 from hf_ntg.hub.rebuild import rebuild_model
 from hf_ntg.hub.scan import refuse_private, warn_of_labels
 from hf_ntg.hub.training_data import TrainingData
-from hf_ntg.hub.upload import Destination, Published, fresh_folder, send_folder
+from hf_ntg.hub.upload import Destination, Published, send_folder
 
 __all__ = ["lay_out_model", "publish_model"]
 
@@ -71,15 +72,15 @@ def lay_out_model(
     model = Path(model)
     if not model.is_dir():
         raise InputError(f"{model}: no such folder; give the folder of a trained model")
-    folder = fresh_folder(folder)
-    left_behind = rebuild_model(model, folder)
-    if left_behind:
-        names = ", ".join(left_behind[:5]) + (", …" if len(left_behind) > 5 else "")
-        warnings.warn(f"{model}: {names}: no part of a model, and not published", stacklevel=2)
-    if trained_on is not None:
-        trained_on.save(folder)
-    write_model_card(folder, repo_id, license=license, report=report)
-    labels = model_labels(folder)
-    warn_of_labels(labels, allowed_labels)
-    refuse_private(folder, "model", labels)
-    return folder
+    with new_folder(folder) as scratch:
+        left_behind = rebuild_model(model, scratch)
+        if left_behind:
+            names = ", ".join(left_behind[:5]) + (", …" if len(left_behind) > 5 else "")
+            warnings.warn(f"{model}: {names}: no part of a model, and not published", stacklevel=2)
+        if trained_on is not None:
+            trained_on.save(scratch)
+        write_model_card(scratch, repo_id, license=license, report=report)
+        labels = model_labels(scratch)
+        warn_of_labels(labels, allowed_labels)
+        refuse_private(scratch, "model", labels)
+    return Path(folder)

@@ -16,7 +16,7 @@ from hf_ntg.remote import hub_in_words
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationDelete, HfApi
 
-__all__ = ["Destination", "Published", "fresh_folder", "list_files", "send_folder"]
+__all__ = ["Destination", "Published", "list_files", "send_folder"]
 
 # By kind, the files of a repository that an upload replaces as a whole.
 _REPLACED = {"dataset": "data/*", "space": "ntg_*.py"}
@@ -97,19 +97,6 @@ def list_files(folder: str | Path) -> dict[str, int]:
     folder = Path(folder)
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in found}
-
-
-def fresh_folder(path: str | Path) -> Path:
-    """The empty folder at `path`, created if missing.
-
-    Raises:
-        InputError: there is something in it.
-    """
-    path = Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path}: there is something already; name a new folder")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _deletions(api: HfApi, kind: RepoType, to: Destination, files: dict[str, int]) -> list[CommitOperationDelete]:

@@ -51,8 +51,6 @@ _LONG_UDP = "UDP packets longer than a frame (offloaded), kept whole: --split-of
 
 
 Inspect = Callable[[Packets, np.ndarray, list[tuple[Biflow, int]]], None]
-_Segment = tuple[int, int, int, int, int, int, int]
-"""Row in its block, number, time, side, flags, sequence and acknowledgement of a packet."""
 
 
 class BiflowAssembler:
@@ -128,56 +126,58 @@ class BiflowAssembler:
         bounds = np.searchsorted(events, [*begins, len(order)]).tolist()
         ends = [*begins[1:].tolist(), len(order)]
         first_seen, last_seen = clock[begins].tolist(), clock[np.array(ends) - 1].tolist()
-        places, is_late = events.tolist(), late[events].tolist()
-        heads, segments = _segments(packets, order[begins]), _segments(packets, order[events])
+        places, rows = events.tolist(), order.tolist()
         runs: list[tuple[Biflow, int]] = []
         for group, (begin, key) in enumerate(zip(begins.tolist(), keys, strict=True)):
             flow = self._open.get(key)
             is_new = flow is None or first_seen[group] - flow.last > self.idle_timeout
             if flow is None or is_new:
-                flow = self._begin(packets, heads[group], key)
+                flow = self._begin(packets, rows[begin], key)
             runs.append((flow, begin))
-            for number in range(bounds[group], bounds[group + 1]):
-                if is_new and places[number] == begin:
+            for place in places[bounds[group] : bounds[group + 1]]:
+                if is_new and place == begin:
                     continue  # the flow began with it
-                following = self._after_event(packets, segments[number], flow, is_late[number])
+                following = self._after_event(packets, rows[place], flow, bool(late[place]))
                 if following is not flow:
                     flow = following
-                    runs.append((flow, places[number]))
+                    runs.append((flow, place))
             flow.last = last_seen[group]
         return runs
 
-    def _begin(self, packets: Packets, segment: _Segment, key: bytes) -> Biflow:
-        """Begin a new flow with the packet `segment`; the flow before it between the same endpoints is finished."""
-        row, number, time, side, flags, sequence, acknowledgement = segment
+    def _begin(self, packets: Packets, row: int, key: bytes) -> Biflow:
+        """Begin a new flow with the packet at `row`; the flow before it between the same endpoints is finished."""
         before = self._open.get(key)
         if before is not None:
             self._finished.append(before)
-        flow = Biflow(key, number, side)
+        flow = Biflow(key, int(packets.number[row]), int(packets.side[row]))
         if flow.protocol == TCP:
-            flow.begin_tcp(side, flags, sequence, acknowledgement)
-            self._learn_segment(packets, row, flags, flow)
-        if not flags & SYN and key not in self._open and time - self.edges.first <= self.idle_timeout:
-            self.edges.cut.setdefault(key, time)
+            sequence, acknowledgement = int(packets.sequence[row]), int(packets.acknowledgement[row])
+            flow.begin_tcp(int(packets.side[row]), int(packets.flags[row]), sequence, acknowledgement)
+            self._learn_segment(packets, row, flow)
+        if not packets.flags[row] & SYN and key not in self._open:
+            time = int(packets.time[row])
+            if time - self.edges.first <= self.idle_timeout:
+                self.edges.cut.setdefault(key, time)
         self._open[key] = flow
         return flow
 
-    def _after_event(self, packets: Packets, segment: _Segment, flow: Biflow, late: bool) -> Biflow:
-        """Return the flow of the packet `segment`, which is late or has SYN, FIN or RST: `flow`, or a new one."""
+    def _after_event(self, packets: Packets, row: int, flow: Biflow, late: bool) -> Biflow:
+        """Return the flow of the packet at `row`, which is late or has SYN, FIN or RST: `flow`, or a new one."""
+        flags, side = int(packets.flags[row]), int(packets.side[row])
         if late:
-            return self._begin(packets, segment, flow.key)
-        row, _, _, side, flags, sequence, acknowledgement = segment
+            return self._begin(packets, row, flow.key)
         if flags & SYN and not flags & RST:
-            if not flow.admits_syn(side, flags, sequence, acknowledgement):
-                return self._begin(packets, segment, flow.key)
+            sequence = int(packets.sequence[row])
+            if not flow.admits_syn(side, flags, sequence, int(packets.acknowledgement[row])):
+                return self._begin(packets, row, flow.key)
             flow.learn_syn(side, flags, sequence)
-            self._learn_segment(packets, row, flags, flow)
+            self._learn_segment(packets, row, flow)
         if flags & (FIN | RST):
             flow.closed = True
         return flow
 
-    def _learn_segment(self, packets: Packets, row: int, flags: int, flow: Biflow) -> None:
-        if self.split_offload and flags & SYN:
+    def _learn_segment(self, packets: Packets, row: int, flow: Biflow) -> None:
+        if self.split_offload and packets.flags[row] & SYN:
             announced = announced_segment(packets, row)
             flow.segment = min(flow.segment or announced, announced) if announced else flow.segment
 
@@ -207,7 +207,7 @@ class BiflowAssembler:
             self._notice(_LONG_UDP, is_long_datagram)
         counted = np.array([flow.count for flow in flows])
         within: slice | np.ndarray = slice(None)
-        if self.max_packets is not None:
+        if self.max_packets is not None and (counted + lengths).max() > self.max_packets:
             within = np.repeat(counted, lengths) + ragged_positions(lengths) < self.max_packets
         number = np.repeat([flow.number for flow in flows], lengths)
         rows = rows[within]
@@ -250,12 +250,6 @@ class _Clock:
         if time + self.shift < latest - self.tolerance:
             self.shift = latest - time
         return min(max(latest, time + self.shift), _END_OF_TIME)
-
-
-def _segments(packets: Packets, rows: np.ndarray) -> list[_Segment]:
-    """What flows are told apart by, of the packets at `rows`, as Python numbers: NumPy's are slow one by one."""
-    columns = ("number", "time", "side", "flags", "sequence", "acknowledgement")
-    return list(zip(rows.tolist(), *(getattr(packets, name)[rows].tolist() for name in columns), strict=True))
 
 
 def _interned(keys: np.ndarray) -> tuple[np.ndarray, list[bytes]]:

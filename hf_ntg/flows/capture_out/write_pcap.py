@@ -13,7 +13,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import replacing, scratch_folder
+from hf_ntg.files import new_folder, replacing
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.capture_out.capture_record import COMMENT_PREFIX, CaptureReport, CaptureTruth
 from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations, converse
@@ -218,21 +218,16 @@ def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> 
 
 def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: Progress) -> None:
     """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: there is something already; give a new or empty folder")
     folders = FolderNames()
-    with scratch_folder(folder) as scratch:
-        with CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:
-            for batch in stream.schedule.batches(flows):
-                first = stream.report.flows
-                names = [f"{folders.name(label)}/{first + place:08d}" for place, label in enumerate(batch.flows.label)]
-                conversations = stream.place(batch)
-                truth.write(batch.flows, conversations, names)
-                for place, name in enumerate(names):
-                    target = scratch / f"{name}.pcap"
-                    target.parent.mkdir(exist_ok=True)
-                    packets = conversations.packets[slice(*conversations.offsets[place : place + 2])]
-                    target.write_bytes(stream.file_header + stream.frames.build(packets).tobytes())
-                bar.update(len(batch.flows))
-        scratch.chmod(0o755)
-        scratch.replace(folder)
+    with new_folder(folder) as scratch, CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:
+        for batch in stream.schedule.batches(flows):
+            first = stream.report.flows
+            names = [f"{folders.name(label)}/{first + place:08d}" for place, label in enumerate(batch.flows.label)]
+            conversations = stream.place(batch)
+            truth.write(batch.flows, conversations, names)
+            for place, name in enumerate(names):
+                target = scratch / f"{name}.pcap"
+                target.parent.mkdir(exist_ok=True)
+                packets = conversations.packets[slice(*conversations.offsets[place : place + 2])]
+                target.write_bytes(stream.file_header + stream.frames.build(packets).tobytes())
+            bar.update(len(batch.flows))
