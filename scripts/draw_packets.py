@@ -7,12 +7,11 @@ python scripts/draw_packets.py quickstart/report.json model_cards/figures/packet
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 from pathlib import Path
 
 from hf_ntg.files import replacing
-from hf_ntg.report.plots import packet_profiles
+from hf_ntg.report.plots import draw_packets, save_figure
 
 
 def main() -> None:
@@ -24,7 +23,7 @@ def main() -> None:
     result = json.loads(arguments.report.read_text(encoding="utf-8"))
     result["profiles"]["classes"] = arguments.classes
     with replacing(arguments.output) as scratch:
-        scratch.write_bytes(base64.b64decode(packet_profiles(result).split(",", 1)[1]))
+        save_figure(draw_packets(result["profiles"], result["max_packets"]), scratch)
 
 
 if __name__ == "__main__":

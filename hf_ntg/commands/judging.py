@@ -73,7 +73,9 @@ def evaluate(
     from hf_ntg.flows import load_flows
     from hf_ntg.metrics import evaluate_flows
     from hf_ntg.metrics.judged_sets import DEFAULT_PACKETS
+    from hf_ntg.model_files import model_folder
     from hf_ntg.report import headline, headline_table, write_report
+    from hf_ntg.report.origin import describe_model, today
 
     check_output_folder(output)
     sources = {"train": train, "test": test, "synthetic": synthetic}
@@ -88,7 +90,10 @@ def evaluate(
         if max_packets is None:
             max_packets = min(DEFAULT_PACKETS, generator.max_packets)
     result = evaluate_flows(**tables, max_packets=max_packets, view=view, seed=seed, log_likelihood=likelihood)
-    paths = write_report(result | {"inputs": sources}, output)
+    about: dict = {"inputs": sources, "judged": today()}
+    if model is not None:
+        about["model"] = describe_model(model_folder(model))
+    paths = write_report(result | about, output)
     show_table(headline_table(result), [{"text": headline(result)}])
     show(str(paths["html"]), **{name: str(path) for name, path in paths.items()})
 

@@ -63,7 +63,9 @@ def publish(
 
 @app.command()
 def demo(
-    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")] = "quickstart/model",
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Model folders or Hub ids, among which visitors choose.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
     port: Annotated[int | None, number(PORTS, "Port of the page; the first free one from 7860.")] = None,
@@ -80,4 +82,6 @@ def demo(
         require_free_port(port)
     from hf_ntg.space import launch
 
-    launch(model, revision=revision, host=host, port=port, share=share, open_browser=open_browser)
+    launch(
+        models or ["quickstart/model"], revision=revision, host=host, port=port, share=share, open_browser=open_browser
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,10 +178,10 @@ def _count_parameters(folder: Path) -> int:
 
 def _keep_picture(report: str | Path, folder: Path) -> None:
     """Plot real and synthetic flows, packet by packet, from the shares in the report."""
-    from hf_ntg.report.plots import packet_profiles
+    from hf_ntg.report.plots import draw_packets, save_figure
 
     result = json.loads(Path(report).read_text(encoding="utf-8"))
     if "profiles" not in result:
         return
     with replacing(folder / PICTURE_FILE) as scratch:
-        scratch.write_bytes(base64.b64decode(packet_profiles(result).partition(",")[2]))
+        save_figure(draw_packets(result["profiles"], result["max_packets"]), scratch)

@@ -140,6 +140,7 @@ def _generate(run: RecipeRun, flows: Dataset, step: Callable[[str], None]) -> No
 def _judge(run: RecipeRun, parts: dict[str, Dataset], step: Callable[[str], None]) -> None:
     from hf_ntg.metrics import evaluate_flows
     from hf_ntg.report import write_report
+    from hf_ntg.report.origin import describe_model, today
     from hf_ntg.training import TrainingConfig
 
     if run.report("json").exists():
@@ -148,7 +149,7 @@ def _judge(run: RecipeRun, parts: dict[str, Dataset], step: Callable[[str], None
     config = TrainingConfig.load(run.model)
     synthetic = load_flows(run.synthetic)
     result = evaluate_flows(**parts, synthetic=synthetic, max_packets=config.max_packets, seed=config.seed)
-    write_report(result, run.folder)
+    write_report(result | {"model": describe_model(run.model), "judged": today()}, run.folder)
 
 
 def _write_card(recipe: Recipe, run: RecipeRun, flows: Dataset, step: Callable[[str], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 
 import numpy as np
 from datasets import Dataset
@@ -12,6 +13,7 @@ from datasets import Dataset
 import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.flows.provenance import provenance_of
 from hf_ntg.generation.generator import FlowGenerator
 from hf_ntg.metrics.evaluation import Evaluation
 from hf_ntg.metrics.info import MetricInfo
@@ -63,12 +65,12 @@ def evaluate_flows(
 
     Returns:
         A dictionary that JSON can hold; its ``to_pandas()`` is a table of the scores. ``view``: the packet view.
-        ``columns``: names of the judged sets. ``metrics``: for each metric its description (``title``, ``group``,
-        ``unit``, ``better``, ``range``, ``formula``, ``source``) and ``columns``, the whole result for each judged set;
-        for distances to training flows also the ``ratio`` to the real column. ``sets``: flows and classes of each
-        table. ``held_out_nats``: mean negative log-likelihood of a test flow, in nats, for baselines that have one.
-        ``profiles``: see :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``: sentences about what was left out or
-        scored by rule.
+        ``made_by``: the provenance of the synthetic flows. ``columns``: names of the judged sets. ``metrics``: for each
+        metric its description (``title``, ``group``, ``unit``, ``better``, ``range``, ``formula``, ``source``) and
+        ``columns``, the whole result for each judged set; for distances to training flows also the ``ratio`` to the
+        real column. ``sets``: flows and classes of each table. ``held_out_nats``: mean negative log-likelihood of a
+        test flow, in nats, for baselines that have one. ``profiles``: see
+        :func:`hf_ntg.metrics.profile.describe_flows`. ``notes``: sentences about what was left out or scored by rule.
 
     Raises:
         InputError: a table does not follow the schema or holds no labelled flow, no class of `synthetic` is in
@@ -105,6 +107,7 @@ def evaluate_flows(
         "max_packets": max_packets,
         "view": view,
         "seed": seed,
+        "made_by": [asdict(mark) for mark in provenance_of(synthetic)] if isinstance(synthetic, Dataset) else [],
         "columns": list(judged),
         "sets": {name: {"flows": found.total(), "classes": len(found)} for name, found in counts.items()},
         "metrics": metrics,

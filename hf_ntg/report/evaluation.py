@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from hf_ntg.files import write_text
+from hf_ntg.files import replacing, write_text
 from hf_ntg.report import plots
+from hf_ntg.report.origin import origin_in_words
 from hf_ntg.report.pages import format_score, page_templates
+from hf_ntg.report.terms import PLAIN_WORDS
+from hf_ntg.report.verdicts import advice, verdicts
 from hf_ntg.text_tables import TextTable
 
 __all__ = ["headline", "headline_rows", "headline_table", "write_report"]
@@ -43,6 +46,11 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
     """Write `result` of :func:`hf_ntg.metrics.evaluate_flows` to report.json, report.md and report.html.
 
     report.json holds `result` itself. report.html is one file: it contains its styles and plots, and fetches nothing.
+    The plots of packets, times and lengths are also written to ``figures/`` as PNG and PDF, for papers and slides.
+
+    Args:
+        result: the evaluation. It may have further keys: ``inputs`` (paths by name), ``model`` (see
+            :func:`hf_ntg.report.origin.describe_model`) and ``judged`` (the date).
 
     Returns:
         The three paths, by suffix (``json``, ``md``, ``html``).
@@ -51,6 +59,9 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
     paths = {suffix: directory / f"report.{suffix}" for suffix in ("json", "md", "html")}
     page = {
         "summary": _summary(result),
+        "verdicts": verdicts(result),
+        "advice": advice(result),
+        "origin": origin_in_words(result),
         "result": result,
         "rows": headline_rows(result),
         "classes": _class_rows(result),
@@ -63,10 +74,28 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
         "positions": plots.position_divergence(result),
     }
     templates = page_templates()
-    write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
     write_text(paths["md"], templates.get_template("report.md.j2").render(page))
     write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
+    _write_figures(result, directory / "figures")
+    # Last, since a run that finds it takes the report for complete.
+    write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
     return paths
+
+
+def _write_figures(result: dict, folder: Path) -> None:
+    profiles = result["profiles"]
+    shown = [name for name in ("real", "synthetic") if name in profiles["sets"]]
+    figures = {
+        "packets": plots.draw_packets(profiles, result["max_packets"]),
+        "times": plots.draw_times(profiles, shown),
+        "lengths": plots.draw_lengths(profiles, shown),
+    }
+    for name, figure in figures.items():
+        if figure is None:  # flows without times
+            continue
+        for suffix in ("png", "pdf"):
+            with replacing(folder / f"{name}.{suffix}") as scratch:
+                plots.save_figure(figure, scratch, suffix)
 
 
 def headline(result: dict) -> str:
@@ -105,6 +134,9 @@ def headline_rows(result: dict) -> list[dict]:
                     "values": values,
                     "against_real": _against_real(found["real"], found["synthetic"], better),
                     "main": key == "overall",
+                    "plain": PLAIN_WORDS.get(name, "") if key == "overall" else "",
+                    "formula": metric["formula"] if key == "overall" else "",
+                    "source": metric["source"] if key == "overall" else "",
                 }
             )
     return rows

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-__all__ = ["escape_markdown", "format_score", "page_templates"]
+__all__ = ["describe_svg", "escape_markdown", "format_score", "page_templates"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 
@@ -26,7 +27,13 @@ def page_templates(package: str = "hf_ntg.report") -> Environment:
     )
     templates.filters["score"] = format_score
     templates.filters["markdown"] = escape_markdown
+    templates.filters["described"] = describe_svg
     return templates
+
+
+def describe_svg(svg: str, text: str) -> str:
+    """An SVG element with `text` as its description for screen readers."""
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(text)}"', 1)
 
 
 def format_score(value: float | None) -> str:

@@ -6,7 +6,8 @@ import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "length_curves",
     "packet_profiles",
     "position_divergence",
+    "save_figure",
     "svg_of",
     "time_curves",
 ]
@@ -267,10 +269,17 @@ def add_legend(figure: Figure, columns: int = 7) -> None:
     figure.legend(handles, order, loc="outside upper left", ncols=min(len(order), columns), frameon=False)
 
 
+def save_figure(figure: Figure, path: Path, kind: Literal["png", "pdf", "svg"] = "png") -> None:
+    """Write the figure as a `kind` of file. The same figure gives the same bytes."""
+    dates: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    with mpl.rc_context(STYLE):
+        figure.savefig(path, format=kind, dpi=200, metadata=dates.get(kind))
+
+
 def _png(figure: Figure) -> str:
-    """The figure as a data URI."""
+    """The figure as a data URI, on a transparent ground."""
     held = io.BytesIO()
-    figure.savefig(held, format="png", dpi=170)
+    figure.savefig(held, format="png", dpi=170, transparent=True)
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
 
 
@@ -278,6 +287,6 @@ def svg_of(figure: Figure) -> str:
     """The figure as an SVG element."""
     held = io.StringIO()
     with mpl.rc_context(STYLE):  # its salt makes the ids of elements the same every time
-        figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(held, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = held.getvalue()
     return text[text.index("<svg") :]

@@ -1,34 +1,42 @@
-"""A Gradio page around a generator."""
+"""A Gradio page around one or several generators."""
 
 from __future__ import annotations
 
-import json
-import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.generation import FlowGenerator
-from hf_ntg.report import plot_flows
-from hf_ntg.report.pages import escape_markdown, format_score
-from hf_ntg.space.visit import MOST_FLOWS, ROW_HEAD, RealFlows, as_rows, copies_in_words, make_flows, pack
+from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
+from hf_ntg.progress import log
+from hf_ntg.space.about import about_model
+from hf_ntg.space.draw import Draws, Request
+from hf_ntg.space.upload import FILE_TYPES, MOST_BYTES
+from hf_ntg.space.visit import MOST_FLOWS, ROW_HEAD, CaptureSettings, RealFlows
 
 if TYPE_CHECKING:
     import gradio
-    from matplotlib.figure import Figure
 
 __all__ = ["build_page", "launch"]
 
 QUICKSTART_MODEL = "quickstart/model"
+FIRST_FLOWS = 200  # of the draw that a visitor finds
 KEPT_SECONDS = 3_600  # how long the files of a visitor are kept
 WAITING = 60  # visitors in the queue; more are asked to come back
-_SHOWN_SCORES = ("flow_jsd", "timing_distance", "tstr", "once_seen_copies", "c2st")
-_STYLE = ".gradio-container { max-width: 68rem !important; } img { max-width: 100%; height: auto; }"
+_STYLE = """
+.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.plot { margin: 0; overflow-x: auto; contain: inline-size; }
+.plot img { width: 100%; min-width: 560px; max-width: none; height: auto; display: block; }
+.dark .plot img { filter: invert(1) hue-rotate(180deg); }
+:focus-visible { outline: 3px solid #2f7fd0 !important; outline-offset: 2px; }
+"""
 
 
 def launch(
-    model: str,
+    models: str | Sequence[str],
     *,
     revision: str | None = None,
     host: str = "127.0.0.1",
@@ -36,122 +44,139 @@ def launch(
     share: bool = False,
     open_browser: bool = True,
 ) -> None:
-    """Load `model` (folder or Hub id) and serve its page until it is interrupted.
+    """Load `models` (folders or Hub ids) and serve their page until it is interrupted.
 
     Args:
+        models: one or several; the visitor chooses. revision: of a model on the Hub.
         host: address to serve at; ``0.0.0.0`` serves the whole network. share: also serve through a public address
             of Gradio. port: the first free one from 7860 when None.
 
     Raises:
         InputError: Gradio is not installed, or there is no such model.
     """
-    _gradio()
-    if model == QUICKSTART_MODEL and not Path(model).is_dir():  # which looks like the id of a model on the Hub
-        raise InputError(f"{model}: no such folder; make it by 'ntg quickstart', or name a model")
-    generator = FlowGenerator.from_pretrained(model, revision=revision)
-    page = build_page(generator, model, RealFlows.next_to(model))
-    page.queue(max_size=WAITING)
-    page.launch(server_name=host, server_port=port, share=share, inbrowser=open_browser, css=_STYLE)
-
-
-def build_page(generator: FlowGenerator, name: str, real: RealFlows | None = None) -> gradio.Blocks:
-    """The page of `generator`, under the title `name`; `real` flows are shown next to its own."""
     gradio = _gradio()
-    labels = [label for label in generator.labels if label is not None]
-    held: list[tempfile.TemporaryDirectory] = []
+    names = [models] if isinstance(models, str) else list(models)
+    if QUICKSTART_MODEL in names and not Path(QUICKSTART_MODEL).is_dir():  # which looks like the id of a model
+        raise InputError(f"{QUICKSTART_MODEL}: no such folder; make it by 'ntg quickstart', or name a model")
+    loaded = {
+        _shown_name(name): (FlowGenerator.from_pretrained(name, revision=revision), RealFlows.next_to(name))
+        for name in dict.fromkeys(names)
+    }
+    page = build_page(loaded)
+    page.queue(max_size=WAITING)
+    log(f"serving at http://{host}:{port or 'the first free port from 7860'}; Ctrl-C ends it")
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        inbrowser=open_browser,
+        css=_STYLE,
+        theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        max_file_size=MOST_BYTES,
+        footer_links=[],
+    )
+
+
+def build_page(models: dict[str, tuple[FlowGenerator, RealFlows | None]]) -> gradio.Blocks:
+    """The page of `models`: generators by name, each with the real flows that its own are shown next to, or None."""
+    gradio = _gradio()
+    draws, names = Draws(models), list(models)
+    labels = {name: [label for label in models[name][0].labels if label is not None] for name in names}
 
     def make(
-        chosen: list[str], num_flows: float, seed: float, rate: float, *settings: Any
-    ) -> tuple[Figure, Figure | None, str, list[list], str]:
-        options = dict(zip(controls, settings, strict=True))
+        model: str, chosen: list[str], num_flows: float, seed: float, rate: float, clients: str, servers: str,
+        start: str, upload: str | None, *settings: Any,
+    ) -> tuple[str, str, str, list[list], str]:  # fmt: skip
+        options = tuple(zip(controls, settings, strict=True))
+        capture = CaptureSettings(rate, clients or "", servers or "", start or "")
         try:
-            flows = make_flows(generator, chosen or [], num_flows, seed, options)
-            shown = None if real is None else real.test
-            classes = sorted(set(flows["label"]))[:12]
-            packets = plot_flows(shown, flows, classes=classes)
-            times = (
-                plot_flows(shown, flows, "times", classes=classes) if "inter_arrival_time" in flows.features else None
-            )
-            # A folder for each request, so that visitors never see each other's files. Gradio copies what it hands
-            # out once this function has returned, and requests follow one another: the one before is done.
-            held.append(tempfile.TemporaryDirectory(prefix="ntg-demo-"))
-            archive = pack(flows, Path(held[-1].name), int(seed), rate)
-            while len(held) > 2:
-                held.pop(0).cleanup()
-        except InputError as error:
-            raise gradio.Error(str(error)) from error
-        return packets, times, copies_in_words(flows, real), as_rows(flows), str(archive)
+            asked = Request(model, tuple(chosen or ()), num_flows, seed, options, capture, upload)
+            answer = draws.answer(asked)
+        except InputError as error:  # the last answer stays on the page
+            raise gradio.Error(str(error), duration=None) from error
+        return answer.status, answer.packets, answer.times, answer.rows, answer.archive
 
-    with gradio.Blocks(title=f"Synthetic flows of {name}", delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as page:
-        gradio.Markdown(f"# Synthetic network flows\n\n{escape_markdown(name)}: {len(labels)} classes.")
+    def choose(model: str) -> list[Any]:
+        generator = models[model][0]
+        shown = [gradio.update(visible=name in generator.sampler.options) for name in controls]
+        return [gradio.update(choices=labels[model], value=[]), about_model(generator, model), *shown]
+
+    title = f"Synthetic flows of {names[0]}" if len(names) == 1 else "Synthetic network flows"
+    with gradio.Blocks(title=title, delete_cache=(KEPT_SECONDS, KEPT_SECONDS), analytics_enabled=False) as page:
+        gradio.Markdown(
+            "# Synthetic network flows\n\nChoose classes, generate flows, compare them with real ones, and take them "
+            "along as a table or as a capture."
+        )
+        model = gradio.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1)
         with gradio.Row():
-            chosen = gradio.Dropdown(labels, multiselect=True, label="Classes (none: the mix of the training flows)")
-            count = gradio.Slider(1, MOST_FLOWS, value=200, step=1, label="Flows")
-        with gradio.Accordion("More settings", open=False):
-            seed = gradio.Number(0, precision=0, minimum=0, label="Seed")
-            rate = gradio.Number(10, minimum=0.001, label="Flows that begin in a second of the capture")
-            controls = _controls(gradio, generator)
+            chosen = gradio.Dropdown(
+                labels[names[0]], multiselect=True, label="Classes", info="None: all, as often as in the training flows"
+            )
+            count = gradio.Slider(1, MOST_FLOWS, value=FIRST_FLOWS, step=1, label="Flows")
+        with gradio.Accordion("More settings: seed, sampler, capture, your own flows", open=False):
+            with gradio.Row():
+                seed = gradio.Number(0, precision=0, minimum=0, label="Seed", info="The same seed: the same flows")
+                rate = gradio.Number(10, minimum=0.001, label="Flows a second", info="Of the capture")
+            controls = _controls(gradio, models[names[0]][0])
+            with gradio.Row():
+                capture = CaptureSettings()
+                clients = gradio.Textbox(capture.clients, label="Client network", info="Private, IPv4 or IPv6")
+                servers = gradio.Textbox(capture.servers, label="Server network")
+                start = gradio.Textbox(capture.start, label="Start of the capture", info="Date and time, UTC")
+            upload = gradio.File(
+                label=f"Your flows, to compare: a capture or table of at most {MOST_BYTES >> 20} MB, deleted after "
+                f"{KEPT_SECONDS // 60} minutes at most",
+                file_types=FILE_TYPES,
+                type="filepath",
+                height=140,
+            )
         button = gradio.Button("Generate", variant="primary")
-        copies = gradio.Markdown()
-        packets = gradio.Plot(label="Packets by position: real flows blue, synthetic flows orange")
-        times = gradio.Plot(label="Inter-arrival times: share of packets up to each time")
-        archive = gradio.File(label="Download: Parquet, CSV, JSON lines, pcapng and its labels in one ZIP file")
-        rows = gradio.Dataframe(headers=list(ROW_HEAD), label="The first 200 flows", wrap=True)
-        gradio.Markdown(_about(generator))
-        inputs, outputs = [chosen, count, seed, rate, *controls.values()], [packets, times, copies, rows, archive]
-        button.click(make, inputs, outputs, api_name="generate", concurrency_limit=1)
-        page.load(make, inputs, outputs, api_name=False, concurrency_limit=1)
+        status = gradio.HTML(min_height=72)
+        gradio.Markdown("## Packets by position")
+        packets = gradio.HTML()
+        gradio.Markdown("## Times between packets")
+        times = gradio.HTML()
+        archive = gradio.File(
+            label="Download: Parquet, CSV, JSON lines, and a pcapng with its labels, in one ZIP file", height=90
+        )
+        with gradio.Accordion("The first flows as a table", open=False):
+            rows = gradio.Dataframe(
+                headers=list(ROW_HEAD), label="+ from the initiator, - towards it, bytes", wrap=True
+            )
+        with gradio.Accordion("About the model: scores, training, limits", open=True):
+            about = gradio.Markdown(about_model(models[names[0]][0], names[0]))
+        inputs = [model, chosen, count, seed, rate, clients, servers, start, upload, *controls.values()]
+        outputs = [status, packets, times, rows, archive]
+        alone: Any = {"concurrency_limit": 1, "concurrency_id": "draw", "show_progress_on": [status]}
+        button.click(make, inputs, outputs, api_name="generate", **alone)
+        page.load(make, inputs, outputs, api_name=False, **alone)
+        with suppress(gradio.Error):  # what every visitor sees first is made once; an error is shown to the visitor
+            make(*(field.value for field in inputs))
+        model.change(choose, [model], [chosen, about, *controls.values()], api_name=False)
     return page
 
 
-def _controls(gradio: ModuleType, generator: FlowGenerator) -> dict[str, Any]:
-    """Inputs for the options of the generator's sampler, by the name of the option."""
-    from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
-
-    every = {
-        "temperature": lambda: gradio.Slider(
-            0.5, 1.5, value=1.0, step=0.05, label="Temperature (below 1: likelier flows)"
-        ),
-        "num_inference_steps": lambda: gradio.Slider(1, 50, value=5, step=1, label="Denoising steps"),
-        "scheduler": lambda: gradio.Dropdown(
-            [None, *SCHEDULER_NAMES], value=None, label="Scheduler (none: the model's)"
-        ),
-    }
-    return {name: make() for name, make in every.items() if name in generator.sampler.options}
+def _shown_name(model: str) -> str:
+    """The id of a model on the Hub, or the last two names of a folder: visitors need not see the others."""
+    return "/".join(Path(model).resolve().parts[-2:]) if Path(model).is_dir() else model
 
 
-def _about(generator: FlowGenerator) -> str:
-    """Scores, training and limits of the model, as Markdown."""
-    lines = ["## About this model", ""]
-    if generator.source is not None:
-        lines += _scores(generator.source / "evaluation.json")
-        lines += _training(generator.source / "training_run.json")
-    lines += [
-        "- Some synthetic flows repeat a training flow. There is no differential privacy.",
-        "- The flows are as representative as the data that the model learned from.",
-    ]
-    return "\n".join(lines)
-
-
-def _scores(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    found = json.loads(path.read_text(encoding="utf-8"))
-    columns = found["columns"]
-    lines = [f"| | {' | '.join(columns)} |", f"|---|{'--:|' * len(columns)}"]
-    for name in _SHOWN_SCORES:
-        if name in found["metrics"]:
-            metric = found["metrics"][name]
-            values = " | ".join(format_score(metric["values"].get(column)) for column in columns)
-            lines.append(f"| {metric['title']} ({metric['unit']}) | {values} |")
-    return [*lines, "", "`real` is what real held-out flows reach.", ""]
-
-
-def _training(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    run = json.loads(path.read_text(encoding="utf-8"))
-    return [f"- Trained on {run['flows']:,} flows of {run['classes']} classes, {run['epochs']} epochs."]
+def _controls(gradio: ModuleType, first: FlowGenerator) -> dict[str, Any]:
+    """Inputs for the options of samplers, by the name of the option; those that `first` has not are hidden."""
+    known = first.sampler.options
+    with gradio.Row():
+        return {
+            "temperature": gradio.Slider(
+                0.5, 1.5, value=1.0, step=0.05, label="Temperature", info="Below 1: likelier flows",
+                visible="temperature" in known,
+            ),
+            "num_inference_steps": gradio.Slider(
+                1, 50, value=5, step=1, label="Denoising steps", visible="num_inference_steps" in known
+            ),
+            "scheduler": gradio.Dropdown(
+                [("the model's own", ""), *SCHEDULER_NAMES], value="", label="Scheduler", visible="scheduler" in known
+            ),
+        }  # fmt: skip
 
 
 def _gradio() -> ModuleType:

@@ -47,6 +47,8 @@ def test_the_three_files(result, tmp_path):
         assert f">{column}</th>" in page
     assert "mail &amp; co" in page
     assert "mail & co" in text
+    figures = {path.name for path in (tmp_path / "new" / "folder" / "figures").iterdir()}
+    assert figures == {f"{name}.{kind}" for name in ("packets", "times", "lengths") for kind in ("png", "pdf")}
 
 
 def test_the_page_fetches_nothing(result, tmp_path):
