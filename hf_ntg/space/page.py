@@ -31,6 +31,7 @@ _STYLE = """
 .plot { margin: 0; overflow-x: auto; contain: inline-size; }
 .plot img { width: 100%; min-width: 560px; max-width: none; height: auto; display: block; }
 .dark .plot img { filter: invert(1) hue-rotate(180deg); }
+.gradio-container table :is(td, th) { overflow-wrap: normal; word-break: normal; padding: .35rem .45rem; }
 :focus-visible { outline: 3px solid #2f7fd0 !important; outline-offset: 2px; }
 """
 

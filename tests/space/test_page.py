@@ -7,6 +7,7 @@ import pytest
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.space import launch
+from hf_ntg.space.page import _shown_name
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch, tiny_gpt2):
@@ -22,26 +23,32 @@ def test_the_default_model_is_a_folder_and_not_fetched(monkeypatch, tmp_path):
         launch("quickstart/model")
 
 
+def test_visitors_do_not_see_where_the_model_is(tiny_gpt2):
+    assert _shown_name("org/model") == "org/model"
+    assert _shown_name(str(tiny_gpt2)).count("/") == 1
+
+
 @pytest.mark.slow
 def test_the_page_answers(tiny_gpt2):
     pytest.importorskip("gradio")
     client_of = pytest.importorskip("gradio_client")
     from hf_ntg.space import build_page
 
-    page = build_page(FlowGenerator.from_pretrained(tiny_gpt2), "tiny")
+    page = build_page({"tiny": (FlowGenerator.from_pretrained(tiny_gpt2), None)})
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     try:
         client = client_of.Client(url, verbose=False)
-        packets, times, copies, rows, archive = client.predict(["web"], 7, 3, 10, 1.0, api_name="/generate")
-        assert packets["plot"].startswith("data:image")
-        assert times["plot"].startswith("data:image")
-        assert "not known here" in copies
+        capture = [10, "10.0.0.0/8", "203.0.113.0/24", "0", None, 1.0, 5, ""]
+        status, packets, times, rows, archive = client.predict("tiny", ["web"], 7, 3, *capture, api_name="/generate")
+        assert "data:image/png" in packets
+        assert "data:image/png" in times
+        assert "not known here" in status
         assert len(rows["data"]) == 7
         with zipfile.ZipFile(archive) as packed:
             assert {"synthetic.parquet", "synthetic.csv", "synthetic.jsonl", "synthetic.pcapng"} <= set(
                 packed.namelist()
             )
         with pytest.raises(Exception, match="Seed: give a whole number from 0"):
-            client.predict(["web"], 20, 2**63, 10, 1.0, api_name="/generate")
+            client.predict("tiny", ["web"], 20, 2**63, *capture, api_name="/generate")
     finally:
         page.close()

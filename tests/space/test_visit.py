@@ -4,7 +4,7 @@ import pytest
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.flows import load_flows, save_flows
-from hf_ntg.space.visit import ROW_HEAD, RealFlows, as_rows, copies_in_words, make_flows, pack
+from hf_ntg.space.visit import ROW_HEAD, CaptureSettings, RealFlows, as_rows, copies_in_words, make_flows, pack
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def generator(tiny_gpt2):
 
 
 def test_chosen_classes_share_the_flows(generator):
-    made = make_flows(generator, ["web", "dns"], 7, 1, {"temperature": None})
+    made = make_flows(generator, ["web", "dns"], 7, 1, {"temperature": None, "scheduler": ""})
     assert [list(made["label"]).count(label) for label in ("web", "dns")] == [4, 3]
     assert len(set(make_flows(generator, [], 60, 1, {})["label"])) == 3, "none means the mix of the training flows"
 
@@ -44,9 +44,24 @@ def test_copies_are_counted_where_the_training_flows_are_at_hand(generator, flow
     assert "of real held-out flows" in copies_in_words(made, real)
 
 
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"rate": 0}, "Flows a second"),
+        ({"rate": None}, "Flows a second"),
+        ({"start": "yesterday"}, "Start of the capture"),
+        ({"clients": "8.8.8.0/24"}, "Capture"),
+        ({"servers": "here"}, "Capture"),
+    ],
+)
+def test_a_capture_setting_out_of_its_range_is_named(generator, tmp_path, settings, field):
+    with pytest.raises(InputError, match=f"{field}: "):
+        pack(make_flows(generator, ["web"], 5, 0, {}), tmp_path, 0, CaptureSettings(**settings))
+
+
 def test_the_archive_holds_every_format(generator, tmp_path):
     flows = make_flows(generator, ["web"], 5, 0, {})
-    with zipfile.ZipFile(pack(flows, tmp_path, 0, 10)) as packed:
+    with zipfile.ZipFile(pack(flows, tmp_path, 0)) as packed:
         packed.extractall(tmp_path / "out")
     assert load_flows(tmp_path / "out" / "synthetic.parquet")["payload_length"] == flows["payload_length"]
     assert (tmp_path / "out" / "synthetic.pcapng").stat().st_size > 0
