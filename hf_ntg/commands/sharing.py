@@ -15,10 +15,13 @@ from hf_ntg.ranges import PORTS
 
 @app.command()
 def publish(
-    source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate' (or a folder), or a metric.")],
+    source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate', a metric, or 'page'.")],
     repo_id: Annotated[str, typer.Argument(help="Repository: ORGANISATION/NAME.")],
     report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
     license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
+    model: Annotated[
+        list[str] | None, typer.Option(help="A page: the published model that it serves; repeatable.")
+    ] = None,
     trained_on: Annotated[str | None, typer.Option(help="Models: what data they learned from, in words.")] = None,
     allow_label: Annotated[
         list[str] | None, typer.Option(help="A class that may look like an address without a warning; repeatable.")
@@ -32,7 +35,7 @@ def publish(
         Path | None, typer.Option(help="--dry-run: the folder; by default the repository's name.")
     ] = None,
 ) -> None:
-    """Publish a model, synthetic flows or a metric on the Hub, with a card made from its results.
+    """Publish a model, synthetic flows, a metric or a page on the Hub, with a card made from its results.
 
     Example: ntg publish quickstart/model my-org/ntg-gpt2-loopback --report quickstart/report.json --dry-run
 
@@ -44,7 +47,7 @@ def publish(
 
     to = Destination(repo_id, private=private, revision=revision)
     options: dict[str, Any] = {"license": license, "report": report, "trained_on": trained_on}
-    options["allowed_labels"] = tuple(allow_label or ())
+    options |= {"allowed_labels": tuple(allow_label or ()), "models": tuple(model or ())}
     if folder is not None and not dry_run:
         raise InputError("--folder goes with --dry-run")
     if dry_run:

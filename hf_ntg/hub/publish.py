@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.hub.page_repository import PAGE, lay_out_page
 from hf_ntg.hub.scan import RepoType
 from hf_ntg.hub.training_data import TrainingData
 from hf_ntg.hub.upload import Destination, Published, send_folder
@@ -31,9 +32,11 @@ def kind_of(source: str) -> RepoType:
         if any(path.glob("*.parquet")) or any(path.glob("*/*.parquet")):
             return "dataset"
         raise InputError(f"{source}: holds neither a model of 'ntg train' nor Parquet files of 'ntg generate'")
-    if source in ALL_METRICS:
+    if source in (*ALL_METRICS, PAGE):
         return "space"
-    raise InputError(f"{source}: no such folder or file, and no metric; give a model's folder or flows in Parquet")
+    raise InputError(
+        f"{source}: no such folder or file, no metric and not 'page'; give a model's folder or flows in Parquet"
+    )
 
 
 def lay_out(
@@ -45,6 +48,7 @@ def lay_out(
     report: Path | None,
     trained_on: str | None,
     allowed_labels: Collection[str] = (),
+    models: Sequence[str] = (),
 ) -> RepoType:
     """Write the repository of `source` into the new `folder`.
 
@@ -52,8 +56,10 @@ def lay_out(
         Its kind.
     """
     kind = kind_of(source)
+    if models and source != PAGE:
+        raise InputError("--model: only for a page; leave it out")
     if kind == "space" and report is not None:
-        raise InputError("--report: a metric has no scores of its own; leave it out")
+        raise InputError("--report: a metric or a page has no scores of its own; leave it out")
     if kind != "model" and trained_on is not None:
         raise InputError("--trained-on: only for a model; flows carry the name of theirs")
     if kind == "model":
@@ -67,6 +73,8 @@ def lay_out(
         from hf_ntg.hub.dataset_repository import lay_out_dataset
 
         lay_out_dataset(source, folder, to.repo_id, license=license, report=report, allowed_labels=allowed_labels)
+    elif source == PAGE:
+        lay_out_page(models, folder, to.repo_id, license=license)
     else:
         from hf_ntg.hub.metric_repository import lay_out_metric
 
