@@ -10,11 +10,10 @@ import yaml
 
 import hf_ntg
 from hf_ntg.errors import InputError
-from hf_ntg.files import write_text
+from hf_ntg.files import new_folder, write_text
 from hf_ntg.hub.metric_repository import GRADIO_VERSION
 from hf_ntg.hub.scan import refuse_private
 from hf_ntg.hub.templates import render
-from hf_ntg.hub.upload import fresh_folder
 
 __all__ = ["PAGE", "lay_out_page"]
 
@@ -40,7 +39,6 @@ def lay_out_page(models: Sequence[str], folder: str | Path, repo_id: str, *, lic
     for model in models:
         if not _HUB_ID.fullmatch(model) or Path(model).exists():
             raise InputError(f"--model {model}: a Space fetches models from the Hub; publish it, and give its id")
-    folder = fresh_folder(folder)
     settings = {
         "title": repo_id.rpartition("/")[2],
         "emoji": "📶",
@@ -57,8 +55,9 @@ def lay_out_page(models: Sequence[str], folder: str | Path, repo_id: str, *, lic
     }
     front = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     values = {"models": list(models), "version": hf_ntg.__version__}
-    write_text(folder / "README.md", f"---\n{front}---\n\n{render('page_card.md.j2', **values)}")
-    write_text(folder / "app.py", render("page_app.py.j2", **values))
-    write_text(folder / "requirements.txt", f"hf-ntg[demo]=={hf_ntg.__version__}\n")
-    refuse_private(folder, "space")
-    return folder
+    with new_folder(folder) as scratch:
+        write_text(scratch / "README.md", f"---\n{front}---\n\n{render('page_card.md.j2', **values)}")
+        write_text(scratch / "app.py", render("page_app.py.j2", **values))
+        write_text(scratch / "requirements.txt", f"hf-ntg[demo]=={hf_ntg.__version__}\n")
+        refuse_private(scratch, "space")
+    return Path(folder)
