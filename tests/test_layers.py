@@ -24,6 +24,7 @@ LAYERS = (
     ),
     ("flows",),
     ("codecs",),
+    ("privacy",),
     ("model_files",),
     ("models",),
     ("training",),

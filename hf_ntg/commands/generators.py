@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hf_ntg.commands.app import Seed, app, counted, number, public_command, show, stopping_says
+from hf_ntg.commands.counting import count_privately, show_privacy
+from hf_ntg.constants import PRIVATE_COUNTS
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_file, check_output_folder
 from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
@@ -40,7 +42,10 @@ def _choice(name: str, help: str) -> Any:
 def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
-    model: Annotated[str, typer.Option(help=f"Family: {', '.join(MODEL_FAMILIES)}.")] = "gpt2",
+    model: Annotated[
+        str,
+        typer.Option(help=f"Family: {', '.join(MODEL_FAMILIES)}; with --epsilon also {PRIVATE_COUNTS}, which counts."),
+    ] = "gpt2",
     initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
     view: Annotated[str | None, _choice("view", "Packets that are learned")] = None,
     max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,
@@ -66,6 +71,13 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of another run.")] = False,
     mixed_precision: Annotated[str | None, _choice("mixed_precision", "Precision")] = None,
     tracker: Annotated[str | None, _choice("tracker", "Also log to the folder's runs/")] = None,
+    epsilon: Annotated[
+        float | None, number(RANGES["epsilon"], "Guarantee differential privacy: smaller is stronger.")
+    ] = None,
+    delta: Annotated[
+        float | None, number(RANGES["delta"], "The guarantee's delta. Default: 0.1 / units, at most 1e-5.")
+    ] = None,
+    privacy_unit: Annotated[str | None, _choice("privacy_unit", "What the guarantee is for: one")] = None,
     seed: Seed = 0,
 ) -> None:
     """Train a generator; what is not given is the family's measured recipe.
@@ -74,18 +86,25 @@ def train(
 
     Example: ntg train flows/train.parquet --model mamba --output model/
 
+    With --epsilon, the model is differentially private. Counting is usually better then: --model private-n-gram.
+
     Several processes: accelerate launch -m hf_ntg.train flows/train.parquet --model mamba --output model/
     """
     given = {
         name: value for name, value in locals().items() if name in TrainingConfig.field_names() and value is not None
     }
+    if model == PRIVATE_COUNTS:
+        count_privately(flows, output, given)
+        return
     config = TrainingConfig.recipe(**given, output_dir=str(output))
     check_output_folder(output)
     from hf_ntg.flows import load_flows
     from hf_ntg.training import train as run
 
     result = run(load_flows(flows), config)
-    if result.is_main:
+    if result.privacy is not None:
+        show_privacy(output, config.model, result.privacy)
+    elif result.is_main:
         last = result.history[-1]
         said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
         facts = {"path": str(output), "model": config.model, "trained": result.trained, **last}

@@ -23,6 +23,8 @@ from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.parallel import block_count, draw_blocks
 from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
 from hf_ntg.model_files import model_folder
+from hf_ntg.models.baselines import BASELINE_FILE
+from hf_ntg.privacy.guarantee import guarantee_in_words, read_guarantee
 from hf_ntg.progress import Progress
 from hf_ntg.ranges import PROCESSES, SEEDS
 
@@ -134,7 +136,7 @@ class FlowGenerator:
     def training_run(self) -> dict[str, Any]:
         """The record of the training: ``flows``, ``classes``, ``epochs``, ``steps``, ``history`` (losses) and more.
 
-        Empty for a model without a record.
+        A private training records no number that its flows decide. Empty for a model without a record.
         """
         path = None if self.source is None else self.source / _RUN_FILE
         return {} if path is None or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
@@ -150,7 +152,10 @@ class FlowGenerator:
         ]
         if run := self.training_run:
             made = f", hf_ntg {run['environment']['hf_ntg']}" if "environment" in run else ""
-            lines.append(f"training: {run['flows']:,} flows, {run['epochs']} epochs, {run['steps']:,} steps{made}")
+            length = f"{run['flows']:,} flows, {run['epochs']} epochs, " if "flows" in run else ""
+            lines.append(f"training: {length}{run['steps']:,} steps{made}")
+        if self.privacy is not None:
+            lines.append(f"privacy: {guarantee_in_words(self.privacy)}")
         return "\n    ".join([f"{type(self).__name__}({{", *lines]) + "\n})"
 
     @property
@@ -182,6 +187,13 @@ class FlowGenerator:
     def device(self) -> torch.device:
         """The device that flows are drawn on."""
         return self.sampler.device
+
+    @cached_property
+    def privacy(self) -> dict[str, Any] | None:
+        """The guarantee of differential privacy that the model has: epsilon, delta, unit and more; or None."""
+        if self.source is None or (self.source / BASELINE_FILE).is_file():
+            return getattr(self.sampler, "privacy", None)
+        return read_guarantee(self.source)
 
     @cached_property
     def model_identity(self) -> Provenance:

@@ -15,10 +15,12 @@ from hf_ntg.files import replacing, write_text
 from hf_ntg.hub.evaluation import eval_results, keep_evaluation, read_evaluation, score_rows
 from hf_ntg.hub.templates import render
 from hf_ntg.hub.training_data import TrainingData
+from hf_ntg.privacy.guarantee import read_guarantee
 
 __all__ = ["PICTURE_FILE", "model_labels", "write_model_card"]
 
 PICTURE_FILE = "packets.png"
+_SCORES = ("evaluation.json", PICTURE_FILE)
 _FAMILIES = {
     "gpt2": "GPT-2 (transformers' `GPT2LMHeadModel`)",
     "llama": "LLaMA (transformers' `LlamaForCausalLM`)",
@@ -63,10 +65,16 @@ def write_model_card(
             as ``packets.png``.
 
     Raises:
-        InputError: `folder` holds no model of hf_ntg, or `report` is not a report.
+        InputError: `folder` holds no model of hf_ntg, `report` is not a report, or the model is differentially private
+            and there are scores of real flows, which no guarantee covers.
     """
     folder = Path(folder)
-    codec, family = _read_codec(folder), _family(folder)
+    codec, family, privacy = _read_codec(folder), _family(folder), read_guarantee(folder)
+    if privacy is not None and (report is not None or any((folder / name).exists() for name in _SCORES)):
+        raise InputError(
+            f"{folder}: the model is differentially private, and scores of real flows are not; publish it without a "
+            f"report ({' and '.join(_SCORES)} removed from the folder)"
+        )
     if report is not None:
         keep_evaluation(report, folder)
         _keep_picture(report, folder)
@@ -104,6 +112,7 @@ def write_model_card(
         config=_settings(folder, family),
         evaluation=evaluation,
         rows=[] if evaluation is None else score_rows(evaluation),
+        privacy=privacy,
         picture=PICTURE_FILE if (folder / PICTURE_FILE).is_file() else None,
     )
     write_text(folder / "README.md", f"---\n{metadata.to_yaml()}\n---\n\n{text}")

@@ -42,18 +42,29 @@ _LAST_LAYERS = {
 }
 
 
-def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0, seed: int = 0) -> PreTrainedModel:
+def build_causal_lm(
+    family: str,
+    tokenizer: FlowTokenizer,
+    dropout: float = 0.0,
+    seed: int = 0,
+    width: int | None = None,
+    layers: int | None = None,
+) -> PreTrainedModel:
     """A fresh model of `family` (``gpt2``, ``llama``, ``mamba``) for the sentences of `tokenizer`.
 
     Args:
         dropout: of embeddings and residual branches. Hooks apply it, in the same way for all families; they are not
             saved.
         seed: of the initial weights.
+        width, layers: sizes in place of the family's preset; a width is a multiple of 8.
+
+    Raises:
+        InputError: there is no such family, or the width does not fit.
     """
     if family not in _PRESETS:
         raise InputError(f"no causal model called {family!r}; choose one of {', '.join(CAUSAL_FAMILIES)}")
     positions = tokenizer.grammar.max_tokens
-    options = dict(_PRESETS[family])
+    options = _PRESETS[family] | _sizes(family, width, layers)
     if family == "gpt2":
         options |= {"n_positions": positions, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "resid_pdrop": 0.0}
     elif family == "llama":
@@ -79,6 +90,17 @@ def build_causal_lm(family: str, tokenizer: FlowTokenizer, dropout: float = 0.0,
         pad_token_id=tokenizer.pad_token_id,
     )
     return _with_fast_scan(model)
+
+
+def _sizes(family: str, width: int | None, layers: int | None) -> dict[str, int]:
+    """The settings of a family that differ from its preset for another width or number of layers."""
+    if width is not None and width % 8:
+        raise InputError(f"width {width}: give a multiple of 8")
+    names = ("n_embd", "n_layer") if family == "gpt2" else ("hidden_size", "num_hidden_layers")
+    found = {name: value for name, value in zip(names, (width, layers), strict=True) if value is not None}
+    if family == "llama" and width is not None:
+        found["intermediate_size"] = _PRESETS["llama"]["intermediate_size"] * width // WIDTH
+    return found
 
 
 def _add_dropout(model: PreTrainedModel, share: float) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from hf_ntg.generation import FlowGenerator
+from hf_ntg.privacy.guarantee import guarantee_in_words
 from hf_ntg.report.origin import describe_model
 from hf_ntg.report.pages import escape_markdown, format_score
 
@@ -24,7 +25,8 @@ def about_model(generator: FlowGenerator, name: str) -> str:
         f"- Flows have up to {generator.max_packets} packets, in the view `{generator.view}`"
         + (" (packets that carry data)." if generator.view == "payload" else "."),
         "- Payload in the capture is noise, and its addresses are drawn from the networks given.",
-        "- Some flows repeat a training flow; the line above the plots says how many. No privacy is guaranteed.",
+        "- Some flows repeat a training flow; the line above the plots says how many.",
+        f"- Differential privacy: {guarantee_in_words(generator.privacy) if generator.privacy else 'none'}.",
         "- The flows are as representative as the data that the model learned from.",
     ]
     return "\n".join(lines)

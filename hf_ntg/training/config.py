@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.codecs.packet_codes import PACKET_FORMS
-from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS
+from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS, PRIVACY_UNITS
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.ranges import SEEDS, Range
@@ -16,6 +16,7 @@ from hf_ntg.ranges import SEEDS, Range
 __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
 
 MODEL_FAMILIES = ("gpt2", "llama", "mamba", "unet")
+PRIVATE_FAMILIES = ("gpt2", "llama")
 CONFIG_FILE = "training_config.json"
 # Settings of one machine's run. The model does not depend on them.
 MACHINE_SETTINGS = ("output_dir", "initial_model", "resume", "overwrite", "tracker")
@@ -28,6 +29,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "keep": ("best", "last"),
     "mixed_precision": ("no", "bf16", "fp16"),
     "tracker": (None, "tensorboard"),
+    "privacy_unit": PRIVACY_UNITS,
 }
 _SHARE = Range(0, 1)
 _SHARE_BELOW_ONE = Range(0, 1, below=True)
@@ -38,6 +40,8 @@ RANGES: dict[str, Range] = {
     "epochs": Range(1, 1_000_000, whole=True),
     "max_steps": Range(1, 1_000_000_000, whole=True),
     "max_memory": Range(-1, 1),
+    "width": Range(8, 8_192, whole=True),
+    "layers": Range(1, 64, whole=True),
     "batch_size": Range(1, 1_000_000, whole=True),
     "learning_rate": Range(0, 1_000, above=True),
     "warmup": _SHARE,
@@ -51,6 +55,8 @@ RANGES: dict[str, Range] = {
     "max_grad_norm": Range(0, 1_000_000, above=True),
     "validation_share": _SHARE_BELOW_ONE,
     "seed": SEEDS,
+    "epsilon": Range(0, 100, above=True),
+    "delta": Range(0, 0.01, above=True),
     "checkpoint_every": Range(0, 1_000_000, whole=True),
 }
 
@@ -61,6 +67,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mamba": {"max_memory": 0.0},
     "unet": {"epochs": 300, "max_steps": 8_000, "optimizer": "adamw"},
 }
+# Differences from these with `epsilon`. Noise is shared by all weights, so a small model learns more.
+PRIVATE_RECIPE: dict[str, Any] = {
+    "max_memory": None,
+    "width": 64,
+    "layers": 2,
+    "batch_size": 512,
+    "epochs": 1_000_000,
+    "max_steps": 150,
+    "dropout": 0.0,
+    "checkpoint_every": 0,
+}
+_OPTIONAL = ("max_steps", "max_memory", "width", "layers", "epsilon", "delta")
 
 
 @dataclass
@@ -90,6 +108,7 @@ class TrainingConfig:
             times the peak. Muon's rate is a fixed multiple of it.
         optimizer: ``muon`` for the matrices inside the blocks of a causal model and AdamW for the rest, or ``adamw``
             for all.
+        width, layers: sizes of a causal model in place of its family's; a width is a multiple of 8.
         structured: give lengths and time bins of a causal model embeddings that share structure while it trains, see
             :mod:`hf_ntg.models.structured_embedding`; the saved model is an ordinary one.
         warmup: share of the steps in which the rate rises.
@@ -107,6 +126,11 @@ class TrainingConfig:
         validation_share: share of the training flows (whole captures, where known) held back to validate on.
         keep: ``best`` saves the weights of the best validation loss, ``last`` the final ones.
         seed: seed of initial weights, validation draw, order of flows and dropout.
+        epsilon: train a causal model with differential privacy, see :mod:`hf_ntg.training.private_loop`; None: without.
+            Every step samples about `batch_size` units, the gradient of each is clipped to `max_grad_norm`, and the
+            number of steps is fixed by `epochs` and `max_steps`.
+        delta: the guarantee's delta; None: a tenth of one by the number of units, at most 1e-5.
+        privacy_unit: what the guarantee is for: one ``flow``, or all flows of one ``capture``.
         checkpoint_every: epochs between checkpoints, from which an interrupted run continues; 0: no checkpoints.
         resume: continue an unfinished run with the same settings and flows in `output_dir`; False starts over.
         overwrite: replace the model of another run in `output_dir`, once the new one is complete.
@@ -129,6 +153,8 @@ class TrainingConfig:
     batch_size: int = 64
     learning_rate: float = 2e-3
     optimizer: str = "muon"
+    width: int | None = None
+    layers: int | None = None
     structured: bool = True
     warmup: float = 0.05
     final_rate: float = 0.05
@@ -144,6 +170,9 @@ class TrainingConfig:
     validation_share: float = 0.0
     keep: str = "last"
     seed: int = 0
+    epsilon: float | None = None
+    delta: float | None = None
+    privacy_unit: str = "flow"
     checkpoint_every: int = 10
     resume: bool = True
     overwrite: bool = False
@@ -154,7 +183,8 @@ class TrainingConfig:
     def recipe(cls, model: str = "gpt2", **given: Any) -> TrainingConfig:
         """The measured recipe of a family, changed by what is `given`. With `epochs` given, its limits do not apply."""
         free = {"max_steps": None, "max_memory": None} if "epochs" in given else {}
-        return cls(model=model, **(RECIPES.get(model, {}) | free | given))
+        private = PRIVATE_RECIPE if given.get("epsilon") is not None else {}
+        return cls(model=model, **(RECIPES.get(model, {}) | private | free | given))
 
     @classmethod
     def field_names(cls) -> set[str]:
@@ -166,13 +196,40 @@ class TrainingConfig:
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
         for name, allowed_range in RANGES.items():
-            if name not in ("max_steps", "max_memory") or getattr(self, name) is not None:
+            if name not in _OPTIONAL or getattr(self, name) is not None:
                 allowed_range.check(name, getattr(self, name))
         for field in fields(self):
             if field.type == "bool" and not isinstance(getattr(self, field.name), bool):
                 raise InputError(f"{field.name} {getattr(self, field.name)!r}: give True or False")
         if self.initial_model is not None and self.model == "unet":
             raise InputError("initial_model: a unet has no words to carry over; choose a causal model")
+        if self.model == "unet" and (self.width, self.layers) != (None, None):
+            raise InputError("width, layers: a unet has one size; choose a causal model")
+        self._check_privacy()
+
+    def _check_privacy(self) -> None:
+        """Refuse settings that would read the flows outside the noised gradients."""
+        if self.epsilon is None:
+            if self.delta is not None:
+                raise InputError("delta without epsilon: give both, or none")
+            return
+        if self.model not in PRIVATE_FAMILIES:
+            raise InputError(
+                f"epsilon: a {self.model} cannot be trained with differential privacy; choose one of "
+                f"{', '.join(PRIVATE_FAMILIES)}"
+            )
+        barred = {
+            "max_memory": self.max_memory is not None,
+            "validation_share": self.validation_share > 0,
+            "keep": self.keep != "last",
+            "tracker": self.tracker is not None,
+            "dropout": self.dropout > 0,
+            "mixed_precision": self.mixed_precision != "no",
+        }
+        if named := [f"{name} {getattr(self, name)}" for name, found in barred.items() if found]:
+            raise InputError(
+                f"epsilon: {', '.join(named)} is not accounted for; leave it out (TrainingConfig.recipe does)"
+            )
 
     def save(self, folder: str | Path) -> None:
         """Write ``training_config.json`` into `folder`, without the paths and switches of this machine's run."""

@@ -33,6 +33,8 @@ from hf_ntg.training.divergence import DivergedError, refuse_divergence, refuse_
 from hf_ntg.training.flow_sets import prepare_flows
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.optimizer import make_optimizer
+from hf_ntg.training.private_loop import train_privately
+from hf_ntg.training.rates import moving_average, rate_curve
 from hf_ntg.training.run_folder import RunFolder, open_run_folder, run_identity
 from hf_ntg.training.run_record import record_run
 from hf_ntg.training.run_start import RunStart, decide_start
@@ -51,6 +53,7 @@ class TrainingResult:
         history: one dictionary an epoch: ``epoch``, ``loss`` (mean per unit of example weight) and, where flows were
             held back, ``validation_loss``.
         trained: False if the folder held the finished model of the same run already.
+        privacy: the guarantee of a private run, as its record has it; None without one.
     """
 
     folder: Path
@@ -58,6 +61,7 @@ class TrainingResult:
     is_main: bool = True
     history: list[dict[str, float]] = field(default_factory=list)
     trained: bool = True
+    privacy: dict[str, Any] | None = None
 
 
 def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
@@ -82,7 +86,8 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
     accelerator = Accelerator(
         mixed_precision=config.mixed_precision, log_with=config.tracker, project_dir=folder / "runs"
     )
-    identity = run_identity(config, flows_digest(flows), accelerator.num_processes)
+    digest = flows_digest(flows) if config.epsilon is None else None  # a hash would tell which flows they were
+    identity = run_identity(config, digest, accelerator.num_processes)
     with ExitStack() as stack:
         run, start = _open_run(stack, accelerator, folder, config, identity)
         result = TrainingResult(folder, accelerator.num_processes, accelerator.is_main_process)
@@ -91,7 +96,11 @@ def train(flows: Dataset, config: TrainingConfig) -> TrainingResult:
         else:
             accelerator.init_trackers("hf_ntg")
             try:
-                result.history = _run_training(flows, config, accelerator, run, start.epoch, identity)
+                if config.epsilon is not None:
+                    arrays = FlowArrays.from_dataset(flows)
+                    result.privacy = train_privately(arrays, config, accelerator, run, identity)
+                else:
+                    result.history = _run_training(flows, config, accelerator, run, start.epoch, identity)
             except InputError:
                 if accelerator.is_main_process and not newest_checkpoint(run.work):
                     run.discard()
@@ -136,9 +145,9 @@ def _run_training(
         for line in [*sets.notes, *training_warnings(training, steps * epochs)]:
             warnings.warn(line, stacklevel=2)
     optimizer = make_optimizer(objective.module, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate_curve(config, steps * epochs))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_curve(config, steps * epochs))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
-    average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=_moving_average(config.ema_decay))
+    average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=moving_average(config.ema_decay))
     state = RunState(module, optimizer, schedule, average)
     if accelerator.is_main_process:
         require_free_space(run.folder, state.bytes_on_disk())
@@ -268,6 +277,7 @@ def _objective(config: TrainingConfig, training: FlowArrays, validation: FlowArr
     return CausalObjective(config, training, validation)
 
 
+<<<<<<< HEAD
 def _rate_curve(config: TrainingConfig, total: int):
     """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``.
 
@@ -295,6 +305,8 @@ def _moving_average(decay: float):
     return update
 
 
+=======
+>>>>>>> d6f911d (Differential privacy: training and counting with a guarantee)
 def _in_words(record: dict[str, float], unit: str, rate: float) -> str:
     parts = [f"loss {record['loss']:.3f}"]
     if "validation_loss" in record:

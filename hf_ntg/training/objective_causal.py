@@ -68,7 +68,7 @@ class CausalObjective(Objective):
         weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64) - (self._unknown > 0)
         self.num_examples, self.mean_weight = len(self._row), weights[self._row].mean().item()
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation)
-        model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed)
+        model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed, config.width, config.layers)
         if config.initial_model is not None:
             start_from(model, self.tokenizer, config.initial_model)
         if config.structured:

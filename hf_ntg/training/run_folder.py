@@ -52,8 +52,11 @@ _BESIDE_MODEL = ("runs", ".git", ".gitattributes", ".gitignore", ".cache", "LICE
 _WORK_FILES = (_IDENTITY_FILE, _PLACING_FILE, "model", "model.part")
 
 
-def run_identity(config: TrainingConfig, flows_digest: str, processes: int) -> dict[str, Any]:
-    """Everything that determines the model of a run: settings, flows, initial weights, processes and version."""
+def run_identity(config: TrainingConfig, flows_digest: str | None, processes: int) -> dict[str, Any]:
+    """Everything that determines the model of a run: settings, flows, initial weights, processes and version.
+
+    A private run keeps no digest of its flows.
+    """
     settings = {name: value for name, value in asdict(config).items() if name not in _NO_PART_OF_IDENTITY}
     return {
         "settings": settings,

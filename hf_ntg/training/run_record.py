@@ -14,7 +14,7 @@ import hf_ntg
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
 
-__all__ = ["RUN_FILE", "read_record", "record_run"]
+__all__ = ["RUN_FILE", "read_record", "record_private_run", "record_run"]
 
 RUN_FILE = "training_run.json"
 _LIBRARIES = ("torch", "transformers", "diffusers", "datasets", "accelerate")
@@ -35,8 +35,6 @@ def record_run(
         flows: the training flows. epochs, steps: passes over them, and total number of optimizer steps.
         identity: see :func:`hf_ntg.training.run_folder.run_identity`. history: the losses of every epoch.
     """
-    environment = {"hf_ntg": hf_ntg.__version__, "python": platform.python_version()}
-    environment |= {name: version(name) for name in _LIBRARIES}
     record = {
         "flows": len(flows),
         "classes": len(set(flows.label)),
@@ -44,11 +42,37 @@ def record_run(
         "steps": steps,
         "device": accelerator.device.type,
         "processes": accelerator.num_processes,
-        "environment": environment,
+        "environment": _environment(),
         "identity": identity,
         "history": history,
     }
     write_text(folder / RUN_FILE, json.dumps(record, indent=2, allow_nan=False) + "\n")
+
+
+def record_private_run(
+    folder: Path, classes: int, privacy: dict[str, Any], accelerator: Accelerator, identity: dict[str, Any]
+) -> None:
+    """Write ``training_run.json`` of a private run: its guarantee, and no hash, count or loss of the flows.
+
+    Args:
+        classes: number of class names, public.
+        privacy: the guarantee and how it was reached, from public numbers.
+    """
+    record = {
+        "classes": classes,
+        "steps": privacy["steps"],
+        "device": accelerator.device.type,
+        "processes": accelerator.num_processes,
+        "environment": _environment(),
+        "identity": identity,
+        "privacy": privacy,
+    }
+    write_text(folder / RUN_FILE, json.dumps(record, indent=2, allow_nan=False) + "\n")
+
+
+def _environment() -> dict[str, str]:
+    own = {"hf_ntg": hf_ntg.__version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in _LIBRARIES}
 
 
 def read_record(folder: Path) -> dict[str, Any]:

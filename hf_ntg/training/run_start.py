@@ -43,6 +43,11 @@ def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any
         if finished.get("identity") == identity and isinstance(finished.get("history"), list):
             log(f"{run.folder}: already trained with these settings and flows; --overwrite trains it again")
             return RunStart(history=finished["history"])
+        if finished.get("privacy"):
+            raise InputError(
+                f"{run.folder}: holds a private model; another one spends another budget. Choose another folder, or "
+                "replace it by --overwrite"
+            )
         theirs = finished.get("identity")
         what = f": {differences(identity, theirs)}" if isinstance(theirs, dict) else ""
         raise InputError(

@@ -1,0 +1,1 @@
+"""Differential privacy: budgets and their accounting, secret noise, units of privacy, and words fixed beforehand."""
