@@ -152,7 +152,7 @@ def report(rows: list[dict]) -> str:
         words = "none" if math.isinf(epsilon) else f"{epsilon:g}"
         lines.append(
             f"| {table}{' (validation)' if tune else ''} | {model} | {words} | {100 * means['tstr']:.1f} | "
-            f"{means['flow_jsd']:.3f} | {means['c2st']:.3f} | {100 * means['once_seen_copies']:.1f} | {len(group)} |"
+            f"{means['flow_jsd']:.3f} | {means['c2st']:.3f} | {means['once_seen_copies']:.1f} | {len(group)} |"
         )
     return "\n".join(lines)
 
