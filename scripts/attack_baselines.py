@@ -28,12 +28,12 @@ def save_baselines(flows: Dataset, folder: Path) -> list[Path]:
     """A model folder for each baseline, fitted to `flows`."""
     epochs, cvae._EPOCHS = cvae._EPOCHS, 1
     try:
-        for name in BASELINES:
+        for name in (*BASELINES, "private-n-gram"):
             (folder / name).mkdir(parents=True)
             make_baseline(name).fit(flows, 5).save(folder / name / BASELINE_FILE)
     finally:
         cvae._EPOCHS = epochs
-    return [folder / name for name in BASELINES]
+    return [folder / name for name in (*BASELINES, "private-n-gram")]
 
 
 def baseline_attack(setting: Any, scratch: Path, turn: int, rng: random.Random) -> tuple[str, Callable[[], str]]:

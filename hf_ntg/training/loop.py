@@ -277,36 +277,6 @@ def _objective(config: TrainingConfig, training: FlowArrays, validation: FlowArr
     return CausalObjective(config, training, validation)
 
 
-<<<<<<< HEAD
-def _rate_curve(config: TrainingConfig, total: int):
-    """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``.
-
-    The schedules of this shape in transformers start at a rate of 0, or leave out the step at the peak rate.
-    """
-    rise = max(1, round(config.warmup * total))
-
-    def share(step: int) -> float:
-        if step < rise:
-            return (step + 1) / rise
-        fall = (step - rise) / max(1, total - rise)
-        return config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * fall))
-
-    return share
-
-
-def _moving_average(decay: float):
-    """Exponential moving average whose decay rises to `decay`, so that the first weights are soon forgotten."""
-
-    @torch.no_grad()
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
-        now = min(decay, (1 + int(steps)) / (10 + int(steps))) if decay else 0.0
-        torch._foreach_lerp_(averaged, current, 1 - now)
-
-    return update
-
-
-=======
->>>>>>> d6f911d (Differential privacy: training and counting with a guarantee)
 def _in_words(record: dict[str, float], unit: str, rate: float) -> str:
     parts = [f"loss {record['loss']:.3f}"]
     if "validation_loss" in record:

@@ -13,7 +13,10 @@ __all__ = ["moving_average", "rate_curve"]
 
 
 def rate_curve(config: TrainingConfig, total: int) -> Callable[[int], float]:
-    """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``."""
+    """Share of the peak rate at a step: a linear rise, then a cosine down to ``final_rate``.
+
+    The schedules of this shape in transformers start at a rate of 0, or leave out the step at the peak rate.
+    """
     rise = max(1, round(config.warmup * total))
 
     def share(step: int) -> float:

@@ -125,3 +125,25 @@ def test_no_guarantee_and_no_label_are_refused(flows):
     arrays = FlowArrays.from_dataset(flows)
     with pytest.raises(InputError, match="no label"):
         PrivateNGram().fit(replace(arrays, label=np.where(arrays.label == "web", None, arrays.label)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("frequent", lambda values: values * 0, "empty packets"),
+        ("following", lambda values: values[:-1], "another size"),
+        ("following", lambda values: values * 0, "add up to 1"),
+        ("following", lambda values: values * 0 + 1, "do not exist"),
+        ("shares", lambda values: values - 1, "outside"),
+        ("privacy", lambda values: values * 0 + 3, "no unit"),
+        ("times", lambda values: values * np.nan, "outside"),
+    ],
+)
+def test_damaged_counts_are_refused(flows, tmp_path, name, change, message):
+    counts = PrivateNGram(2.0).fit(flows, 3, "payload")
+    tensors = counts._tensors()
+    tensors[name] = change(tensors[name])
+    counts._tensors = lambda: tensors
+    counts.save(tmp_path / BASELINE_FILE)
+    with pytest.raises(InputError, match=message):
+        load_baseline(tmp_path / BASELINE_FILE)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
+from hf_ntg import FlowGenerator, InputError, TrainingConfig
 from hf_ntg.errors import Interrupted
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.privacy import noise
 from hf_ntg.privacy.noise import SecretNoise
-from hf_ntg.training import private_loop
+from hf_ntg.training import private_loop, train
 from hf_ntg.training.private_loop import PrivatePlan, noised_gradient
 from hf_ntg.training.private_objective import PrivateObjective
 

@@ -22,7 +22,7 @@ from hf_ntg.privacy.noise import SecretNoise
 from hf_ntg.privacy.public_words import PUBLIC_PORTS, PUBLIC_PROTOCOLS, public_time_knots
 from hf_ntg.privacy.units import UnitFlows, noised_histogram
 
-__all__ = ["PrivateNGram"]
+__all__ = ["SYMBOLS", "PrivateNGram", "fault_of"]
 
 # Shares of the budget, as shares of 1 / noise². Those of columns that the flows lack go to the others.
 BUDGET_SHARES = {"classes": 0.02, "ranges": 0.15, "packets": 0.33, "pairs": 0.4, "times": 0.06, "headers": 0.04}
@@ -34,6 +34,9 @@ EDGES = np.unique(np.rint(2 ** (np.arange(0, 21) / 2)).astype(np.int64))
 RANGES = len(EDGES) + 1
 STATES = 1 + 2 * RANGES + MOST_FREQUENT  # the end, ranges in both directions, frequent packets
 END = 0
+HEADERS = (len(PUBLIC_PROTOCOLS) - 1) * (len(PUBLIC_PORTS) + 1)
+_WIDTHS = {"times": TIME_BINS, "headers": HEADERS}
+_FACTS = ("epsilon", "delta", "units", "noise_multiplier")
 
 
 class PrivateNGram(Baseline):
@@ -59,6 +62,7 @@ class PrivateNGram(Baseline):
     """
 
     kind = PRIVATE_COUNTS
+    block_size = 1 << 16
 
     def __init__(self, epsilon: float = 8.0, delta: float | None = None, unit: str = "flow") -> None:
         self.epsilon, self.delta, self.unit = epsilon, delta, unit
@@ -193,9 +197,8 @@ class PrivateNGram(Baseline):
             known = places_in(np.array(PUBLIC_PROTOCOLS[1:]), flows.protocol).clip(max=len(PUBLIC_PROTOCOLS) - 2)
             ports = places_in(np.array(PUBLIC_PORTS), flows.destination_port)
             width = len(PUBLIC_PORTS) + 1
-            cells = (classes * (len(PUBLIC_PROTOCOLS) - 1) + known) * width + ports
-            each = np.arange(len(flows))
-            found = count("headers", cells, each, num_classes * (len(PUBLIC_PROTOCOLS) - 1) * width, 1.0)
+            cells = classes * HEADERS + known * width + ports
+            found = count("headers", cells, np.arange(len(flows)), num_classes * HEADERS, 1.0)
             self.headers = _as_shares(found.reshape(num_classes, -1))
 
     def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
@@ -249,22 +252,22 @@ class PrivateNGram(Baseline):
         return flows
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        guarantee = {name: value for name, value in self.privacy.items() if isinstance(value, float | int)}
-        found = {"frequent": self.frequent, "shares": self.shares, "following": self.following}
-        others = {"times": self.times, "headers": self.headers}
-        found |= {name: table for name, table in others.items() if table is not None}
-        found |= {f"privacy.{name}": np.array([value], np.float64) for name, value in guarantee.items()}
-        return found | {"privacy.unit": np.array([PRIVACY_UNITS.index(self.unit)])}
+        facts = [self.privacy[name] for name in _FACTS] + [PRIVACY_UNITS.index(self.unit)]
+        tables = {"frequent": self.frequent, "shares": self.shares, "following": self.following}
+        tables |= {"times": self.times, "headers": self.headers, "privacy": np.array(facts, dtype=np.float64)}
+        return {name: table.ravel() for name, table in tables.items() if table is not None}
 
     def _restore(self, tensors: dict[str, np.ndarray]) -> None:
-        self.frequent, self.shares, self.following = (tensors[name] for name in ("frequent", "shares", "following"))
-        self.times, self.headers = tensors.get("times"), tensors.get("headers")
-        prefix = "privacy."
-        held = {name.removeprefix(prefix): value[0] for name, value in tensors.items() if name.startswith(prefix)}
-        self.unit = PRIVACY_UNITS[int(held.pop("unit"))]
-        self.privacy = {name: float(value) for name, value in held.items()}
-        self.privacy |= {"unit": self.unit, "units": int(held["units"]), "accountant": GAUSSIAN_ACCOUNTANT}
-        self.epsilon, self.delta = self.privacy["epsilon"], self.privacy["delta"]
+        shape = (len(self.labels), self.max_packets)
+        self.frequent = tensors["frequent"].reshape(*shape, MOST_FREQUENT)
+        self.shares = tensors["shares"].reshape(*shape, STATES)
+        self.following = tensors["following"].reshape(*shape, STATES, STATES)
+        self.times = tensors["times"].reshape(*shape, TIME_BINS) if "times" in tensors else None
+        self.headers = tensors["headers"].reshape(len(self.labels), -1) if "headers" in tensors else None
+        *facts, unit = tensors["privacy"].tolist()
+        self.privacy = dict(zip(_FACTS, facts, strict=True))
+        self.unit, self.epsilon, self.delta = PRIVACY_UNITS[int(unit)], self.privacy["epsilon"], self.privacy["delta"]
+        self.privacy |= {"unit": self.unit, "units": int(self.privacy["units"]), "accountant": GAUSSIAN_ACCOUNTANT}
 
 
 @dataclass(frozen=True)
@@ -294,6 +297,31 @@ class Steps:
         symbol = np.zeros(len(owner), dtype=np.int64)
         symbol[~over] = 2 * length + (flows.direction < 0)
         return cls(owner, position, over, symbol, np.where(over, END, _ranges_of(symbol)))
+
+
+def fault_of(tensors: dict[str, np.ndarray], num_classes: int, max_packets: int, view: str) -> str | None:
+    """What is wrong with saved tensors (sizes, shares, states that stand for no packet); None for those of a fit."""
+    places = num_classes * max_packets
+    sizes = {"frequent": places * MOST_FREQUENT, "shares": places * STATES, "following": places * STATES**2}
+    sizes |= {"times": places * TIME_BINS, "headers": num_classes * HEADERS, "privacy": len(_FACTS) + 1}
+    if wrong := [name for name, size in sizes.items() if name in tensors and len(tensors[name]) != size]:
+        return f"{wrong[0]} has another size than its classes and packets ask for"
+    if tensors["privacy"][-1] not in range(len(PRIVACY_UNITS)):
+        return "privacy names no unit"
+    packets = tensors["frequent"].reshape(places, MOST_FREQUENT)
+    if view == "payload" and np.isin(packets, (0, 1)).any():
+        return "empty packets, which the packet view 'payload' has not"
+    shares = tensors["shares"].reshape(places, STATES)
+    following = tensors["following"].reshape(places, STATES, STATES)
+    unknown = np.zeros((places, STATES), dtype=bool)
+    unknown[:, STATES - MOST_FREQUENT :] = packets < 0
+    if (shares[unknown] > 0).any() or ((following > 0) & unknown[:, None]).any():
+        return "packets that do not exist would be drawn"
+    rows = [shares, following.reshape(-1, STATES)]
+    rows += [tensors[name].reshape(-1, size) for name, size in _WIDTHS.items() if name in tensors]
+    if shares[::max_packets, END].any() or any((table.sum(axis=1) < 0.99).any() for table in rows):
+        return "shares that do not add up to 1, or flows without a packet"
+    return None
 
 
 def _ranges_of(symbols: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from hf_ntg.model_files.fields import Rule, check_fields, complain, labels, shor
 from hf_ntg.model_files.weights import tensor_table
 from hf_ntg.models.baselines.counts import RADIX, CountTable
 from hf_ntg.models.baselines.ngram import END, START
+from hf_ntg.models.baselines.private_ngram import SYMBOLS, PrivateNGram, fault_of
 from hf_ntg.ranges import Range
 
 __all__ = ["SavedBaseline", "read_baseline"]
@@ -103,6 +104,8 @@ def _rules(saved: SavedBaseline, header: dict[str, Any]) -> dict[str, _Numbers]:
     rules = {"label_weights": _Numbers("F64", 0, 1)}
     if saved.kind in ("replay", "independent"):
         needed, optional = _empirical_rules(saved)
+    elif saved.kind == PrivateNGram.kind:
+        needed, optional = _private_rules()
     else:
         needed, optional = _donor_rules("header_donors", 2), {}
         needed["header_donors.1.keys"] = _Numbers("I64", 0, classes - 1, "header_donors")
@@ -138,6 +141,17 @@ def _empirical_rules(saved: SavedBaseline) -> tuple[dict[str, _Numbers], dict[st
         **_header_rules("flows"),
     }
     return needed, optional
+
+
+def _private_rules() -> tuple[dict[str, _Numbers], dict[str, _Numbers]]:
+    share = _Numbers("F32", 0, 1.001)
+    needed = {
+        "frequent": _Numbers("I64", -1, SYMBOLS - 1),
+        "shares": _Numbers("F64", 0, 1.001),
+        "following": share,
+        "privacy": _Numbers("F64", 0, 1e15),
+    }
+    return needed, {"times": share, "headers": share}
 
 
 def _header_rules(group: str) -> dict[str, _Numbers]:
@@ -309,6 +323,11 @@ def _check_first_packets(saved: SavedBaseline, tables: list[CountTable]) -> None
         raise complain(saved.path, "a class whose flows end before their first packet")
 
 
+def _check_private(saved: SavedBaseline) -> None:
+    if wrong := fault_of(saved.tensors, len(saved.labels), saved.max_packets, saved.view):
+        raise complain(saved.path, wrong)
+
+
 _CHECKS = {
     "replay": (_check_flows,),
     "independent": (_check_flows,),
@@ -316,4 +335,5 @@ _CHECKS = {
     "cvae": (_check_headers, _check_network),
     "n-gram": (_check_headers, _check_counts),
     "tuned-n-gram": (_check_headers, _check_counts),
+    PrivateNGram.kind: (_check_private,),
 }
