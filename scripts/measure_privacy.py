@@ -66,7 +66,9 @@ def make_generator(model: str, epsilon: float, train_flows: Dataset, args: Any, 
         return trained(drawn.remove_columns("packet_count"), args, seed, work / "counts", args.open_settings)
     private = args.settings | {"epsilon": epsilon}
     if model == "gpt2-from-public":
-        private["initial_model"] = str(public_model(args, work))
+        folder = public_model(args, work)
+        public = TrainingConfig.load(folder)
+        private |= {"initial_model": str(folder), "width": public.width, "layers": public.layers}
     return trained(train_flows, args, seed, work / "private", private)
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 def _recipe(name: str) -> str:
     """The value of a setting in the recipe of each family, for its help."""
     values = {family: getattr(TrainingConfig.recipe(family), name) for family in MODEL_FAMILIES}
+    if set(values.values()) == {None}:
+        return ""
     if len(set(values.values())) == 1:
         return f"Default {next(iter(values.values()))}."
     return f"Default: {', '.join(f'{family} {value}' for family, value in values.items())}."
@@ -51,6 +53,8 @@ def train(
     max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,
     header: Annotated[bool | None, typer.Option(help="Learn protocol and port, where there are any.")] = None,
+    width: Annotated[int | None, _setting("width", "Width of a causal model, a multiple of 8.")] = None,
+    layers: Annotated[int | None, _setting("layers", "Layers of a causal model.")] = None,
     epochs: Annotated[int | None, _setting("epochs", "Passes over the flows.")] = None,
     max_steps: Annotated[int | None, _setting("max_steps", "Most optimizer steps, in whole passes.")] = None,
     batch_size: Annotated[int | None, _setting("batch_size", "Flows a step, over all processes.")] = None,

@@ -184,6 +184,8 @@ class TrainingConfig:
         """The measured recipe of a family, changed by what is `given`. With `epochs` given, its limits do not apply."""
         free = {"max_steps": None, "max_memory": None} if "epochs" in given else {}
         private = PRIVATE_RECIPE if given.get("epsilon") is not None else {}
+        if given.get("initial_model") is not None:  # its sizes are the family's, unless given
+            private = {name: value for name, value in private.items() if name not in ("width", "layers")}
         return cls(model=model, **(RECIPES.get(model, {}) | private | free | given))
 
     @classmethod
@@ -203,9 +205,9 @@ class TrainingConfig:
                 raise InputError(f"{field.name} {getattr(self, field.name)!r}: give True or False")
         if self.initial_model is not None and self.model == "unet":
             raise InputError("initial_model: a unet has no words to carry over; choose a causal model")
+        self._check_privacy()
         if self.model == "unet" and (self.width, self.layers) != (None, None):
             raise InputError("width, layers: a unet has one size; choose a causal model")
-        self._check_privacy()
 
     def _check_privacy(self) -> None:
         """Refuse settings that would read the flows outside the noised gradients."""

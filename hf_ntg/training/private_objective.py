@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.flow_labels import class_names, class_places
@@ -39,7 +40,7 @@ class PrivateObjective:
         budget: the guarantee that was asked for. spent: mechanisms that ran already (the class counts).
     """
 
-    model: torch.nn.Module
+    model: PreTrainedModel
     recorder: RecordingModel
     tokenizer: FlowTokenizer
     sentences: torch.Tensor
@@ -99,7 +100,8 @@ class PrivateObjective:
 
     def save(self, model: torch.nn.Module, folder: Path) -> None:
         """Write the weights of `model` and the tokenizer to `folder`, ready for ``from_pretrained``."""
-        model.save_pretrained(folder, state_dict=stock_state(model))  # type: ignore[operator]
+        assert isinstance(model, PreTrainedModel)
+        model.save_pretrained(folder, state_dict=stock_state(model))
         self.tokenizer.save_pretrained(folder)
 
 

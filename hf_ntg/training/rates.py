@@ -28,11 +28,14 @@ def rate_curve(config: TrainingConfig, total: int) -> Callable[[int], float]:
     return share
 
 
-def moving_average(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], torch.Tensor], None]:
+_Weights = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
+
+def moving_average(decay: float) -> Callable[[_Weights, _Weights, torch.Tensor | int], None]:
     """Exponential moving average whose decay rises to `decay`, so that the first weights are soon forgotten."""
 
     @torch.no_grad()
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+    def update(averaged: _Weights, current: _Weights, steps: torch.Tensor | int) -> None:
         now = min(decay, (1 + int(steps)) / (10 + int(steps))) if decay else 0.0
         torch._foreach_lerp_(averaged, current, 1 - now)
 

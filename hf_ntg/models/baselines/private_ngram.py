@@ -114,12 +114,12 @@ class PrivateNGram(Baseline):
         found = np.maximum(found, np.finfo(float).tiny)
         self.label_weights = found / found.sum()
         place = classes[steps.owner] * self.max_packets + steps.position
-        shape = (num_classes, self.max_packets)
+        shape, places = (num_classes, self.max_packets), num_classes * self.max_packets
         width = 1 + 2 * RANGES
-        coarse = count("ranges", place * width + steps.range, steps.owner, np.prod(shape) * width, norm)
+        coarse = count("ranges", place * width + steps.range, steps.owner, places * width, norm)
         packets = ~steps.over
         cells = place[packets] * SYMBOLS + steps.symbol[packets]
-        fine = count("packets", cells, steps.owner[packets], np.prod(shape) * SYMBOLS, norm)
+        fine = count("packets", cells, steps.owner[packets], places * SYMBOLS, norm)
         self._choose_states(
             coarse.reshape(*shape, width),
             fine.reshape(*shape, SYMBOLS),
@@ -129,7 +129,7 @@ class PrivateNGram(Baseline):
         state = self._states_of(classes[steps.owner], steps)
         later = np.flatnonzero(steps.position > 0)
         cells = (place[later] * STATES + state[later - 1]) * STATES + state[later]
-        pairs = count("pairs", cells, steps.owner[later], np.prod(shape) * STATES**2, norm)
+        pairs = count("pairs", cells, steps.owner[later], places * STATES**2, norm)
         self._join(pairs.reshape(*shape, STATES, STATES), scales["pairs"] * norm)
         self._count_rest(units, classes, count, norm)
 
