@@ -31,13 +31,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attack_baselines import baseline_attack, save_baselines
 from attack_commands import COMMANDS, place_words
 from attack_files import FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights
+from attack_publishing import publishing_attack
 
 from hf_ntg import FlowGenerator, InputError, TrainingConfig, cli, train
 from hf_ntg.errors import Interrupted
 from hf_ntg.flows import conform_flows, save_flows
 
 FAMILIES = ("gpt2", "llama", "mamba", "unet")
-KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline")
+KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline", "publishing")
 SECONDS = 10.0  # for one attack; those that are refused before anything is loaded take far less
 
 
@@ -284,6 +285,7 @@ ATTACKS = {
     "command": _command_attack,
     "place": _place_attack,
     "baseline": baseline_attack,
+    "publishing": publishing_attack,
 }
 
 if __name__ == "__main__":

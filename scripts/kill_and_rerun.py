@@ -195,7 +195,7 @@ def _start(job: Job, inputs: Path, out: Path) -> int:
     """Run a job in a copy of this process, or under torchrun; gives its id."""
     words = [word.replace("INPUT", str(inputs)).replace("OUT", str(out)) for word in job.words.split()]
     if job.launched:
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
         with LOG.open("w") as log:
             environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
             return subprocess.Popen(

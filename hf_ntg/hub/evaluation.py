@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.hub.training_data import TrainingData
+from hf_ntg.model_files.descriptions import check_evaluation
 
 __all__ = ["EVALUATION_FILE", "eval_results", "keep_evaluation", "read_evaluation", "score_rows"]
 
@@ -32,13 +33,17 @@ def keep_evaluation(report: str | Path, folder: str | Path) -> dict:
         InputError: `report` is missing or is not a report.
     """
     result = _read(Path(report))
-    kept = {name: result[name] for name in ("hf_ntg", "max_packets", "seed", "columns", "sets", "notes")}
-    kept |= {name: result[name] for name in ("view",) if name in result}
-    kept["metrics"] = {
-        name: {part: metric[part] for part in ("title", "group", "unit", "better", "range", "formula", "source")}
-        | {"values": {column: found.get("overall") for column, found in metric["columns"].items()}}
-        for name, metric in result["metrics"].items()
-    }
+    try:
+        kept = {name: result[name] for name in ("hf_ntg", "max_packets", "seed", "columns", "sets", "notes")}
+        kept |= {name: result[name] for name in ("view",) if name in result}
+        kept["metrics"] = {
+            name: {part: metric[part] for part in ("title", "group", "unit", "better", "range", "formula", "source")}
+            | {"values": {column: found.get("overall") for column, found in metric["columns"].items()}}
+            for name, metric in result["metrics"].items()
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{report}: a damaged report ({error}); make it again by 'ntg evaluate'") from error
+    check_evaluation(Path(report), kept)
     write_text(Path(folder) / EVALUATION_FILE, json.dumps(kept, ensure_ascii=False, indent=1) + "\n")
     return kept
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing, write_text
 from hf_ntg.model_files import check_model_folder
+from hf_ntg.model_files.descriptions import DESCRIPTIONS, read_description
 from hf_ntg.model_files.fields import read_object
 
 __all__ = ["rebuild_model"]
@@ -30,6 +31,7 @@ _NEEDED = {
         "unet/diffusion_pytorch_model.safetensors",
     ),
 }
+_MAX_PIXELS = 20_000_000
 _OPTIONAL = (
     "generation_config.json",
     "training_config.json",
@@ -68,6 +70,8 @@ def _plain_file(model: Path, name: str) -> Path:
     parents = [model / part for part in Path(name).parents if part != Path()]
     if (path.is_symlink() and not _is_cached(path)) or any(parent.is_symlink() for parent in parents):
         raise InputError(f"{path}: a link, not a file; copy what it points to")
+    if not path.is_file():
+        raise InputError(f"{path}: not a file (a folder, a pipe or a device); remove it")
     return path
 
 
@@ -85,7 +89,8 @@ def _is_cached(link: Path) -> bool:
 def _write_again(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.suffix == ".json":
-        write_text(target, json.dumps(read_object(source), ensure_ascii=False, indent=2) + "\n")
+        found = (read_description if source.name in DESCRIPTIONS else read_object)(source)
+        write_text(target, json.dumps(found, ensure_ascii=False, indent=2) + "\n")
     elif source.suffix == ".safetensors":
         with replacing(target) as scratch:
             save_file(load_file(source), scratch, {"format": "pt"})
@@ -98,6 +103,8 @@ def _encode_again(source: Path, target: Path) -> None:
 
     try:
         with Image.open(source, formats=["PNG"]) as picture, replacing(target) as scratch:
+            if picture.width * picture.height > _MAX_PIXELS:
+                raise InputError(f"{source}: a picture of {picture.width} x {picture.height} points; remove it")
             pixels = picture.convert("RGB")
             pixels.info.clear()
             pixels.save(scratch, format="PNG")

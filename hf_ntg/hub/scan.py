@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from hf_ntg.codecs.flow_grammar import label_token
 from hf_ntg.errors import InputError
 from hf_ntg.flows.provenance import provenance_of_file
-from hf_ntg.hub.secrets import has_secret, secret_rules
+from hf_ntg.hub.secrets import has_secret, names_secret, secret_rules
 
 __all__ = ["RECORDED_COLUMNS", "RepoType", "labels_like_private", "refuse_private", "warn_of_labels"]
 
@@ -33,13 +33,18 @@ RECORDED_COLUMNS = ("capture", "sni", "source", "destination", "source_hash", "d
 _LONGEST = 120  # characters of an offending line that are shown
 
 _PATH = re.compile(
-    r"(?<![\w:/.~<])(?:file://)?/(?:home|root|Users|tmp|var|mnt|media|srv|opt|data|scratch|work|workspace|Volumes|private)"
-    r"/[\w.~-]+|(?<!\w)[A-Za-z]:\\{1,2}[\w.-]+"
+    r"(?<![\w:/.~<])(?:file://)?/(?:home|root|Users|tmp|var|mnt|media|srv|opt|data|scratch|work|workspace|Volumes|private"
+    r"|etc|usr|run|proc|dev|nix|app|content|kaggle|workspaces|github|builds|lustre|gpfs|nfs|net|projects?|users|storage"
+    r"|cluster|export|vol|Library|Applications)"
+    r"/[\w.~-]+|(?<!\w)[A-Za-z]:\\{1,2}[\w.-]+|(?<![\w\\])\\\\[\w.-]+\\[\w.$-]+"
 )
 _WHOLE_PATH = re.compile(r"/[^/\s]+(?:/[^/\s]+)+/?")
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
-_MAC = re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])")
+_MAC = re.compile(
+    r"(?<![\w:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])"
+    r"|(?<![\w.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?![\w.])"
+)
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291: what is handed out
 _DOCUMENTED_MAC = "00005e0053"  # RFC 7042
 
@@ -138,7 +143,7 @@ def _check_table(path: Path, name: str) -> None:
 def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
     """Everything in a file that a person could read, with its place."""
     if path.suffix == ".json":
-        for place, text in _strings(_json_of(path, name), ""):
+        for place, text in _strings(_json_of(path, name), "", name):
             yield f"at {place or 'the top'}", text
     elif path.suffix in _TEXT:
         try:
@@ -165,16 +170,25 @@ def _json_of(path: Path, name: str) -> object:
         raise InputError(f"{name}: not JSON ({error}); mend or remove it") from error
 
 
-def _strings(value: object, place: str) -> Iterator[tuple[str, str]]:
+def _strings(value: object, place: str, file: str) -> Iterator[tuple[str, str]]:
+    """Every text in parsed JSON, keys included, with its place.
+
+    Raises:
+        InputError: a setting whose name promises a secret has a value.
+    """
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, dict):
         for key, part in value.items():
             yield place, key
-            yield from _strings(part, f"{place}.{key}".lstrip("."))
+            if isinstance(part, str) and part and names_secret(key):
+                raise InputError(
+                    f"{file}, at {place or 'the top'}, {key!r}: a setting for a secret; remove it before publishing"
+                )
+            yield from _strings(part, f"{place}.{key}".lstrip("."), file)
     elif isinstance(value, list):
         for number, part in enumerate(value):
-            yield from _strings(part, f"{place}[{number}]")
+            yield from _strings(part, f"{place}[{number}]", file)
 
 
 def _safetensors_texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
@@ -183,7 +197,7 @@ def _safetensors_texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
         size = int.from_bytes(file.read(8), "little")
         head = file.read(size) if size < path.stat().st_size else b""
     try:
-        yield from ((f"header, {place}", text) for place, text in _strings(json.loads(head), ""))
+        yield from ((f"header, {place}", text) for place, text in _strings(json.loads(head), "", name))
     except ValueError as error:
         raise InputError(f"{name}: not a safetensors file; save the weights again") from error
 
@@ -212,7 +226,7 @@ def _private(text: str) -> str | None:
         if address is not None and address in _GLOBAL_IPV6 and address.is_global:
             return f"a public address ({match.group()})"
     for match in _MAC.finditer(text):
-        digits = re.sub("[:-]", "", match.group()).lower()
+        digits = re.sub("[:.-]", "", match.group()).lower()
         if not digits.startswith(_DOCUMENTED_MAC) and not int(digits[:2], 16) & 0b10:  # locally administered: made up
             return f"a hardware address ({match.group()})"
     return None

@@ -10,7 +10,7 @@ from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_cla
 from detect_secrets.core.scan import scan_line
 from detect_secrets.settings import transient_settings
 
-__all__ = ["has_secret", "secret_rules"]
+__all__ = ["has_secret", "names_secret", "secret_rules"]
 
 # detect-secrets has also rules that guess by entropy or by a word nearby; hashes and settings would set those off.
 _GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "KeywordDetector", "IPPublicDetector")
@@ -26,9 +26,15 @@ _OTHERS = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\."  # JSON Web Token, RFC 7519
     r"|://[^\s/:@]+:[^\s/@]+@"  # a password in a URL
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|\bdop_v1_[0-9a-f]{32,}|\bdapi[0-9a-f]{32}\b|\bshp(?:at|ca|pa|ss)_[0-9A-Fa-f]{32}\b|\bdckr_pat_[\w-]{20,}"
+    r"|\bhvs\.[\w-]{20,}|\bAGE-SECRET-KEY-1[0-9A-Z]{50,}|\bSG\.[\w-]{20,}\.[\w-]{40,}|\bAccountKey=[\w+/=]{20,}"
+    r"|(?i:\bauthorization|\bproxy-authorization)\W{1,6}(?i:bearer|basic|token)\s+[\w.~+/=-]{12,}"
 )
 _SHORTEST = 16  # characters in a row: no token is shorter
-_RUN = re.compile(rf"\S{{{_SHORTEST},}}|-----BEGIN")
+_RUN = re.compile(rf"\S{{{_SHORTEST},}}|-----BEGIN|://|(?i:authorization)")
+_NAMED = re.compile(
+    r"(?i)(?:.*_)?(?:password|passwd|passphrase|secret|api_?key|access_?key|(?:hf|auth|access|bearer|hub)_?token)"
+)
 
 
 @contextmanager
@@ -45,3 +51,8 @@ def has_secret(text: str) -> bool:
     if not _RUN.search(text):
         return False
     return bool(_OTHERS.search(text)) or any(True for _ in scan_line(text))
+
+
+def names_secret(key: str) -> bool:
+    """Whether a setting named `key`, such as ``hf_token``, would hold a secret."""
+    return bool(_NAMED.fullmatch(key))

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
+from hf_ntg.model_files.descriptions import read_description
 
 __all__ = ["TRAINING_DATA_FILE", "TrainingData"]
 
@@ -52,7 +52,4 @@ class TrainingData:
         path = Path(folder) / TRAINING_DATA_FILE
         if not path.is_file():
             return None
-        try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: not the description of a model's data ({error}); remove it") from error
+        return cls(**read_description(path))

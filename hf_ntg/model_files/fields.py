@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 64 * 2**20
+MAX_DEPTH = 20  # of lists and objects in each other
 MAX_CLASSES = 100_000
 MAX_LABEL = 100_000  # letters
 ANY_NUMBER = Range(-1e12, 1e12)
@@ -48,7 +49,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object.
 
     Raises:
-        InputError: it is missing, larger than 64 MiB, not JSON, no object, or has a key twice.
+        InputError: it is missing, larger than 64 MiB, not JSON, no object, nested deeply, or has a key twice.
     """
     if not path.is_file():
         raise complain(path, "no such file")
@@ -62,7 +63,23 @@ def read_object(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     if not isinstance(found, dict):
         raise complain(path, "holds no object")
+    _check_plain(path, found)
     return found
+
+
+def _check_plain(path: Path, found: Any) -> None:
+    """Nothing is nested deeply, and every text can be written as UTF-8: what is read can be written again."""
+    level, depth = [found], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise complain(path, f"nested more than {MAX_DEPTH} levels deep")
+        parts = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]
+        texts = [part for part in parts if isinstance(part, str)]
+        texts += [name for one in level if isinstance(one, dict) for name in one]
+        if not _is_utf8("".join(texts)):
+            raise complain(path, "a text with half a character (a surrogate)")
+        level = [part for part in parts if isinstance(part, list | dict)]
 
 
 def check_fields(

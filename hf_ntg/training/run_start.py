@@ -41,6 +41,7 @@ def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any
         )
     if finished is not None and not config.overwrite:
         if finished.get("identity") == identity and isinstance(finished.get("history"), list):
+            run.discard()  # what a run that was killed at its very end did not remove
             log(f"{run.folder}: already trained with these settings and flows; --overwrite trains it again")
             return RunStart(history=finished["history"])
         if finished.get("privacy"):

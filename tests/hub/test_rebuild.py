@@ -1,6 +1,7 @@
 """A published model is written anew: nothing that its files do not need goes along."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -79,3 +80,31 @@ def test_a_baseline_stays_at_home(flows, folder, tmp_path):
     make_baseline("replay").fit(flows).save(tmp_path / "replay" / BASELINE_FILE)
     with pytest.raises(InputError, match="holds training flows"):
         rebuild_model(tmp_path / "replay", folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("training_run.json", '{"flows": 1}', "has no"),
+        ("training_run.json", '{"a": ' * 50 + "1" + "}" * 50, "nested more than 20 levels"),
+        ("training_run.json", '{"note": "\\ud800"}', "surrogate"),
+        ("training_config.json", '{"epochs": [1, 2]}', "not a setting of a training"),
+        ("training_config.json", '{"Key of another": 1}', "not a setting of a training"),
+        ("training_data.json", '{"name": 5}', "name 5 is not possible"),
+        ("evaluation.json", '{"metrics": {}}', "has no"),
+    ],
+)
+def test_a_description_that_training_did_not_write_is_refused(tiny_gpt2, tmp_path, name, text, said):
+    model = shutil.copytree(tiny_gpt2, tmp_path / "model")
+    (model / name).write_text(text)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=said):
+        rebuild_model(model, tmp_path / "out")
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused(tiny_gpt2, tmp_path):
+    model = shutil.copytree(tiny_gpt2, tmp_path / "model")
+    os.mkfifo(model / "packets.png")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="not a file"):
+        rebuild_model(model, tmp_path / "out")

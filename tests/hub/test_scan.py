@@ -110,3 +110,29 @@ def test_a_class_may_be_called_like_an_address(tmp_path):
     (tmp_path / "README.md").write_text("class AKIAABCDEFGHIJKLMNOP")
     with pytest.raises(InputError, match="a token or key"):
         refuse_private(tmp_path, "model", ["AKIAABCDEFGHIJKLMNOP"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://" + "a:b@c.de",
+        "dop_" + "v1_" + 2 * "0123456789abcdef0123456789abcdef",
+        "dapi" + "0123456789abcdef0123456789abcdef",
+        "shpat_" + "0123456789abcdef0123456789abcdef",
+        "Authorization: " + "Bearer aB3dE6fG9hJ2kL5mN8p",
+        "AccountKey=" + 3 * "aB3dE6fG9hJ2kL5mN8pQ" + "==",
+        "001a.2b3c.4d5e",
+        "see /etc/ssh/ssh_host_rsa_key",
+        "\\\\server\\share\\flows.parquet",
+    ],
+)
+def test_further_kinds_of_secrets_and_places_are_found(text, tmp_path):
+    (tmp_path / "README.md").write_text(f"with {text}")
+    with pytest.raises(InputError, match=r"README\.md, line 1"):
+        refuse_private(tmp_path, "model")
+
+
+def test_a_setting_for_a_secret_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"hub": {"password": "hunter2"}, "eos_token": "<eos>"}')
+    with pytest.raises(InputError, match=r"config\.json, at hub, 'password': a setting for a secret"):
+        refuse_private(tmp_path, "model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from hf_ntg.flows.capture_in.packets import ACK, FIN, RST, SYN
 __all__ = ["Biflow", "BiflowBatch", "PacketStore"]
 
 _SEQUENCE_NUMBERS = 1 << 32
+_PROTOCOL_BYTE = 33 if sys.byteorder == "little" else 38  # second lowest byte of the fifth uint64 of a key
+_UNKNOWN = (None, None)
 _BATCH_PACKETS = 500_000  # how many are collected before finished flows are returned
 
 
@@ -33,14 +36,14 @@ class Biflow:
 
     def __init__(self, key: bytes, number: int, side: int) -> None:
         self.key = key  # a row of `Packets.key`
-        self.protocol = int(np.frombuffer(key, np.uint64)[4] >> np.uint64(8)) & 0xFF
+        self.protocol = key[_PROTOCOL_BYTE]
         self.number = number  # number of its first packet in the capture
         self.initiator = side
         self.last = 0  # time of its latest packet by the capture's clock, ns
         self.count = 0  # packets
         self.closed = False  # a FIN or RST was seen
         self.syn_seen = False
-        self.first_sequence: list[int | None] = [None, None]  # initial sequence number of each side
+        self.first_sequence: tuple[int | None, int | None] = _UNKNOWN  # initial sequence number of each side
         self.segment: int | None = None  # TCP: smallest MSS announced; UDP: longest datagram that fits a frame
         self.sni: str | None = None  # server name that the client asked for, if it was looked for
 
@@ -48,9 +51,9 @@ class Biflow:
         """Take the first segment into account, whoever sent it."""
         if not flags & SYN:
             sequence -= 1
-        self.first_sequence[side] = sequence % _SEQUENCE_NUMBERS
-        if flags & ACK:
-            self.first_sequence[1 - side] = (acknowledgement - 1) % _SEQUENCE_NUMBERS
+        own = sequence % _SEQUENCE_NUMBERS
+        other = (acknowledgement - 1) % _SEQUENCE_NUMBERS if flags & ACK else None
+        self.first_sequence = (other, own) if side else (own, other)
         if flags & SYN:
             self.syn_seen = not flags & ACK
             self.initiator = 1 - side if flags & ACK else side
@@ -68,7 +71,7 @@ class Biflow:
     def learn_syn(self, side: int, flags: int, sequence: int) -> None:
         """Take a further SYN of this flow into account."""
         if self.first_sequence[side] is None:
-            self.first_sequence[side] = sequence
+            self.first_sequence = (self.first_sequence[0], sequence) if side else (sequence, self.first_sequence[1])
         if not flags & ACK and not self.syn_seen:
             self.syn_seen, self.initiator = True, side
 
