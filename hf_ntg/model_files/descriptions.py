@@ -38,8 +38,10 @@ def _check_config(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _check_run(path: Path, found: Mapping[str, Any]) -> None:
-    needed: dict[str, Rule] = {"flows": _COUNT, "epochs": _COUNT, "steps": _COUNT, "processes": _COUNT}
-    needed |= {"device": _is_word, "environment": _is_table_of(_is_word)}
+    needed: dict[str, Rule] = {"steps": _COUNT, "processes": _COUNT, "device": _is_word}
+    needed |= {"environment": _is_table_of(_is_word)} | {name: _COUNT for name in ("flows", "epochs") if name in found}
+    if "privacy" not in found:  # a private run tells neither
+        needed |= {"flows": _COUNT, "epochs": _COUNT}
     check_fields(path, found, needed, {name: _is_plain for name in found if _is_name(name)})
 
 
