@@ -3,6 +3,10 @@
 A flow that recurs in training is part of the distribution. A model that repeats flows seen once may have memorised
 them. But new real flows repeat some of them too, so only the excess over their share counts. Good and Turing's estimate
 (Good, Biometrika 40, 1953) gives that share from the training data alone, so that no flows need to be held back.
+
+That estimate is for new flows of the training captures. Flows of other captures repeat less: on the bundled flows half
+as much. Where flows name their captures, each capture in turn is therefore compared with all others, and the estimate
+is the mean of both shares. Training cannot know which kind of flows the model is for.
 """
 
 from __future__ import annotations
@@ -22,26 +26,37 @@ class OnceSeen:
     """The training flows whose class and packets occur once.
 
     Args:
-        sentences: (S, L) distinct padded sentences. counts: (S,) training flows of each. pad: the padding token.
+        sentences: (S, L) distinct padded sentences. row: (N,) sentence of each training flow. pad: the padding token.
+        captures: (N,) capture of each training flow; None where they are not known.
 
     Attributes:
-        expected: estimated share of new real flows that repeat a once-seen flow: 2 * (flows seen twice) / (all flows).
+        expected: estimated share of new real flows that repeat a once-seen flow: 2 * (flows seen twice) / (all flows),
+            or the mean of that and :func:`_repeats_of_other_captures` where there are two captures or more.
     """
 
-    def __init__(self, grammar: FlowGrammar, sentences: np.ndarray, counts: np.ndarray, pad: int) -> None:
+    def __init__(
+        self,
+        grammar: FlowGrammar,
+        sentences: np.ndarray,
+        row: np.ndarray,
+        pad: int,
+        captures: np.ndarray | None = None,
+    ) -> None:
         ends = sentences == grammar.end_of_packets
         cut = np.where(ends.cumsum(axis=1) - ends > 0, pad, sentences)  # label, header, packets and their end
         packets = cut.copy()
         packets[:, 1 : grammar.prefix_length] = pad
         _, first, place = np.unique(packets, axis=0, return_index=True, return_inverse=True)
-        occurrences = np.bincount(place.ravel(), weights=counts)
-        self.expected = 2.0 * (occurrences == 2).sum() / counts.sum()
+        identity = place.ravel()[row]  # (N,)
+        occurrences = np.bincount(identity)
+        self.expected = 2.0 * (occurrences == 2).sum() / len(row)
+        if captures is not None and len(np.unique(captures.astype(str))) > 1:
+            self.expected = (self.expected + _repeats_of_other_captures(identity, captures.astype(str))) / 2
         once = first[occurrences == 1]
         chosen = np.random.default_rng(0).permutation(once)[:MOST_MEASURED]
         self._sentences = cut[chosen]
-        flows_of_label = np.bincount(sentences[:, 0], weights=counts)
-        share = flows_of_label[self._sentences[:, 0]] / counts.sum()
-        self._weights = share * len(once) / max(1, len(chosen))
+        label_share = np.bincount(sentences[row, 0]) / len(row)
+        self._weights = label_share[self._sentences[:, 0]] * len(once) / max(1, len(chosen))
 
     def excess(self, nats: Callable[[np.ndarray], np.ndarray]) -> float:
         """Share of a model's flows that repeat a once-seen flow, minus `expected`.
@@ -52,3 +67,10 @@ class OnceSeen:
         if not len(self._sentences):
             return -self.expected
         return float((np.exp(-nats(self._sentences)) * self._weights).sum()) - self.expected
+
+
+def _repeats_of_other_captures(identity: np.ndarray, captures: np.ndarray) -> float:
+    """Share of flows that all other captures together hold exactly once, from flows' identities and captures (N,)."""
+    pairs = np.stack([identity, np.unique(captures, return_inverse=True)[1]])
+    _, pair, own = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    return float((np.bincount(identity)[identity] - own[pair.ravel()] == 1).mean())

@@ -60,8 +60,9 @@ class CausalObjective(Objective):
         sentences, self._unknown = marked[:, :-1], marked[:, -1]  # (S, longest), padded; (S,)
         self._sentences = sentences.astype(np.int64)
         self._lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)  # (S,)
-        counts = np.bincount(self._row.ravel())
-        self._once_seen = OnceSeen(grammar, sentences, counts, self.tokenizer.pad_token_id)
+        known = flows.capture is not None and all(name is not None for name in flows.capture)
+        captures = flows.capture if known else None
+        self._once_seen = OnceSeen(grammar, sentences, self._row.ravel(), self.tokenizer.pad_token_id, captures)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0

@@ -8,8 +8,9 @@ from hf_ntg.training.memory import OnceSeen
 
 def once_seen(flows, **options):
     tokenizer = FlowTokenizer.fit(flows, max_packets=4, **options)
-    sentences, counts = np.unique(tokenizer.encode_flows(flows).padded(), axis=0, return_counts=True)
-    return OnceSeen(tokenizer.grammar, sentences, counts, tokenizer.pad_token_id)
+    sentences, row = np.unique(tokenizer.encode_flows(flows).padded(), axis=0, return_inverse=True)
+    captures = np.array(flows["capture"], dtype=object) if "capture" in flows.column_names else None
+    return OnceSeen(tokenizer.grammar, sentences, row.ravel(), tokenizer.pad_token_id, captures)
 
 
 A, B, C = ["+10", "-20"], ["+10", "-30"], ["+40"]
@@ -18,6 +19,14 @@ A, B, C = ["+10", "-20"], ["+10", "-30"], ["+40"]
 def test_flows_seen_twice_are_the_estimate():
     flows = table(("web", A), ("web", A), ("web", B), ("web", C), ("dns", C), ("dns", C), ("dns", A), ("dns", A))
     assert once_seen(flows).expected == pytest.approx(2 * 3 / 8)
+
+
+def test_each_capture_is_compared_with_the_others_where_they_are_known():
+    flows = [("web", A), ("web", A), ("web", B), ("web", C), ("web", B), ("web", C)]
+    # A occurs twice in one capture. B occurs once in each of two captures, and so does C.
+    known = once_seen(table(*flows, capture=["a", "a", "a", "a", "b", "b"]))
+    assert known.expected == pytest.approx((2 * 3 / 6 + 4 / 6) / 2)
+    assert once_seen(table(*flows, capture=["a"] * 6)).expected == pytest.approx(2 * 3 / 6)
 
 
 def test_a_model_that_recites_once_seen_flows_exceeds_it():
