@@ -49,7 +49,7 @@ class Profile:
 
     Attributes:
         models: generators: families of :class:`hf_ntg.training.TrainingConfig` and names of ``make_baseline``.
-        by: splits. seeds: each has its own split, training and draws.
+        by: splits. seeds: each has its own split or, by capture, fold of five, and its own training and draws.
         view: packet view that flows are learned and judged in, see :func:`hf_ntg.flows.view.in_view`.
         max_packets: number of packets on which flows are learned and judged.
         training: settings in place of every family's recipe.

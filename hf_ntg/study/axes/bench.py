@@ -29,18 +29,32 @@ from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingCon
 
 __all__ = ["Fitted", "Split", "Workbench", "device_name", "fit_generator"]
 
+FOLDS = 5  # of a split by capture; seeds that differ by this many share a fold
+HELD_BACK = 0.05  # share of the training flows of a split by capture
 _FACTS = "study.json"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and test flows, as tables and as arrays, and the number of training flows of each class."""
+    """Training and test flows, as tables and as arrays.
+
+    Attributes:
+        held_back: flows of the training captures that no generator sees, in a split by capture. What asks whether a
+            generator has memorised its training flows compares with these.
+        counts: number of training flows of each class.
+    """
 
     train: Dataset
     test: Dataset
     train_arrays: FlowArrays
     test_arrays: FlowArrays
+    held_back: FlowArrays | None
     counts: dict[str, int]
+
+    @property
+    def unseen(self) -> FlowArrays:
+        """Real flows that no generator saw, of the training captures where possible."""
+        return self.test_arrays if self.held_back is None else self.held_back
 
 
 @dataclass(frozen=True)
@@ -172,13 +186,23 @@ class Workbench:
         return flows_in_view(load_flows(self.sources[name]), self.profile.view)[0].to_dataset()
 
     def _split(self, name: str, by: str, seed: int) -> Split:
-        parts = split_flows(self.flows(name), by=by, seed=seed)
-        train, test = (_labelled(parts[part]) for part in ("train", "test"))
+        """By random, a draw of its own for each seed. By capture, one of `FOLDS` folds, with some flows held back."""
+        flows, held_back = self.flows(name), None
+        if by == "capture":
+            folds = min(FOLDS, len(set(flows["capture"]))) if "capture" in flows.column_names else FOLDS
+            parts = split_flows(flows, by=by, seed=SPLIT_SEED, fold=seed % folds, folds=folds)
+            inner = split_flows(_labelled(parts["train"]), test_size=HELD_BACK, seed=seed)
+            train, held_back = inner["train"], FlowArrays.from_dataset(inner["test"])
+        else:
+            parts = split_flows(flows, by=by, seed=seed)
+            train = _labelled(parts["train"])
+        test = _labelled(parts["test"])
         return Split(
             train=train,
             test=test,
             train_arrays=FlowArrays.from_dataset(train),
             test_arrays=FlowArrays.from_dataset(test),
+            held_back=held_back,
             counts=dict(sorted(Counter(train["label"]).items())),
         )
 

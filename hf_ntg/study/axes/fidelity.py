@@ -24,7 +24,7 @@ _SECONDARY = {
 def judge_fidelity(run: Run, bench: Workbench) -> dict:
     """Compute every metric for as many synthetic flows as training flows; for `REAL`, for the training flows."""
     split = bench.split(run.flows, run.by, run.seed)
-    real = RealFlows(split.train_arrays, split.test_arrays)
+    real = RealFlows(split.train_arrays, split.test_arrays, split.held_back)
     judged = None if run.model == REAL else FlowArrays.from_dataset(bench.synthetic(run))
     measures, details, notes = {}, {}, []
     for metric in METRICS:
@@ -51,7 +51,7 @@ def attack_by_likelihood(fitted: Fitted, split: Split, max_packets: int, seed: i
         return {name: None}, [f"{name}: the generator has no likelihood"]
     try:
         found = likelihood_membership(
-            split.test_arrays, split.train_arrays, fitted.generator.log_likelihood, max_packets=max_packets, seed=seed
+            split.unseen, split.train_arrays, fitted.generator.log_likelihood, max_packets=max_packets, seed=seed
         )
     except InputError as error:  # such as a protocol that only test flows have
         return {name: None}, [f"{name}: {error}"]

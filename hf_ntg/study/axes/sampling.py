@@ -25,7 +25,7 @@ def judge_sampling(run: Run, bench: Workbench) -> dict:
         "flow_jsd": flow_jsd(split.test_arrays, made, **width)["overall"],
         "timing_distance": timing_distance(split.test_arrays, made, **width)["overall"],
         "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **width, seed=run.seed)["macro_f1"],
-        "once_seen_copies": once_seen_copies(split.test_arrays, made, split.train_arrays, **width)["overall"],
+        "once_seen_copies": once_seen_copies(split.unseen, made, split.train_arrays, **width)["overall"],
         "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
     }
     return {"measures": measures, "details": {}, "notes": []}

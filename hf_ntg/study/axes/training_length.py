@@ -42,8 +42,8 @@ def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
     split, width = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
     made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
     train, test = split.train_arrays, split.test_arrays
-    copies = once_seen_copies(test, made, train, **width)
-    attack = membership_inference(test, made, train, **width, seed=run.seed)
+    copies = once_seen_copies(split.unseen, made, train, **width)
+    attack = membership_inference(split.unseen, made, train, **width, seed=run.seed)
     likelihood, notes = attack_by_likelihood(fitted, split, bench.profile.max_packets, run.seed)
     if attack["overall"] is None:
         notes = [f"membership_inference: {attack['reason']}", *notes]
