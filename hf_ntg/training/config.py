@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ RANGES: dict[str, Range] = {
     "max_payload": Range(1, 65_535, whole=True),
     "time_bins": Range(1, 10_000, whole=True),
     "epochs": Range(1, 1_000_000, whole=True),
+    "min_steps": Range(0, 1_000_000_000, whole=True),
     "max_steps": Range(1, 1_000_000_000, whole=True),
     "max_memory": Range(-1, 1),
     "width": Range(8, 8_192, whole=True),
@@ -62,19 +64,21 @@ RANGES: dict[str, Range] = {
 
 # Differences from the defaults below, by family. They were chosen on validation flows taken from the training flows.
 RECIPES: dict[str, dict[str, Any]] = {
-    "gpt2": {"max_memory": 0.0},
-    "llama": {"max_memory": 0.0},
-    "mamba": {"max_memory": 0.0},
-    "unet": {"epochs": 300, "max_steps": 8_000, "optimizer": "adamw"},
+    "gpt2": {"min_steps": 300, "max_memory": 0.005},
+    "llama": {"min_steps": 300, "max_memory": 0.005},
+    "mamba": {"min_steps": 300, "max_memory": 0.005},
+    "unet": {"epochs": 300, "max_steps": 8_000, "optimizer": "adamw", "dropout": 0.1, "warmup": 0.05},
 }
 # Differences from these with `epsilon`. Noise is shared by all weights, so a small model learns more.
 PRIVATE_RECIPE: dict[str, Any] = {
+    "min_steps": 0,
     "max_memory": None,
     "width": 64,
     "layers": 2,
     "batch_size": 512,
     "epochs": 1_000_000,
     "max_steps": 150,
+    "warmup": 0.05,
     "dropout": 0.0,
     "checkpoint_every": 0,
 }
@@ -98,11 +102,13 @@ class TrainingConfig:
         header: learn protocol and destination port, where the flows have them.
         times: learn inter-arrival times, where the flows have them.
         time_bins: largest number of bins of inter-arrival times; each holds equally many training times.
-        epochs: passes over the training flows, unless `max_steps` or `max_memory` ends training sooner.
+        epochs: passes over the training flows; see `min_steps`, `max_steps` and `max_memory`, which change it.
+        min_steps: least number of optimizer steps, so that small tables get more passes.
         max_steps: largest number of optimizer steps, rounded down to whole passes (at least one); None: no limit.
         max_memory: training ends when the share of a causal model's flows that repeat a once-seen training flow exceeds
             the share expected of real flows by this much. It is checked after every epoch, see
-            :mod:`hf_ntg.training.memory`; None: no limit.
+            :mod:`hf_ntg.training.memory`. The rate falls as memory grows, see :mod:`hf_ntg.training.rate_curve`. None:
+            no limit.
         batch_size: flows per step, over all processes together.
         learning_rate: peak rate of AdamW, reached after the warm-up. The rate then falls along a cosine to `final_rate`
             times the peak. Muon's rate is a fixed multiple of it.
@@ -147,8 +153,9 @@ class TrainingConfig:
     header: bool = True
     times: bool = True
     time_bins: int = 64
-    epochs: int = 30
-    max_steps: int | None = 2_500
+    epochs: int = 6
+    min_steps: int = 0
+    max_steps: int | None = 3_000
     max_memory: float | None = None
     batch_size: int = 64
     learning_rate: float = 2e-3
@@ -156,10 +163,10 @@ class TrainingConfig:
     width: int | None = None
     layers: int | None = None
     structured: bool = True
-    warmup: float = 0.05
+    warmup: float = 0.03
     final_rate: float = 0.05
     weight_decay: float = 0.1
-    dropout: float = 0.1
+    dropout: float = 0.0
     time_weight: float = 0.5
     packet_form: str = "codes"
     prediction_type: str = "v_prediction"
@@ -182,7 +189,7 @@ class TrainingConfig:
     @classmethod
     def recipe(cls, model: str = "gpt2", **given: Any) -> TrainingConfig:
         """The measured recipe of a family, changed by what is `given`. With `epochs` given, its limits do not apply."""
-        free = {"max_steps": None, "max_memory": None} if "epochs" in given else {}
+        free = {"min_steps": 0, "max_steps": None, "max_memory": None} if "epochs" in given else {}
         private = PRIVATE_RECIPE if given.get("epsilon") is not None else {}
         if given.get("initial_model") is not None:  # its sizes are the family's, unless given
             private = {name: value for name, value in private.items() if name not in ("width", "layers")}
@@ -192,6 +199,11 @@ class TrainingConfig:
     def field_names(cls) -> set[str]:
         """Names of the settings."""
         return {field.name for field in fields(cls)}
+
+    def planned_epochs(self, steps: int) -> int:
+        """Passes over the training flows, of `steps` optimizer steps each, unless `max_memory` ends training sooner."""
+        epochs = max(self.epochs, math.ceil(self.min_steps / steps))
+        return epochs if self.max_steps is None else max(1, min(epochs, self.max_steps // steps))
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

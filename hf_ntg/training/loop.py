@@ -42,6 +42,8 @@ from hf_ntg.training.run_state import RunState
 
 __all__ = ["TrainingResult", "train"]
 
+MOST_USED = 10.0  # recorded where more than this multiple of the allowed memory is used, or none is allowed
+
 
 @dataclass
 class TrainingResult:
@@ -140,15 +142,16 @@ def _run_training(
     training, validation, config = sets.training, sets.validation, sets.config
     objective = _objective(config, training, validation)
     steps = math.ceil(objective.num_examples / config.batch_size)  # an epoch
-    epochs = config.epochs if config.max_steps is None else max(1, min(config.epochs, config.max_steps // steps))
+    epochs = config.planned_epochs(steps)
     if accelerator.is_main_process:
         for line in [*sets.notes, *training_warnings(training, steps * epochs)]:
             warnings.warn(line, stacklevel=2)
     optimizer = make_optimizer(objective.module, config)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_curve(config, steps * epochs))
+    history: list[dict[str, float]] = []
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_curve(config, steps * epochs, steps, history))
     module, optimizer = accelerator.prepare(objective.module, optimizer)
     average = AveragedModel(accelerator.unwrap_model(module), multi_avg_fn=moving_average(config.ema_decay))
-    state = RunState(module, optimizer, schedule, average)
+    state = RunState(module, optimizer, schedule, average, history)
     if accelerator.is_main_process:
         require_free_space(run.folder, state.bytes_on_disk())
     if done:
@@ -163,11 +166,11 @@ def _run_training(
                 if validation is not None:
                     record["validation_loss"] = _validate(objective, state)
                 if config.max_memory is not None:
-                    record |= _memory(objective, average, accelerator)
+                    record |= _memory(objective, average, accelerator, config.max_memory)
                 state.history.append(record)
                 accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
                 bar.describe(_in_words(record, objective.unit, rate))
-                if config.max_memory is not None and record.get("memory_excess", -1.0) > config.max_memory:
+                if record.get("memory_used", 0.0) >= 1.0:
                     break
                 if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
                     state.save(accelerator, run.work, epoch + 1)
@@ -245,12 +248,20 @@ def _validate(objective: Objective, state: RunState) -> float:
     return loss
 
 
-def _memory(objective: Objective, average: AveragedModel, accelerator: Accelerator) -> dict[str, float]:
-    """The objective's memory excess. All processes use the main process's value, so that they stop together."""
-    excess = objective.memory_excess(average.module)
-    if excess is None:
+def _memory(objective: Objective, average: AveragedModel, accelerator: Accelerator, limit: float) -> dict[str, float]:
+    """How much of the allowed memory is used. All processes use the main process's values, so that they stop together.
+
+    Returns:
+        ``memory_excess``: see :meth:`Objective.memory`; ``memory_used``: copies in multiples of the share that is
+        expected of real flows plus `limit`. Nothing where the family cannot compute them.
+    """
+    found = objective.memory(average.module)
+    if found is None:
         return {}
-    return {"memory_excess": broadcast(torch.tensor(excess, device=accelerator.device)).item()}
+    copies, expected = broadcast(torch.tensor(found, dtype=torch.float64, device=accelerator.device)).tolist()
+    allowed = expected + limit
+    used = min(MOST_USED, copies / allowed) if allowed > 0 else MOST_USED
+    return {"memory_excess": copies - expected, "memory_used": used}
 
 
 def _batches(

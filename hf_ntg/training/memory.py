@@ -58,15 +58,15 @@ class OnceSeen:
         label_share = np.bincount(sentences[row, 0]) / len(row)
         self._weights = label_share[self._sentences[:, 0]] * len(once) / max(1, len(chosen))
 
-    def excess(self, nats: Callable[[np.ndarray], np.ndarray]) -> float:
-        """Share of a model's flows that repeat a once-seen flow, minus `expected`.
+    def copies(self, nats: Callable[[np.ndarray], np.ndarray]) -> float:
+        """Share of a model's flows that repeat a once-seen flow.
 
         Args:
             nats: negative log-likelihoods, given their labels, of padded sentences (n, L): (n,).
         """
         if not len(self._sentences):
-            return -self.expected
-        return float((np.exp(-nats(self._sentences)) * self._weights).sum()) - self.expected
+            return 0.0
+        return float((np.exp(-nats(self._sentences)) * self._weights).sum())
 
 
 def _repeats_of_other_captures(identity: np.ndarray, captures: np.ndarray) -> float:

@@ -36,8 +36,8 @@ class Objective(ABC):
     def validation_loss(self, module: nn.Module) -> float:
         """Loss of `module` (the raw or the averaged network) on the validation flows, in `unit`."""
 
-    def memory_excess(self, module: nn.Module) -> float | None:
-        """Share of the model's flows that repeat a once-seen training flow, minus the share expected of real flows.
+    def memory(self, module: nn.Module) -> tuple[float, float] | None:
+        """Shares of the model's flows, and expected of new real flows, that repeat a once-seen training flow.
 
         None if the family cannot compute it.
         """

@@ -93,9 +93,10 @@ class CausalObjective(Objective):
         unknown = _unknown_ends(self._validation, self.tokenizer.grammar)
         return float(nats_per_flow(module.model, self._validation.padded(), unknown).mean())
 
-    def memory_excess(self, module: nn.Module) -> float:
+    def memory(self, module: nn.Module) -> tuple[float, float]:
         assert isinstance(module, _CausalLoss)
-        return self._once_seen.excess(lambda sentences: nats_per_flow(module.model, sentences))
+        copies = self._once_seen.copies(lambda sentences: nats_per_flow(module.model, sentences))
+        return copies, self._once_seen.expected
 
     def save(self, module: nn.Module, folder: Path) -> None:
         assert isinstance(module, _CausalLoss)

@@ -69,7 +69,7 @@ class RunState:
             if accelerator.scaler is not None:
                 accelerator.scaler.load_state_dict(state["scaler"])
             self.best_weights = state["best_weights"]
-            self.history = _checked_history(state["history"], epoch)
+            self.history[:] = _checked_history(state["history"], epoch)  # the rate curve reads the same list
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
             raise damaged(folder / f"epoch-{epoch}.safetensors", error) from error
 

@@ -12,12 +12,12 @@ import torch
 from made_flows import table
 from safetensors.torch import load_file
 
-from hf_ntg import FlowGenerator, InputError, TrainingConfig, train
+from hf_ntg import FlowGenerator, InputError, TrainingConfig
 from hf_ntg.errors import Interrupted
 from hf_ntg.files import lock_folder
 from hf_ntg.models import CAUSAL_FAMILIES
 from hf_ntg.models.structured_embedding import stock_state
-from hf_ntg.training import loop
+from hf_ntg.training import loop, train
 from hf_ntg.training.objective_causal import CausalObjective
 
 SMALL = {"max_packets": 5, "batch_size": 32, "validation_share": 0.2, "checkpoint_every": 1, "epochs": 3}

@@ -29,13 +29,13 @@ def test_each_capture_is_compared_with_the_others_where_they_are_known():
     assert once_seen(table(*flows, capture=["a"] * 6)).expected == pytest.approx(2 * 3 / 6)
 
 
-def test_a_model_that_recites_once_seen_flows_exceeds_it():
+def test_copies_are_the_probability_of_the_flows_seen_once():
     flows = table(("web", A), ("web", B), ("web", C), ("dns", A))
     found = once_seen(flows)
     assert found.expected == 0
     # Each flow has a third of its class, or all of it.
-    assert found.excess(lambda s: -np.log(np.where(s[:, 0] == s[:, 0].max(), 1 / 3, 1.0))) == pytest.approx(1.0)
-    assert found.excess(lambda s: np.full(len(s), 50.0)) == pytest.approx(0.0)
+    assert found.copies(lambda s: -np.log(np.where(s[:, 0] == s[:, 0].max(), 1 / 3, 1.0))) == pytest.approx(1.0)
+    assert found.copies(lambda s: np.full(len(s), 50.0)) == pytest.approx(0.0)
 
 
 def test_headers_and_times_make_no_other_flow():
@@ -44,16 +44,16 @@ def test_headers_and_times_make_no_other_flow():
     found = once_seen(flows)
     assert found.expected == pytest.approx(2 / 3)
     lengths = []
-    found.excess(lambda s: lengths.append((s != 0).sum(axis=1)) or np.zeros(len(s)))
+    found.copies(lambda s: lengths.append((s != 0).sum(axis=1)) or np.zeros(len(s)))
     assert lengths[0].tolist() == [6]  # label, two header tokens, two packets, their end
 
 
 def test_a_table_of_recurring_flows_has_no_memory():
     found = once_seen(table(*[("web", A)] * 3))
-    assert found.excess(lambda s: np.zeros(len(s))) == 0.0
+    assert found.copies(lambda s: np.zeros(len(s))) == 0.0
 
 
 def test_of_many_a_sample_stands_for_all(monkeypatch):
     monkeypatch.setattr("hf_ntg.training.memory.MOST_MEASURED", 10)
     found = once_seen(table(*[("web", [f"+{length}"]) for length in range(1, 41)]))
-    assert found.excess(lambda s: np.full(len(s), np.log(80))) == pytest.approx(0.5)
+    assert found.copies(lambda s: np.full(len(s), np.log(80))) == pytest.approx(0.5)

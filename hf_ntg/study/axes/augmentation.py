@@ -71,7 +71,7 @@ def _few_rows(flows: Dataset, shots: int, seed: int) -> np.ndarray:
 def longer(config: TrainingConfig, num_flows: int, steps: int) -> TrainingConfig:
     """`config` with enough epochs for `steps` optimizer steps on `num_flows` flows, without checkpoints."""
     epochs = math.ceil(steps / math.ceil(num_flows / config.batch_size))
-    return replace(config, epochs=epochs, max_steps=None, max_memory=None, checkpoint_every=0)
+    return replace(config, epochs=epochs, min_steps=0, max_steps=None, max_memory=None, checkpoint_every=0)
 
 
 def _filled(run: Run, bench: Workbench, split: Split, few: Dataset) -> Dataset:

@@ -34,8 +34,8 @@ def judge_training_length(run: Run, bench: Workbench) -> dict:
 def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
     """`config` with its epochs and steps multiplied by `share`."""
     steps = None if config.max_steps is None else max(1, round(share * config.max_steps))
-    epochs = max(1, round(share * config.epochs))
-    return replace(config, epochs=epochs, max_steps=steps, max_memory=None)
+    epochs, least = max(1, round(share * config.epochs)), round(share * config.min_steps)
+    return replace(config, epochs=epochs, min_steps=least, max_steps=steps, max_memory=None)
 
 
 def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
