@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.generation.flow_streams import flow_uniforms
 from hf_ntg.generation.likelihood import sentence_log_likelihood
 from hf_ntg.generation.prefix_tree import MAX_NODES, sample_sentences
+from hf_ntg.models.flow_streams import flow_points
 from hf_ntg.ranges import DRAWING
 
 __all__ = ["CausalSampler"]
@@ -25,7 +26,7 @@ class CausalSampler:
     """Draws sentences from `model` by the prefix tree, and decodes them with `tokenizer`."""
 
     block_size = 32_768
-    options: tuple[str, ...] = ("temperature",)
+    options: tuple[str, ...] = ("temperature", "times")
 
     def __init__(self, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
@@ -51,22 +52,27 @@ class CausalSampler:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def draw(self, classes: np.ndarray, seed: int, first: int, temperature: float = 1.0) -> FlowArrays:
+    def draw(
+        self, classes: np.ndarray, seed: int, first: int, temperature: float = 1.0, times: bool = True
+    ) -> FlowArrays:
         """Draw one flow for each of `classes` (N,).
 
         Args:
             seed, first: see :meth:`hf_ntg.generation.sampler.Sampler.draw`.
             temperature: scores are divided by it. Below 1 likely flows become likelier, above 1 less likely.
+            times: draw inter-arrival times, if the model learned them. Without, drawing is several times as fast, and
+                the packets are the same.
 
         Raises:
             InputError: the temperature is not in its range.
         """
         DRAWING["temperature"].check("temperature", temperature)
         grammar, tokens = self.tokenizer.grammar, self.tokenizer.grammar.max_tokens
-        uniforms = flow_uniforms(seed, first, len(classes), tokens + self.tokenizer.draws_per_flow)
+        uniforms = flow_points(seed, first, len(classes), tokens, tokens + self.tokenizer.draws_per_flow)
         nodes = max(1, min(MAX_NODES, _SHORT * MAX_NODES // tokens))
-        sentences = sample_sentences(self.model, grammar, classes, uniforms[:, :tokens], temperature, nodes)
-        return self.tokenizer.decode_flows(sentences, uniforms=uniforms[:, tokens:])
+        sentences = sample_sentences(self.model, grammar, classes, uniforms[:, :tokens], temperature, nodes, times)
+        flows = self.tokenizer.decode_flows(sentences, uniforms=uniforms[:, tokens:])
+        return flows if times else replace(flows, inter_arrival_time=None)
 
     def log_likelihood(self, flows: Dataset | FlowArrays, packets_only: bool = False) -> np.ndarray:
         """Natural logarithm of the probability of each flow given its label: (N,) nats.

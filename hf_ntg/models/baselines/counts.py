@@ -78,27 +78,35 @@ class CountTable:
         weight = np.where(self.pairs[place] == wanted, self.counts[place] - self.discount, 0.0)
         return weight / self.totals[rows], self.discount * np.diff(self.starts)[rows] / self.totals[rows]
 
-    def pick(self, rows: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """(N,) a symbol after each context by inverse CDF of `uniform` in [0, 1); -1 backs off to a shorter context."""
+    def pick(self, rows: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A symbol after each context by inverse CDF of `uniform` in [0, 1); -1 backs off to a shorter context.
+
+        Returns:
+            The symbols (N,), and numbers (N,) that are uniform in [0, 1) given that a flow backs off.
+        """
         target = self.cumulative[self.starts[rows]] + uniform * self.totals[rows]
         place = np.searchsorted(self.cumulative[1:], target, side="right")
-        return np.where(place < self.starts[rows + 1], self.pairs[np.minimum(place, len(self.pairs) - 1)] % RADIX, -1)
+        end = self.starts[rows + 1]
+        left = self.totals[rows] - (self.cumulative[end] - self.cumulative[self.starts[rows]])
+        again = np.clip((target - self.cumulative[end]) / np.maximum(left, 1e-300), 0.0, np.nextafter(1.0, 0.0))
+        return np.where(place < end, self.pairs[np.minimum(place, len(self.pairs) - 1)] % RADIX, -1), again
 
 
-def draw_symbols(tables: list[CountTable], rows: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def draw_symbols(tables: list[CountTable], rows: list[np.ndarray], uniform: np.ndarray) -> np.ndarray:
     """Draw a symbol for each of N histories, by the longest known context first.
 
     Args:
         tables: from the shortest context to the longest.
         rows: for each table, the (N,) context rows; -1 for an unknown context.
+        uniform: (N,) numbers in [0, 1) that decide the symbols.
 
     Returns:
         (N,) symbols; -1 where every table backs off.
     """
-    drawn = np.full(len(rows[0]), -1, dtype=np.int64)
+    drawn, uniform = np.full(len(rows[0]), -1, dtype=np.int64), uniform.copy()
     for table, row in zip(reversed(tables), reversed(rows), strict=True):
         undecided = np.flatnonzero((drawn < 0) & (row >= 0))
-        drawn[undecided] = table.pick(row[undecided], rng.random(len(undecided)))
+        drawn[undecided], uniform[undecided] = table.pick(row[undecided], uniform[undecided])
     return drawn
 
 

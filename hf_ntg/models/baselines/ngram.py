@@ -14,6 +14,7 @@ from hf_ntg.models.baselines.baseline import Baseline
 from hf_ntg.models.baselines.counts import CountTable, draw_symbols, symbol_probability
 from hf_ntg.models.baselines.donors import DonorTable
 from hf_ntg.models.baselines.headers import HeaderTable
+from hf_ntg.models.flow_streams import flow_points
 
 __all__ = ["NGram"]
 
@@ -109,17 +110,24 @@ class NGram(Baseline):
         return self.headers.give(flows, classes, rng)
 
     def _draw_packets(self, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """(N, W) packet symbols, END where a flow is over."""
+        """(N, W) packet symbols, END where a flow is over.
+
+        The draws of a place are as even as those of causal models, see :func:`hf_ntg.models.flow_streams.flow_points`.
+        """
+        width = self.max_packets
+        points = flow_points(int(rng.integers(2**62)), 0, len(classes), width, width)
         matrix = np.full((len(classes), self.max_packets), END, dtype=np.int64)
         for position in range(self.max_packets):
             # A flow has a first packet: there END is drawn again. Later on it is over.
             undecided = np.arange(len(classes)) if position == 0 else np.flatnonzero(matrix[:, position - 1] != END)
+            uniform = points[undecided, position]
             while len(undecided):
                 rows = self._rows(classes[undecided], matrix[undecided, :position])
-                drawn = draw_symbols(self.tables, rows, rng)
+                drawn = draw_symbols(self.tables, rows, uniform)
                 drawn[drawn < 0] = _base_symbols((drawn < 0).sum(), self._least_symbol, rng)
                 matrix[undecided, position] = drawn
                 undecided = undecided[drawn == END] if position == 0 else undecided[:0]
+                uniform = rng.random(len(undecided))
         return matrix
 
     def _rows(self, classes: np.ndarray, past: np.ndarray) -> list[np.ndarray]:
