@@ -22,7 +22,6 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 
 from hf_ntg import FlowGenerator, TrainingConfig, load_flows, split_flows
 from hf_ntg.flows.arrays import FlowArrays
@@ -125,21 +124,23 @@ class Cell:
         return TrainingConfig.recipe(model, **given, output_dir=str(folder), checkpoint_every=0)
 
     def judge(self, generator: FlowGenerator, multiple: int) -> dict:
-        """Means over draws of `multiple` training sets."""
+        """Means over draws of `multiple` training sets; times are drawn once, for their two-sample test."""
         counts = {label: multiple * count for label, count in sorted(Counter(self.train_flows["label"]).items())}
+        width = self.arguments.packets
         scores: dict[str, list[float]] = defaultdict(list)
         for draw in range(self.arguments.draws):
+            timed = draw == 0 and multiple == min(self.arguments.multiples)
+            options = {} if timed or "times" not in generator.sampler.options else {"times": False}
             seed = 1_000 * self.seed + 100 * draw + multiple
-            made: Dataset = generator.generate(label=counts, seed=seed)
-            arrays = FlowArrays.from_dataset(made)
+            made = FlowArrays.from_dataset(generator.generate(label=counts, seed=seed, **options))
             for name in self.arguments.classifiers:
-                scores[name].append(self.f1(name, arrays, draw) - self.real[name])
-            scores["jsd_ratio"].append(flow_jsd(self.test, arrays, self.arguments.packets)["overall"] / self.real_jsd)
-            scores["copies_excess"].append(once_seen_copies(self.test, arrays, self.train)["overall"])
-            if multiple == min(self.arguments.multiples):
-                pairs = {"c2st": (self.test, arrays), "c2st packets": (packets_of(self.test), packets_of(arrays))}
-                for name, (real, synthetic) in pairs.items():
-                    scores[name].append(c2st(real, synthetic, self.arguments.packets, seed=draw)["overall"])
+                scores[name].append(self.f1(name, made, draw) - self.real[name])
+            scores["jsd_ratio"].append(flow_jsd(self.test, made, width)["overall"] / self.real_jsd)
+            scores["copies_excess"].append(once_seen_copies(self.test, made, self.train, width)["overall"])
+            if timed:
+                scores["c2st"].append(c2st(self.test, made, width, seed=draw)["overall"])
+            packets = packets_of(self.test), packets_of(made)
+            scores["c2st packets"].append(c2st(*packets, width, seed=draw)["overall"])
         return {name: float(np.mean(values)) for name, values in scores.items()}
 
 

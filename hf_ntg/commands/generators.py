@@ -126,11 +126,18 @@ def generate(
     model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
     output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap, .pcapng, or a folder.")],
     num_flows: Annotated[int | None, number(Range(0, 10**12, whole=True), "How many flows.")] = None,
-    label: Annotated[str | None, typer.Option(help="All of this class; without it, the training flows' mix.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Of this class; repeat it for several in equal numbers. Default: the training flows' mix."),
+    ] = None,
+    mix: Annotated[list[str] | None, typer.Option(help="Weights of classes, such as https=3,dns=1.")] = None,
     like: Annotated[str | None, typer.Option(help="As many flows of each class as this flow table has.")] = None,
     temperature: Annotated[
         float | None, number(DRAWING["temperature"], "Below 1 favours likely flows; causal models.")
     ] = None,
+    times: Annotated[
+        bool, typer.Option("--times/--no-times", help="With or without inter-arrival times; causal models.")
+    ] = True,
     steps: Annotated[
         int | None,
         number(DRAWING["num_inference_steps"], "Denoising steps; diffusion models. Default: the model's own."),
@@ -156,7 +163,7 @@ def generate(
     torchrun --nproc_per_node 4 -m hf_ntg.cli generate model/ --num-flows 10000000 --num-shards 64 --output flows/
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
-    from hf_ntg.flows.class_mix import counts_like
+    from hf_ntg.flows.class_mix import counts_like, counts_of_mix, parse_mix
     from hf_ntg.flows.provenance import with_command
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.model_files import check_model_folder, model_folder
@@ -164,20 +171,29 @@ def generate(
     if num_shards is None and output.suffix not in (*TABLE_SUFFIXES, *CAPTURE_FORMATS):
         known = ", ".join((*TABLE_SUFFIXES, *CAPTURE_FORMATS))
         raise InputError(f"{output}: no such format; name the file with one of {known}")
-    if like is not None and (num_flows is not None or label is not None):
-        raise InputError("--like says how many flows of which class; leave out --num-flows and --label")
+    if like is not None and (num_flows is not None or label or mix):
+        raise InputError("--like says how many flows of which class; leave out --num-flows, --label and --mix")
+    if label and mix:
+        raise InputError("--label and --mix both choose classes; give one of them")
+    weights = parse_mix(mix) if mix else dict.fromkeys(label or (), 1.0)
+    if weights and num_flows is None:
+        raise InputError("say how many flows: --num-flows")
     if scheduler is not None and scheduler not in SCHEDULER_NAMES:
         raise InputError(f"scheduler {scheduler!r}: choose one of {', '.join(SCHEDULER_NAMES)}")
     folder = model_folder(model, revision=revision)
     check_model_folder(folder)
     (check_output_file if num_shards is None else check_output_folder)(output)
-    wanted: Any = counts_like(like) if like is not None else label
+    wanted: Any = counts_like(like) if like is not None else None
+    if weights and num_flows is not None:
+        wanted = counts_of_mix(num_flows, weights)
     # Check the arguments first, because importing torch and transformers is slow.
     from hf_ntg.generation import FlowGenerator
 
     generator = FlowGenerator.from_pretrained(folder, device=device)
-    options = {"temperature": temperature, "num_inference_steps": steps, "scheduler": scheduler}
-    options = {name: value for name, value in options.items() if value is not None}
+    options: dict[str, Any] = {"temperature": temperature, "num_inference_steps": steps, "scheduler": scheduler}
+    options = {name: value for name, value in options.items() if value is not None} | (
+        {} if times else {"times": False}
+    )
     if num_shards is not None:
         _write_shards(generator, output, num_shards, shard, num_flows, wanted, seed, options)
         return

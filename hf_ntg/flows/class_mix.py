@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from hf_ntg.errors import InputError
 from hf_ntg.flows.load import load_flows
 
-__all__ = ["class_counts", "counts_like"]
+__all__ = ["class_counts", "counts_like", "counts_of_mix", "parse_mix"]
 
 
 def class_counts(
@@ -39,10 +41,7 @@ def class_counts(
     if min(wanted.values(), default=0) < 0:
         raise InputError("a number of flows cannot be negative")
     if label is None:
-        exact = num_flows * weights / weights.sum()
-        counts = np.floor(exact).astype(np.int64)
-        counts[np.argsort(counts - exact, kind="stable")[: num_flows - counts.sum()]] += 1
-        return counts
+        return _share_out(num_flows or 0, weights)
     place = {name: k for k, name in enumerate(labels)}
     unknown = [name for name in wanted if name not in place]
     if unknown:
@@ -56,3 +55,41 @@ def class_counts(
 def counts_like(source: str | Path) -> dict[str | None, int]:
     """Flows of each class in the flow table `source`, as a request."""
     return dict(sorted(Counter(load_flows(source)["label"]).items(), key=lambda found: str(found[0])))
+
+
+def parse_mix(texts: Sequence[str]) -> dict[str, float]:
+    """Read weights of classes such as ``["https=3,dns=1"]`` or ``["https=3", "dns=1"]``.
+
+    Raises:
+        InputError: a part is not a class, "=" and a number above 0, or a class occurs twice.
+    """
+    found: dict[str, float] = {}
+    for text in texts:
+        parts = re.findall(r"(.+?)=([^=,]*)(?:,|$)", text)
+        if ",".join("=".join(part) for part in parts) != text.rstrip(","):
+            raise InputError(f"mix {text!r}: write classes and weights as in https=3,dns=1")
+        for name, number in parts:
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = math.nan
+            if not 0 < weight < math.inf:
+                raise InputError(f"mix {text!r}: the weight of {name!r} is {number!r}; give a number above 0")
+            if name in found:
+                raise InputError(f"mix: the class {name!r} occurs twice")
+            found[name] = weight
+    return found
+
+
+def counts_of_mix(num_flows: int, mix: Mapping[str, float]) -> dict[str | None, int]:
+    """Flows of each class of `mix`, which share `num_flows` by their weights, rounded by largest remainder."""
+    counts = _share_out(num_flows, np.array(list(mix.values()), dtype=np.float64))
+    return dict(zip(mix, counts.tolist(), strict=True))
+
+
+def _share_out(total: int, weights: np.ndarray) -> np.ndarray:
+    """`total` shared by `weights` (K,), rounded by largest remainder: (K,) int64."""
+    exact = total * weights / weights.sum()
+    counts = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
+    return counts

@@ -44,6 +44,7 @@ def sample_sentences(
     uniforms: np.ndarray,
     temperature: float = 1.0,
     max_nodes: int = MAX_NODES,
+    times: bool = True,
 ) -> EncodedFlows:
     """Draw one sentence for each of `labels` from `model`.
 
@@ -51,17 +52,18 @@ def sample_sentences(
         model: a causal model of the grammar's sentences. labels: (N,) places in ``grammar.labels``.
         uniforms: (N, ``grammar.max_tokens``) numbers in [0, 1); a flow's row decides its tokens.
         temperature: divides the scores. max_nodes: prefixes evaluated at once; bounds memory.
+        times: draw times, where the grammar has them; else every time is the bin of zero.
 
     Returns:
         The N sentences, in the order of `labels`.
     """
-    walk = _Walk(model, grammar, uniforms, temperature, max_nodes)
+    walk = _Walk(model, grammar, uniforms, temperature, max_nodes, times)
     with torch.inference_mode():
         walk.run(torch.from_numpy(labels).to(model.device))
     drawn, lengths = walk.tokens.cpu().numpy(), walk.lengths.cpu().numpy()
     doubtful = np.flatnonzero(walk.doubtful.cpu().numpy())
     if len(doubtful):
-        exact = _Walk(deepcopy(model).double(), grammar, uniforms[doubtful], temperature, max_nodes)
+        exact = _Walk(deepcopy(model).double(), grammar, uniforms[doubtful], temperature, max_nodes, times)
         with torch.inference_mode():
             exact.run(torch.from_numpy(labels[doubtful]).to(model.device))
         drawn[doubtful], lengths[doubtful] = exact.tokens.cpu().numpy(), exact.lengths.cpu().numpy()
@@ -106,9 +108,15 @@ class _Walk:
     """One walk over the tree; leaves the sentences in `tokens` (N, longest) and their `lengths` (N,)."""
 
     def __init__(
-        self, model: PreTrainedModel, grammar: FlowGrammar, uniforms: np.ndarray, temperature: float, max_nodes: int
+        self,
+        model: PreTrainedModel,
+        grammar: FlowGrammar,
+        uniforms: np.ndarray,
+        temperature: float,
+        max_nodes: int,
+        times: bool,
     ) -> None:
-        self.grammar, self.max_nodes = grammar, max_nodes
+        self.grammar, self.max_nodes, self.times = grammar, max_nodes, times
         self.decoder = make_decoder(model)
         self.head = model.get_output_embeddings().weight / temperature  # (V, W)
         self.heads: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
@@ -151,8 +159,12 @@ class _Walk:
         left = []
         if not ended.all():
             left.append(self._children(nodes, token, ~ended, packets=nodes.packets + 1))
-        if grammar.has_times:
+        if grammar.has_times and self.times:
             left.append(self._children(nodes, token, ended, timed=True))
+        elif grammar.has_times:
+            last = nodes.place + nodes.packets
+            self.tokens[nodes.flow[ended], nodes.place + 1 : last] = grammar.blocks["time"].start
+            self._finish(nodes.flow[ended], last)
         else:
             self._finish(nodes.flow[ended], nodes.place)
         return left
@@ -173,8 +185,11 @@ class _Walk:
 
     def _draw(self, nodes: _Nodes, allowed: slice) -> Tensor:
         """The next token of each flow of `nodes`, by inversion of its node's distribution over `allowed`: (m,)."""
+        single = allowed.stop - allowed.start == 1
+        if single and allowed.start == self.grammar.end_of_packets and not self.times:
+            return torch.full_like(nodes.flow, allowed.start)  # nothing follows that needs the model's state
         hidden = self.decoder.step(nodes.token, nodes.memory)  # (n, W)
-        if allowed.stop - allowed.start == 1:
+        if single:
             return torch.full_like(nodes.flow, allowed.start)
         uniforms = self.uniforms[nodes.flow, nodes.place]
         head, bias = self._head_of(allowed)

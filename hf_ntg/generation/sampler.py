@@ -90,5 +90,7 @@ def check_options(sampler: Sampler, options: Mapping[str, Any]) -> None:
             raise InputError(f"{name}: this kind of model has no such option; it takes {known}")
         if name in DRAWING:
             DRAWING[name].check(name, value)
+        if name == "times" and not isinstance(value, bool):
+            raise InputError(f"times {value!r}: give True or False")
         if name == "scheduler" and value not in SCHEDULER_NAMES:
             raise InputError(f"scheduler {value!r}: choose one of {', '.join(SCHEDULER_NAMES)}")

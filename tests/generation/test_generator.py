@@ -127,6 +127,15 @@ def test_a_saved_copy_makes_the_same_flows_and_keeps_the_record(family, request,
     assert not [path for path in (tmp_path / "new" / "copy").iterdir() if path.name.startswith(".")]
 
 
+def test_times_may_be_left_out(tiny_gpt2):
+    generator = FlowGenerator.from_pretrained(tiny_gpt2)
+    timed, bare = generator.generate(20, seed=1), generator.generate(20, seed=1, times=False)
+    assert "inter_arrival_time" not in bare.column_names
+    assert bare["payload_length"][:] == timed["payload_length"][:]
+    with pytest.raises(InputError, match="give True or False"):
+        generator.generate(20, times="no")
+
+
 def test_a_baseline_is_saved_as_models_are(flows, tmp_path):
     generator = FlowGenerator(make_baseline("4-gram").fit(flows))
     copy = FlowGenerator.from_pretrained(generator.save_pretrained(tmp_path))

@@ -102,6 +102,19 @@ def test_flows_do_not_depend_on_each_other_or_on_the_chunks(family):
     np.testing.assert_array_equal(alone, whole[some][:, : alone.shape[1]])
 
 
+@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+def test_without_times_the_packets_are_the_same(family):
+    model, grammar = make(family, max_packets=4, max_payload=3, time_knots=TIMES)
+    labels = np.random.default_rng(0).integers(0, 2, 300)
+    uniforms = np.random.default_rng(1).random((300, grammar.max_tokens))
+    timed, bare = (sample_sentences(model, grammar, labels, uniforms, times=times) for times in (True, False))
+    np.testing.assert_array_equal(timed.offsets, bare.offsets)
+    is_time = (bare.ids >= grammar.blocks["time"].start) & (bare.ids < grammar.blocks["time"].stop)
+    assert (bare.ids[is_time] == grammar.blocks["time"].start).all()
+    assert len(np.unique(timed.ids[is_time])) > 1
+    np.testing.assert_array_equal(timed.ids[~is_time], bare.ids[~is_time])
+
+
 def test_inversion_takes_the_first_token_whose_cumulative_weight_reaches_the_number():
     weights = torch.zeros(1, GROUP)
     weights[0, :5] = torch.tensor([0.0, 2.0, 0.0, 1.0, 1.0])
