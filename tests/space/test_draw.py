@@ -76,5 +76,5 @@ def test_uploads_are_bounded_and_named(capture, flows, tmp_path, monkeypatch):
 
 def test_the_model_is_described(generator):
     text = about_model(generator, "my_model")
-    for part in ("my\\_model", "Trained on", "2 epochs", "up to 6 packets", "No privacy is guaranteed"):
+    for part in ("my\\_model", "Trained on", "2 epochs", "up to 6 packets", "Differential privacy: none"):
         assert part in text
