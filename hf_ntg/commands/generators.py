@@ -90,7 +90,7 @@ def train(
 
     Example: ntg train flows/train.parquet --model mamba --output model/
 
-    With --epsilon, the model is differentially private. Counting is better then: --model private-n-gram --epsilon 8.
+    With --epsilon, the model is differentially private. Counting (--model private-n-gram) gives better flows then.
 
     Several processes: accelerate launch -m hf_ntg.train flows/train.parquet --model mamba --output model/
     """
@@ -103,7 +103,7 @@ def train(
     config = TrainingConfig.recipe(**given, output_dir=str(output))
     check_output_folder(output)
     if epsilon is not None:
-        say(f"--model {PRIVATE_COUNTS} was measured to give more useful flows at any epsilon up to 8 (README, privacy)")
+        say(f"--model {PRIVATE_COUNTS} gave more useful flows wherever both were measured (README, privacy)")
     from hf_ntg.flows import load_flows
     from hf_ntg.training import train as run
 

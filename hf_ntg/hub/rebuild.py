@@ -56,7 +56,9 @@ def rebuild_model(model: Path, folder: Path) -> list[str]:
     """
     kind = check_model_folder(model)
     if kind not in _NEEDED:
-        raise InputError(f"{model}: a baseline; it holds training flows and is not published")
+        raise InputError(
+            f"{model}: a baseline, which is not published; most hold training flows. Publish flows that it generates"
+        )
     published = {name for name in (*_NEEDED[kind], *_OPTIONAL) if (model / name).exists()}
     for name in sorted(published):
         _write_again(_plain_file(model, name), folder / name)

@@ -76,7 +76,7 @@ PRIVATE_RECIPE: dict[str, Any] = {
     "width": 64,
     "layers": 2,
     "batch_size": 512,
-    "epochs": 1_000_000,
+    "epochs": 1_000,
     "max_steps": 150,
     "warmup": 0.05,
     "dropout": 0.0,

@@ -38,6 +38,7 @@ from hf_ntg.training.run_record import record_private_run
 __all__ = ["PrivatePlan", "noised_gradient", "train_privately"]
 
 AT_ONCE = 64  # sentences whose gradients are computed together
+ROUNDING = 1.0001  # above the relative error of a norm in float32
 MOST_FLOWS = 32  # of a capture that take part in a step
 
 
@@ -155,7 +156,7 @@ def _add_flows(objective: PrivateObjective, drawn: np.ndarray, clip: float, tota
     for part in order.split(AT_ONCE):
         batch = sentences[part, : int(lengths[part].max())].to(objective.recorder.device)
         found = objective.recorder.gradients(batch)
-        factors = (clip / found.norms().clamp(min=1e-12)).clamp(max=1.0) * counts[part].to(batch.device)
+        factors = _clip_factor(found.norms(), clip) * counts[part].to(batch.device)
         for parameter, grad in found.weighted(factors).items():
             total[parameter] += grad
 
@@ -170,9 +171,14 @@ def _add_captures(objective: PrivateObjective, drawn: np.ndarray, clip: float, t
         equal = batch.new_full((len(batch),), 1.0 / len(batch), dtype=torch.float32)
         grads = objective.recorder.gradients(batch).weighted(equal)
         norm = torch.stack([grad.square().sum() for grad in grads.values()]).sum().sqrt()
-        factor = (clip / norm.clamp(min=1e-12)).clamp(max=1.0)
+        factor = _clip_factor(norm, clip)
         for parameter, grad in grads.items():
             total[parameter].add_(grad * factor)
+
+
+def _clip_factor(norm: torch.Tensor, clip: float) -> torch.Tensor:
+    """What scales gradients of the given norms down to `clip`; a little more, for the rounding of the norms."""
+    return (clip / (ROUNDING * norm).clamp(min=1e-12)).clamp(max=1.0)
 
 
 def _refuse_non_finite(model: nn.Module, config: TrainingConfig) -> None:

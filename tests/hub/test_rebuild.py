@@ -78,7 +78,7 @@ def test_a_snapshot_of_the_hubs_cache_may_be_published(tiny_gpt2, folder, tmp_pa
 def test_a_baseline_stays_at_home(flows, folder, tmp_path):
     (tmp_path / "replay").mkdir()
     make_baseline("replay").fit(flows).save(tmp_path / "replay" / BASELINE_FILE)
-    with pytest.raises(InputError, match="holds training flows"):
+    with pytest.raises(InputError, match="hold training flows"):
         rebuild_model(tmp_path / "replay", folder)
 
 
