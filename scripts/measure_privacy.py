@@ -63,7 +63,7 @@ def make_generator(model: str, epsilon: float, train_flows: Dataset, args: Any, 
         # What is computed from the flows of a private generator is as private as they are.
         counts = FlowGenerator(PrivateNGram(epsilon).fit(train_flows, args.max_packets, "payload"))
         drawn = counts.generate(len(train_flows), seed=seed)
-        return trained(drawn.remove_columns("packet_count"), args, seed, work / "counts", args.open_settings)
+        return trained(drawn, args, seed, work / "counts", args.open_settings)
     private = args.settings | {"epsilon": epsilon}
     if model == "gpt2-from-public":
         folder = public_model(args, work)
