@@ -103,21 +103,20 @@ def likelihood_scores(
 def lower_bound(inside: np.ndarray, outside: np.ndarray, delta: float, confidence: float = 0.95) -> float:
     """A lower bound on epsilon from scores with and without a unit, at one-sided `confidence`.
 
-    The threshold is chosen on the first half of the runs, and the errors are counted on the second.
+    The threshold that gives the best bound on the first half of the runs is used on the second.
     """
     half = len(inside) // 2
-    best, threshold = -math.inf, 0.0
-    for candidate in np.unique(np.concatenate([inside[:half], outside[:half]])):
-        hit = (inside[:half] >= candidate).mean()
-        wrong = max((outside[:half] >= candidate).mean(), 1 / half)
-        if (value := hit / wrong) > best and hit > 0.05:
-            best, threshold = value, candidate
-    hits, wrongs = int((inside[half:] >= threshold).sum()), int((outside[half:] >= threshold).sum())
-    rest_in, rest_out = len(inside) - half, len(outside) - half
+    candidates = np.quantile(np.concatenate([inside[:half], outside[:half]]), np.linspace(0.02, 0.98, 97))
+    threshold = max(candidates, key=lambda value: _bound_at(value, inside[:half], outside[:half], delta, confidence))
+    return max(0.0, _bound_at(threshold, inside[half:], outside[half:], delta, confidence))
+
+
+def _bound_at(threshold: float, inside: np.ndarray, outside: np.ndarray, delta: float, confidence: float) -> float:
+    hits, wrongs = int((inside >= threshold).sum()), int((outside >= threshold).sum())
     risk = (1 - confidence) / 2
-    low = beta.ppf(risk, hits, rest_in - hits + 1) if hits else 0.0
-    high = beta.ppf(1 - risk, wrongs + 1, rest_out - wrongs) if wrongs < rest_out else 1.0
-    return max(0.0, math.log((low - delta) / high)) if low > delta else 0.0
+    low = beta.ppf(risk, hits, len(inside) - hits + 1) if hits else 0.0
+    high = beta.ppf(1 - risk, wrongs + 1, len(outside) - wrongs) if wrongs < len(outside) else 1.0
+    return math.log((low - delta) / high) if low > delta else -math.inf
 
 
 def bound(attack: str, runs: int, epsilon: float) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from hf_ntg.privacy.units import UnitFlows, noised_histogram
 
 __all__ = ["SYMBOLS", "PrivateNGram", "fault_of"]
 
-# Shares of the budget, as shares of 1 / noise². Those of columns that the flows lack go to the others.
+# Shares of the budget, as shares of 1 / noise². Those of columns that the flows lack go to the others. Four other
+# divisions gave no more useful flows, on validation flows of a public data set (MIRAGE-AppxAct).
 BUDGET_SHARES = {"classes": 0.02, "ranges": 0.15, "packets": 0.33, "pairs": 0.4, "times": 0.06, "headers": 0.04}
 TIME_BINS = 32
 MOST_FREQUENT = 48  # lengths of a class and position that keep a state of their own
