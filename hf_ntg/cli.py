@@ -51,7 +51,7 @@ def main() -> None:
         status, line = (143 if terminated else 130), str(error) or "interrupted"
     except _UsageError as error:
         status, line = 2, f"{error.format_message()} (see 'ntg --help')"  # type: ignore[attr-defined]
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the program that reads the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:

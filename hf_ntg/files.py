@@ -244,7 +244,7 @@ def _sweep(folder: Path, prefix: str) -> None:
     for path in folder.glob(f"{_escaped(prefix)}*.part"):
         try:
             handle = os.open(path, os.O_RDONLY)
-        except OSError:  # gone, or not ours
+        except OSError:  # gone, or another user's
             continue
         try:
             if _try_lock(handle):

@@ -58,7 +58,7 @@ def _in_words(error: Exception, kind: str) -> str:
     if isinstance(error, errors.HFValidationError):
         return f"not an id of a {kind}; give ORGANISATION/NAME"
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return "not in the cache, and not to be fetched; check the network and HF_HUB_OFFLINE"
+        return "not in the cache, and it cannot be fetched; check the network and HF_HUB_OFFLINE"
     return _first_line(error)
 
 

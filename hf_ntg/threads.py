@@ -17,7 +17,7 @@ _POLICY = "OMP_WAIT_POLICY"  # the standard's own variable, which both runtimes 
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let waiting OpenMP threads sleep soon, so that they leave busy processors to the thread that they wait for.
 
-    By default they spin for milliseconds. Beside other programs the thread that still has work may then get no
+    By default they spin for milliseconds. If other programs run, the thread that still has work may then get no
     processor, and a training step can take ten times its processor time.
 
     The runtime reads its settings when it is loaded, so this has an effect only before torch is imported. Settings that

@@ -1,4 +1,4 @@
-"""Trouble with the machine in one line: full disks, missing permissions, want of memory, from whatever library."""
+"""Trouble with the machine in one line: full disks, missing permissions, lack of memory, from any library."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def worker_pool(
         yield pool
     except BrokenProcessPool as error:
         raise InputError(
-            "a worker process was killed, most often for want of memory; fewer processes (--num-proc) need less. "
+            "a worker process was killed, most often for lack of memory; fewer processes (--num-proc) need less. "
             "The same command can be given again"
         ) from error
     except BaseException:

@@ -174,7 +174,7 @@ def test_interruption_is_one_line_that_says_what_is_kept(tiny_gpt2, tmp_path, mo
     monkeypatch.setattr(FlowGenerator, "stream", stops)
     words = ("generate", tiny_gpt2, "--num-flows", 5, "--output", tmp_path / "out.parquet")
     status, _, said = run(monkeypatch, capsys, *words)
-    last = "ntg: interrupted; nothing was written; the same command starts again"
+    last = "ntg: interrupted; nothing was written; give the same command to start again"
     assert (status, said.splitlines()[-1]) == (143, last)
 
 

@@ -60,11 +60,11 @@ def _score(known: FlowArrays, held: FlowArrays, method: str, per_class: int, see
     most = min(per_class, _PER_CLASS)
     missing = {str(label): max(0, most - int(count)) for label, count in zip(labels, counts, strict=True)}
     made = flows_from_few(known, missing, method, seed)
-    taught = np.concatenate([flows.padded("signed_length", _PACKETS) for flows in (known, made)])
+    training = np.concatenate([flows.padded("signed_length", _PACKETS) for flows in (known, made)])
     model = RandomForestClassifier(_TREES, random_state=seed, n_jobs=1)
-    model.fit(taught, np.concatenate([known.label, made.label]).astype(str))
-    true, said = held.label.astype(str), model.predict(held.padded("signed_length", _PACKETS))
-    return float(f1_score(true, said, labels=np.unique(true), average="macro", zero_division=0))
+    model.fit(training, np.concatenate([known.label, made.label]).astype(str))
+    true, predicted = held.label.astype(str), model.predict(held.padded("signed_length", _PACKETS))
+    return float(f1_score(true, predicted, labels=np.unique(true), average="macro", zero_division=0))
 
 
 def _deal(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

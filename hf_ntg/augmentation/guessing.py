@@ -13,16 +13,19 @@ from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = ["guess_labels", "guessed_flows"]
 
-_METHOD, _TAUGHT = "crossover", 200  # of what teaches the classifier that guesses: method, and flows a class
+_METHOD, _PER_CLASS = (
+    "crossover",
+    200,
+)  # the training flows of the classifier: how few flows are topped up, and to how many
 
 
 def guess_labels(few: FlowArrays, unlabelled: FlowArrays, seed: int = 0) -> np.ndarray:
     """(N,) the class of each of N `unlabelled` flows, guessed by a classifier that learned from `few`.
 
-    The classifier is a :class:`FewFlowsClassifier`, taught by `few` and by crossovers of them.
+    The classifier is a :class:`FewFlowsClassifier`, trained on `few` and on crossovers of them.
     """
     labels, counts = np.unique(few.label.astype(str), return_counts=True)
-    missing = {str(label): max(0, _TAUGHT - int(count)) for label, count in zip(labels, counts, strict=True)}
+    missing = {str(label): max(0, _PER_CLASS - int(count)) for label, count in zip(labels, counts, strict=True)}
     made = flows_from_few(few, missing, _METHOD, seed)
     return FewFlowsClassifier(seed=seed).fit(_lengths_of(few, made)).predict(unlabelled)
 

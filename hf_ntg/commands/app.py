@@ -59,7 +59,7 @@ class _Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Stopped(str(error) or "interrupted; the same command starts again") from error
+            raise Stopped(str(error) or "interrupted; give the same command to start again") from error
 
 
 class _Application(typer.Typer):
@@ -97,16 +97,16 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def commands(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no messages but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Also what the libraries say.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show messages of libraries as well.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Small generators of labelled network flows: train, generate, judge.
+    """Small generators of labelled network flows: train, generate, evaluate.
 
-    Exit codes: 0 done; 2 the input or the request is at fault, with one line that says how; 3 the input was read in
-    part, and what was read is kept; 130 and 143 interrupted; 1 a fault of ntg.
+    Exit codes: 0 success; 1 a fault of ntg; 2 a fault of the input or the request, explained in one line; 3 some input
+    could not be read, and the rest is kept; 130 and 143 interrupted.
     """
     if quiet and verbose:
         raise InputError("--quiet and --verbose: give one of them")

@@ -40,7 +40,7 @@ def augment(
 ) -> None:
     """Top up few labelled flows for the training of a classifier.
 
-    Real flows come first; the column 'synthetic' tells the others apart.
+    Real flows come first; the column 'synthetic' marks the others.
 
     Example: ntg augment few.parquet --per-class 200 --output more.parquet
     """

@@ -45,7 +45,7 @@ def import_(
     decapsulate: Annotated[
         bool, typer.Option(help="Captures: look inside tunnels (VXLAN, Geneve, GTP-U, GRE, IP-in-IP).")
     ] = False,
-    split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets to what frames hold.")] = False,
+    split_offload: Annotated[bool, typer.Option(help="Captures: cut offloaded packets to the size of frames.")] = False,
     drop_duplicates: Annotated[bool, typer.Option(help="Captures: leave out packets captured twice.")] = False,
     sni: Annotated[bool, typer.Option(help="Captures: keep TLS server names in a column 'sni'.")] = False,
     labelling: Annotated[
@@ -65,10 +65,10 @@ def import_(
         ),
     ] = None,
     keep_addresses: Annotated[str, typer.Option(help="'none', or 'hashed' with a key.")] = "none",
-    address_key_file: Annotated[Path | None, typer.Option(help="Key of the hashes; drawn if not given.")] = None,
+    address_key_file: Annotated[Path | None, typer.Option(help="Key of the hashes; random if not given.")] = None,
     num_proc: Annotated[int, number(PROCESSES, "Processes; the output does not depend on it.")] = 1,
 ) -> None:
-    """Read captures and public data sets into a flow table; exits 3 where a file was broken, with the rest kept.
+    """Read captures and public data sets into a flow table. Exit code 3: some files are damaged, the rest is kept.
 
     Example: ntg import captures/ --label-by-folder --max-packets 32 --output flows.parquet
     """
@@ -131,7 +131,7 @@ def split(
     folds: Annotated[
         int | None,
         number(
-            Range(2, 100, whole=True), "Make this many splits, which test every flow once, in folders fold-0, fold-1, …"
+            Range(2, 100, whole=True), "Make this many splits in folders fold-0, fold-1, …; every flow is tested once."
         ),
     ] = None,
     seed: Seed = 0,
@@ -164,10 +164,10 @@ def export(
     output: Annotated[Path, typer.Option(help="The capture: .pcap or .pcapng; a new folder with --per-flow.")],
     per_flow: Annotated[bool, typer.Option("--per-flow", help="A .pcap a flow, in folders named by label.")] = False,
     rate: Annotated[
-        float, number(Range(0, 10**9, above=True), "Flows that begin a second, on average (a Poisson process).")
+        float, number(Range(0, 10**9, above=True), "Flows that begin per second, on average (a Poisson process).")
     ] = 10.0,
     class_rate: Annotated[
-        list[str] | None, typer.Option(help="LABEL=RATE: a rate of its own for a class; may be repeated.")
+        list[str] | None, typer.Option(help="LABEL=RATE: rate of one class; may be repeated.")
     ] = None,
     mix: Annotated[bool, typer.Option("--mix/--keep-order", help="Mix classes in time, or keep the order.")] = True,
     start: Annotated[
@@ -177,7 +177,7 @@ def export(
     complete: Annotated[
         bool,
         typer.Option(
-            "--complete/--own-packets", help="Add handshakes, acknowledgements, closings that TCP flows lack."
+            "--complete/--own-packets", help="Add handshakes, acknowledgements and closings that TCP flows lack."
         ),
     ] = True,
     mss: Annotated[
@@ -190,13 +190,17 @@ def export(
     servers: Annotated[str, typer.Option(help="Private network of any size, IPv4 or IPv6.")] = "203.0.113.0/24",
     payload: Annotated[str, typer.Option(help="'auto', 'random', 'tls' or 'zero'.")] = "auto",
     mark: Annotated[
-        int, number(Range(0, 65_534, whole=True), "IPv4 identification that says synthetic; added packets: one more.")
+        int,
+        number(
+            Range(0, 65_534, whole=True),
+            "IPv4 identification of all packets, which marks them as synthetic; added packets have one more.",
+        ),
     ] = 0x4E54,
     seed: Seed = 0,
 ) -> None:
     """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
 
-    'ntg import' of the capture takes the labels back from that table, or from a .pcapng file itself.
+    'ntg import' reads the labels back from that table, or from a .pcapng file itself.
 
     Example: ntg export synthetic.parquet --output synthetic.pcapng --rate 50
     """

@@ -70,7 +70,7 @@ def train(
         int | None, _setting("checkpoint_every", "Epochs between checkpoints; 0 writes none.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run of the same command.")
+        bool, typer.Option("--resume/--no-resume", help="Continue an unfinished run of the same command.")
     ] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model of another run.")] = False,
     mixed_precision: Annotated[str | None, _choice("mixed_precision", "Precision")] = None,
@@ -84,9 +84,9 @@ def train(
     privacy_unit: Annotated[str | None, _choice("privacy_unit", "What the guarantee is for: one")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Train a generator; what is not given is the family's measured recipe.
+    """Train a generator. Options that are not given take the values of the family's recipe.
 
-    A run that was interrupted goes on when the same command is given again; a finished one is not repeated.
+    The same command continues an interrupted run, and does not repeat a finished one.
 
     Example: ntg train flows/train.parquet --model mamba --output model/
 
@@ -146,11 +146,11 @@ def generate(
         str | None,
         typer.Option(help=f"Scheduler of a diffusion model: {', '.join(SCHEDULER_NAMES)}. Default: the model's own."),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where to draw: 'cpu', 'cuda', …")] = "cpu",
+    device: Annotated[str, typer.Option(help="Device to generate on: 'cpu', 'cuda', …")] = "cpu",
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
-    num_proc: Annotated[int, number(PROCESSES, "Processes to draw with; the flows stay the same.")] = 1,
+    num_proc: Annotated[int, number(PROCESSES, "Processes; the flows do not depend on it.")] = 1,
     num_shards: Annotated[
-        int | None, number(Range(1, 100_000, whole=True), "Write a folder of so many Parquet files.")
+        int | None, number(Range(1, 100_000, whole=True), "Write a folder with this many Parquet files.")
     ] = None,
     shard: Annotated[str | None, typer.Option(help="Of these files, those of process i of n: 'i/n', from 0.")] = None,
     seed: Seed = 0,
@@ -159,7 +159,7 @@ def generate(
 
     Example: ntg generate model/ --num-flows 10000 --output synthetic.parquet
 
-    Very many, by several processes or machines, restarted where they were killed:
+    Many flows, by several processes or machines; a killed process can be started again:
     torchrun --nproc_per_node 4 -m hf_ntg.cli generate model/ --num-flows 10000000 --num-shards 64 --output flows/
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
@@ -199,7 +199,7 @@ def generate(
         return
     flows = generator.stream(num_flows, wanted, seed, num_proc=num_proc, **options)
     total = sum(wanted.values()) if isinstance(wanted, dict) else num_flows
-    with stopping_says("nothing was written; the same command starts again"):
+    with stopping_says("nothing was written; give the same command to start again"):
         if output.suffix in TABLE_SUFFIXES:
             save_flows(counted((with_command(part, public_command()) for part in flows), total), output)
             show(f"{output}: {total} flows", path=str(output), flows=total)

@@ -26,7 +26,7 @@ def quickstart(
     epochs: Annotated[int | None, number(RANGES["epochs"], "Passes over the training flows.")] = None,
     seed: Seed = 0,
 ) -> None:
-    """Train on the bundled flows, generate, judge, and write report.html.
+    """Train on the bundled flows, generate new ones, evaluate them, and write report.html.
 
     Example: ntg quickstart --output quickstart
     """
@@ -36,27 +36,27 @@ def quickstart(
 
     own = None if flows == "loopback" else flows
     recipe = Recipe.quickstart(None if own is None else Path(own).name, epochs, seed)
-    with stopping_says("what is done is kept; the same command goes on"):
+    with stopping_says("finished steps are kept; the same command continues"):
         run = run_recipe(recipe, output, own, say=say)
         say(headline(run.result()))
     show(f"{run.model}: the model and its card", model=str(run.model))
     line = f"{run.synthetic}: new flows, as many of each class as the model was trained on"
     show(line, synthetic=str(run.synthetic))
-    show(f"{run.report()}: the report that judges them", report=str(run.report()))
+    show(f"{run.report()}: their evaluation", report=str(run.report()))
 
 
 @app.command()
 def evaluate(
     train: Annotated[str, typer.Option(help="Real flows that the generator was trained on.")],
     test: Annotated[str, typer.Option(help="Real flows that it has not seen.")],
-    synthetic: Annotated[str, typer.Option(help="Its flows.")],
+    synthetic: Annotated[str, typer.Option(help="Flows that it generated.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html, report.md and report.json.")],
     held_back: Annotated[
         str | None,
         typer.Option(help="Real flows of the training captures that the generator has not seen: to measure memory by."),
     ] = None,
     max_packets: Annotated[
-        int | None, number(COUNTS, "Judge flows on their first so many packets; 10, or as many as the model makes.")
+        int | None, number(COUNTS, "Number of packets of a flow to evaluate; 10, or as many as the model makes.")
     ] = None,
     view: Annotated[
         str | None, typer.Option(help="Packet view, 'payload' or 'all'; that of the synthetic flows if not given.")
@@ -66,7 +66,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Judge synthetic flows beside real ones and baselines.
+    """Evaluate synthetic flows next to real flows and baselines.
 
     Example: ntg evaluate --train train.parquet --test test.parquet --synthetic synthetic.parquet --output report/
     """
@@ -124,10 +124,12 @@ def study(
     budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
     view: Annotated[str | None, typer.Option(help="Packet view: 'payload' (packets with data) or 'all'.")] = None,
     shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
-    redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Do again what other code made.")] = False,
-    only_report: Annotated[bool, typer.Option("--only-report", help="Report what is done; run nothing.")] = False,
+    redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Repeat the runs that other code made.")] = False,
+    only_report: Annotated[
+        bool, typer.Option("--only-report", help="Write the report of the finished runs; run nothing.")
+    ] = False,
 ) -> None:
-    """Judge generators over flow tables, splits and seeds; a study that was stopped goes on where it was.
+    """Compare generators over flow tables, splits and seeds. A stopped study continues where it was.
 
     Example: ntg study loopback --quick --output study/
 
@@ -138,7 +140,7 @@ def study(
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
     choices |= {"view": view}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
-    with stopping_says("finished runs are kept; the same command goes on"):
+    with stopping_says("finished runs are kept; the same command continues"):
         failed, overview = study_command(
             flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say
         )
@@ -146,5 +148,5 @@ def study(
         show_table(table)
     show(str(output / "report.html"), html=str(output / "report.html"), failed=len(failed))
     if failed:
-        say(f"ntg: {len(failed)} runs failed, see above; they are left undone")
+        say(f"ntg: {len(failed)} runs failed, see above")
         raise typer.Exit(1)

@@ -17,7 +17,7 @@ from hf_ntg.ranges import PORTS
 def publish(
     source: Annotated[str, typer.Argument(help="Model folder, flows of 'ntg generate', a metric, or 'page'.")],
     repo_id: Annotated[str, typer.Argument(help="Repository: ORGANISATION/NAME.")],
-    report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': figures for the card.")] = None,
+    report: Annotated[Path | None, typer.Option(help="report.json of 'ntg evaluate': scores for the card.")] = None,
     license: Annotated[str, typer.Option(help="Licence of what is published, as the Hub names it.")] = "apache-2.0",
     model: Annotated[
         list[str] | None, typer.Option(help="A page: the published model that it serves; repeatable.")
@@ -26,10 +26,10 @@ def publish(
     allow_label: Annotated[
         list[str] | None, typer.Option(help="A class that may look like an address without a warning; repeatable.")
     ] = None,
-    private: Annotated[bool | None, typer.Option("--private/--public", help="Of a new repository.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch to commit to; made where it is missing.")] = None,
+    private: Annotated[bool | None, typer.Option("--private/--public", help="Visibility of a new repository.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch to commit to; created if missing.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the folder, say what would go; send nothing.")
+        bool, typer.Option("--dry-run", help="Write the folder and list its files; send nothing.")
     ] = False,
     folder: Annotated[
         Path | None, typer.Option(help="--dry-run: the folder; by default the repository's name.")
@@ -39,7 +39,8 @@ def publish(
 
     Example: ntg publish quickstart/model my-org/ntg-gpt2-loopback --report quickstart/report.json --dry-run
 
-    Log in with 'hf auth login' before. An upload that broke off is run again: what arrived is not sent twice.
+    Log in with 'hf auth login' before. If an upload breaks off, run the command again: files that arrived are not sent
+    twice.
     """
     from hf_ntg.hub.publish import lay_out, send
     from hf_ntg.hub.upload import Destination, list_files
@@ -56,7 +57,7 @@ def publish(
         files = list_files(target)
         table = TextTable(("file", "bytes"), [(name, f"{size:,}") for name, size in files.items()])
         show_table(table, [{"file": name, "bytes": size} for name, size in files.items()])
-        line = f"{target}: what would go to the {kind} repository {repo_id}; nothing was sent"
+        line = f"{target}: the files of the {kind} repository {repo_id}; nothing was sent"
         show(line, path=str(target), kind=kind, repository=repo_id)
         return
     published = send(source, to, **options)
@@ -77,7 +78,7 @@ def demo(
 ) -> None:
     """Serve a page that generates flows, shows them next to real ones, and exports them as tables and a capture.
 
-    Real flows are shown where a recipe left them: in ../flows/ of the model's folder.
+    Real flows are shown if ../flows/ of the model's folder has them, where a recipe writes them.
 
     Example: ntg demo quickstart/model
     """

@@ -180,10 +180,10 @@ def _read_file(
         by_ndpi, ndpi_reads = None, True
         if options.labels.ndpi and isinstance(reader, CaptureReader):
             by_ndpi, ndpi_reads = ndpi_labels(path, options.idle_timeout)
-        beside = SideTable.of(path) if isinstance(reader, CaptureReader) else None
+        side_table = SideTable.of(path) if isinstance(reader, CaptureReader) else None
         for batch in reader:
-            if beside is not None:
-                batch = replace(batch, flows=replace(batch.flows, label=beside.labels(batch)))
+            if side_table is not None:
+                batch = replace(batch, flows=replace(batch.flows, label=side_table.labels(batch)))
             labels = options.labels.of_flows(batch, path, by_ndpi, report.rules_used)
             report.classes.update(labels.tolist())
             table = _with_extras(replace(batch.flows, label=labels).to_table(), batch, options)
@@ -194,8 +194,8 @@ def _read_file(
         report.edges = reader.edges if isinstance(reader, CaptureReader) else CaptureEdges()
         if not ndpi_reads:
             report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
-        if beside is not None:
-            report.noticed["captures of ours, labelled by the table beside them (.flows.csv)"] += 1
+        if side_table is not None:
+            report.noticed["captures that 'ntg export' wrote, labelled by the table next to them (.flows.csv)"] += 1
         report.error = None if reader.broken is None else str(reader.broken)
     except InputError as error:
         report.error = str(error)

@@ -85,7 +85,7 @@ class ReadingOptions:
             return MirageReader(path, capture, self.labelling, self.background, **cut)
         if kind == "text":
             if is_side_table(path):
-                raise InputError(f"{path}: the table beside a capture that was written, without packets; import that")
+                raise InputError(f"{path}: a table of labels without packets; import the capture next to it")
             names = header_of(path)
             is_ours = self.columns or "payload_length" in names or known_export(names)
             kind = "table" if is_ours else "cesnet"

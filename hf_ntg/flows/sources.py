@@ -88,7 +88,7 @@ def find_sources(sources: Sequence[str | Path], scratch: Path) -> Sources:
         else:
             raise InputError(f"{printable_name(str(source))}: no such file or folder")
     names = Counter(name for _, name in found.files)
-    # Captures of one name in two places are told apart by their places.
+    # Captures of one name in two places are distinguished by their places.
     found.files = [(path, name if names[name] == 1 else _name(path, path.parent)) for path, name in found.files]
     return found
 

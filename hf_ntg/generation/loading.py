@@ -46,7 +46,7 @@ def _usable(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"device {device}: not to be had here ({reason}); 'cpu' always is") from error
+        raise InputError(f"device {device}: not available here ({reason}); 'cpu' always is") from error
 
 
 def _load_causal(folder: Path, device: torch.device) -> Sampler:

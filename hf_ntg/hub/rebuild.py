@@ -40,7 +40,7 @@ _OPTIONAL = (
     "evaluation.json",
     "packets.png",
 )
-# What training and tools leave in a model's folder, and a card, which is made anew: no word is lost about these.
+# Files that training and tools leave in a model's folder, and the card, which is made anew: not reported.
 _EXPECTED = ("README.md", "study.json", ".gitattributes", ".gitignore")
 _EXPECTED_FOLDERS = ("checkpoints", "runs", "__pycache__", ".git", ".cache")
 

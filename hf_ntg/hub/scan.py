@@ -137,7 +137,7 @@ def _check_table(path: Path, name: str) -> None:
         raise InputError(f"{name}: holds real flows, or changed ones, which are not published")
     recorded = [column for column in schema.names if column in RECORDED_COLUMNS]
     if recorded:
-        raise InputError(f"{name}: column '{recorded[0]}' tells of recorded traffic; real flows are not published")
+        raise InputError(f"{name}: column '{recorded[0]}' is of recorded traffic; real flows are not published")
 
 
 def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:

@@ -54,7 +54,7 @@ def _size_notes(counts: dict[str, Counter]) -> list[str]:
         return []
     return [
         f"There are {made} synthetic flows (and as many of each baseline) against {trained} training flows in the "
-        "column 'real': a bigger sample lowers divergences and teaches a classifier more."
+        "column 'real': a larger sample lowers divergences and trains a better classifier."
     ]
 
 

@@ -13,11 +13,11 @@ from hf_ntg.metrics.bootstrap import f1_intervals
 from hf_ntg.metrics.info import MetricInfo
 from hf_ntg.metrics.views import FlowSet, FlowView, cut_to, view_flows
 
-__all__ = ["MOST_TAUGHT", "TSTR", "Classifier", "make_classifier", "score_answers", "tstr"]
+__all__ = ["MAX_TRAINING_FLOWS", "TSTR", "Classifier", "make_classifier", "score_predictions", "tstr"]
 
 Classifier = Literal["random_forest", "gradient_boosting"]
 
-MOST_TAUGHT = 50_000
+MAX_TRAINING_FLOWS = 50_000
 
 
 def tstr(
@@ -50,14 +50,16 @@ def tstr(
         ``gap_interval``: its interval, with both classifiers tested on the same draws. None without `train`.
     """
     sets = [real, synthetic] if train is None else [real, synthetic, train]
-    names, (test, *taught) = view_flows(*sets, max_packets=max_packets)
-    answers = [_train_and_name(test, cut_to(view, MOST_TAUGHT, seed), classifier, seed) for view in reversed(taught)]
-    drawn = f1_intervals(test, answers, seed)
-    scores = [
-        {**score_answers(names, test, said), "interval": interval}
-        for said, interval in zip(answers, drawn["intervals"], strict=True)
+    names, (test, *training) = view_flows(*sets, max_packets=max_packets)
+    predictions = [
+        _predictions_of(test, cut_to(view, MAX_TRAINING_FLOWS, seed), classifier, seed) for view in reversed(training)
     ]
-    missing = (test.class_counts > 0) & (taught[0].class_counts == 0)
+    drawn = f1_intervals(test, predictions, seed)
+    scores = [
+        {**score_predictions(names, test, predicted), "interval": interval}
+        for predicted, interval in zip(predictions, drawn["intervals"], strict=True)
+    ]
+    missing = (test.class_counts > 0) & (training[0].class_counts == 0)
     found = {
         **scores[-1],
         "interval_by": drawn["by"],
@@ -74,32 +76,32 @@ def tstr(
     return found
 
 
-def _train_and_name(test: FlowView, taught: FlowView, classifier: Classifier, seed: int) -> np.ndarray:
-    """(N,) predictions for the flows of `test` by a classifier trained on `taught`."""
-    model = make_classifier(classifier, taught, seed).fit(taught.signed_sizes, taught.classes)
+def _predictions_of(test: FlowView, training: FlowView, classifier: Classifier, seed: int) -> np.ndarray:
+    """(N,) predictions for the flows of `test` by a classifier trained on `training`."""
+    model = make_classifier(classifier, training, seed).fit(training.signed_sizes, training.classes)
     return model.predict(test.signed_sizes)
 
 
-def score_answers(names: list[str], test: FlowView, said: np.ndarray) -> dict:
-    """Scores of a classifier's predictions `said` (N,) for the flows of `test`.
+def score_predictions(names: list[str], test: FlowView, predicted: np.ndarray) -> dict:
+    """Scores of a classifier's predictions `predicted` (N,) for the flows of `test`.
 
     Returns:
         ``overall`` (macro-F1), ``weighted_f1``, ``accuracy``, ``per_class`` (F1), over the classes that `test` has.
     """
     tested = np.flatnonzero(test.class_counts)
-    per_class = f1_score(test.classes, said, labels=tested, average=None, zero_division=0)
+    per_class = f1_score(test.classes, predicted, labels=tested, average=None, zero_division=0)
     return {
         "overall": float(per_class.mean()),
         "weighted_f1": float(np.average(per_class, weights=test.class_counts[tested])),
-        "accuracy": float((said == test.classes).mean()),
+        "accuracy": float((predicted == test.classes).mean()),
         "per_class": {names[c]: float(score) for c, score in zip(tested, per_class, strict=True)},
     }
 
 
 def make_classifier(
-    name: Classifier, taught: FlowView, seed: int, jobs: int = 2
+    name: Classifier, training: FlowView, seed: int, jobs: int = 2
 ) -> RandomForestClassifier | HistGradientBoostingClassifier:
-    """The unfitted classifier `name`, see :func:`tstr`, set up to be trained on `taught`.
+    """The unfitted classifier `name`, see :func:`tstr`, set up to be trained on `training`.
 
     Args:
         jobs: threads of a forest.
@@ -111,7 +113,7 @@ def make_classifier(
         return RandomForestClassifier(n_estimators=100, random_state=seed, n_jobs=jobs)
     if name == "gradient_boosting":
         # Without a penalty, the library's default, boosting diverges where there are many small classes.
-        counts = taught.class_counts[taught.class_counts > 0]
+        counts = training.class_counts[training.class_counts > 0]
         can_hold_out = counts.min() > 1 and counts.sum() >= 10 * len(counts)  # each class needs a flow on both sides
         return HistGradientBoostingClassifier(
             l2_regularization=1.0, early_stopping=bool(can_hold_out), n_iter_no_change=5, random_state=seed

@@ -27,5 +27,5 @@ def model_folder(source: str | Path, *, revision: str | None = None, token: str 
         raise InputError(f"{source}: no such folder, and not the id of a model on the Hub ('org/name')")
     from huggingface_hub import snapshot_download
 
-    with hub_in_words(name, "model", "no such folder, and not to be had from the Hub: "):
+    with hub_in_words(name, "model", "no such folder, and the Hub gives no model of this name: "):
         return Path(snapshot_download(name, revision=revision, token=token, allow_patterns=list(MODEL_PATTERNS)))

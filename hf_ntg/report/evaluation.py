@@ -38,7 +38,7 @@ _SECONDARY = {
         ("recurring", "flows that repeat a training flow that recurs, share", "real"),
         ("duplicates", "repeats within the set, share", "real"),
     ],
-    "membership_inference": [("tpr_at_1_percent_fpr", "training flows named at 1 % false alarms", "real")],
+    "membership_inference": [("tpr_at_1_percent_fpr", "training flows identified at 1 % false positives", "real")],
 }
 
 
@@ -151,8 +151,8 @@ def _summary(result: dict) -> str:
     low, high = result["metrics"]["tstr"]["columns"]["synthetic"]["interval"]
     copies = result["metrics"]["once_seen_copies"]["columns"]["synthetic"]
     return (
-        f"A classifier taught by them reaches macro-F1 {f1:.3f} on real flows (95 %: {low:.3f} to {high:.3f}; "
-        f"taught by real ones: {f1_real:.3f}); "
+        f"A classifier trained on them reaches macro-F1 {f1:.3f} on real flows (95 %: {low:.3f} to {high:.3f}; "
+        f"trained on real ones: {f1_real:.3f}); "
         f"packet by packet they are {jsd:.3f} bits from the test flows (real ones: {jsd_real:.3f}); "
         f"{copies['once_seen']:.1%} repeat a training flow that was seen once (unseen real ones: "
         f"{copies['unseen']['once_seen']:.1%}, an excess of {excess:.1f} points)."

@@ -1,4 +1,4 @@
-"""The page: draw flows with a model, look at them, take them along."""
+"""The demo page: generate flows with a model, look at them, and download them."""
 
 import lazy_loader
 

@@ -38,7 +38,7 @@ def run_study(
     command: str = "",
     say: Callable[[str], None] = print,
 ) -> list[Run]:
-    """Do the unfinished runs of a study, and save each in `output` when it ends.
+    """Carry out the unfinished runs of a study, and save each in `output` when it ends.
 
     A killed study continues with the run that was interrupted, and its training with the last checkpoint. Several
     processes, on one or more machines that share `output`, each do a shard. A failed run is reported and skipped,

@@ -180,18 +180,20 @@ def is_being_placed(folder: Path) -> bool:
     return (folder / WORK / _PLACING_FILE).is_file()
 
 
-def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """What differs between two identities, as a list in words: ``learning_rate 0.002 (was 0.001), the flows``."""
+def differences(requested: dict[str, Any], existing: dict[str, Any]) -> str:
+    """What differs between two identities, in words: ``learning_rate 0.002 (was 0.001), the flows``."""
     found = []
-    there = theirs.get("settings")
-    there = there if isinstance(there, dict) else {}
-    for name in sorted(ours["settings"].keys() | there.keys()):
-        new, old = ours["settings"].get(name), there.get(name)
+    old_settings = existing.get("settings")
+    old_settings = old_settings if isinstance(old_settings, dict) else {}
+    for name in sorted(requested["settings"].keys() | old_settings.keys()):
+        new, old = requested["settings"].get(name), old_settings.get(name)
         if new != old:
             found.append(f"{name} {new} (was {_shown(old)})")
     words = {"flows": "the flows", "initial_model": "the initial model"}
-    others = [name for name in ("flows", "initial_model", "processes", "hf_ntg") if ours[name] != theirs.get(name)]
-    found += [words.get(name) or f"{name} {ours[name]} (was {_shown(theirs.get(name))})" for name in others]
+    others = [
+        name for name in ("flows", "initial_model", "processes", "hf_ntg") if requested[name] != existing.get(name)
+    ]
+    found += [words.get(name) or f"{name} {requested[name]} (was {_shown(existing.get(name))})" for name in others]
     return ", ".join(found)
 
 

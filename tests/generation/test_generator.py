@@ -113,7 +113,7 @@ def test_interrupted_download_is_one_clear_line(tiny_gpt2, tmp_path):
 
 
 def test_device_that_is_not_there(generator):
-    with pytest.raises(InputError, match="device cuda:77: not to be had here"):
+    with pytest.raises(InputError, match="device cuda:77: not available here"):
         FlowGenerator.from_pretrained(generator.source, device="cuda:77")
     assert FlowGenerator.from_pretrained(generator.source).device.type == "cpu"
 

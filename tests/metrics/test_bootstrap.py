@@ -3,7 +3,7 @@ import pytest
 from made_flows import table
 
 from hf_ntg.metrics.bootstrap import f1_intervals
-from hf_ntg.metrics.utility import score_answers
+from hf_ntg.metrics.utility import score_predictions
 from hf_ntg.metrics.views import view_flows
 
 
@@ -16,7 +16,7 @@ def test_interchangeable_flows_are_drawn_as_single_flows_are():
     drawn = []
     for _ in range(1_000):
         rows = rng.integers(0, 150, 150)
-        drawn.append(score_answers(names, test.take(rows), said[rows])["overall"])
+        drawn.append(score_predictions(names, test.take(rows), said[rows])["overall"])
     assert found["intervals"][0] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.02)
     assert found["difference"] is None
 

@@ -137,6 +137,6 @@ def _closings(flows: FlowArrays, may_close: np.ndarray, established: np.ndarray)
     closing[may_close & same_side & (before < size - 2)] = Closing.FIN
     closing[may_close & same_side & (before == size - 2) & empty[np.maximum(last - 1, 0)]] = Closing.RESET
     if flows.tcp_window is not None:  # window 0 at the end: a full receiver would still be probed
-        told = np.maximum.reduceat(flows.tcp_window, first) > 0
-        closing[ends_empty & told & (flows.tcp_window[last] == 0) & (closing == Closing.OPEN)] = Closing.RESET
+        has_windows = np.maximum.reduceat(flows.tcp_window, first) > 0
+        closing[ends_empty & has_windows & (flows.tcp_window[last] == 0) & (closing == Closing.OPEN)] = Closing.RESET
     return before, closing

@@ -41,12 +41,12 @@ class SideTable:
     def of(cls, capture: Path) -> SideTable | None:
         """Return the table next to `capture`, or next to its folder of captures; None if there is none."""
         place = capture.resolve()
-        beside = [(place.with_name(place.stem + _SUFFIX), place.stem)]
-        beside += [
+        candidates = [(place.with_name(place.stem + _SUFFIX), place.stem)]
+        candidates += [
             (folder.with_name(folder.name + _SUFFIX), place.relative_to(folder).with_suffix("").as_posix())
             for folder in place.parents[:2]
         ]
-        return next((cls(path, name) for path, name in beside if is_side_table(path)), None)
+        return next((cls(path, name) for path, name in candidates if is_side_table(path)), None)
 
     def labels(self, batch: FlowBatch) -> np.ndarray:
         """Return the labels of the flows in `batch`, (N,) object; None for a flow without a label in the table."""

@@ -314,11 +314,11 @@ def _decide_times(survey: Survey, declared: Declared, found: Convention) -> None
                 "--columns timestamp=COLUMN"
             )
     if unit is None:
-        unit = _told_unit(survey, found)
+        unit = _likely_unit(survey, found)
     found.unit = unit
 
 
-def _told_unit(survey: Survey, found: Convention) -> float:
+def _likely_unit(survey: Survey, found: Convention) -> float:
     """The unit of times that nobody declared: seconds, unless the numbers cannot be seconds."""
     whole = survey.whole >= 10 and not survey.fractions
     if whole or survey.largest_time > _LONGEST_GAP:

@@ -24,7 +24,7 @@ from hf_ntg.augmentation import augment
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.study.axes.bench import Split, Workbench
-from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.study.axes.unlabelled import guess_by_library
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, SPLIT_SEED, STRICT, WITH_UNLABELLED, Run
 from hf_ntg.training.config import MODEL_FAMILIES, TrainingConfig
@@ -43,15 +43,15 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
     """
     split = bench.split(run.flows, run.by, SPLIT_SEED)
     if run.model == ALL_REAL:
-        few, taught = split.train, split.train
+        few, training = split.train, split.train
     else:
         few = draw_few(split.train, run["shots"], run.seed)
-        taught = _filled(run, bench, split, few)
-    arrays = FlowArrays.from_dataset(taught)
+        training = _filled(run, bench, split, few)
+    arrays = FlowArrays.from_dataset(training)
     measures: dict[str, float] = {}
-    details: dict[str, Any] = {"real": len(few), "taught": len(taught)}
+    details: dict[str, Any] = {"real": len(few), "taught": len(training)}
     for classifier in bench.profile.shot_classifiers:
-        found = teach_and_test(classifier, split.test_arrays, arrays, bench.profile.max_packets, run.seed)
+        found = train_and_test(classifier, split.test_arrays, arrays, bench.profile.max_packets, run.seed)
         measures |= {f"{classifier}.{name}": found[name] for name in ("macro_f1", "weighted_f1", "accuracy")}
         details[classifier] = {"per_class": found["per_class"]}
     return {"measures": measures, "details": details, "notes": []}

@@ -7,7 +7,7 @@ from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.distance import timing_distance
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.study.axes.bench import Workbench
-from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.study.axes.meter import Meter
 from hf_ntg.study.plan import Run
 
@@ -24,7 +24,7 @@ def judge_sampling(run: Run, bench: Workbench) -> dict:
     measures = {
         "flow_jsd": flow_jsd(split.test_arrays, made, **width)["overall"],
         "timing_distance": timing_distance(split.test_arrays, made, **width)["overall"],
-        "macro_f1": teach_and_test("random_forest", split.test_arrays, made, **width, seed=run.seed)["macro_f1"],
+        "macro_f1": train_and_test("random_forest", split.test_arrays, made, **width, seed=run.seed)["macro_f1"],
         "once_seen_copies": once_seen_copies(split.unseen, made, split.train_arrays, **width)["overall"],
         "flows_per_cpu_second": len(made) / max(drawing.cpu_seconds, 1e-9),
     }

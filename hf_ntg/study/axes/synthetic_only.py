@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.study.axes.bench import Workbench
-from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.study.plan import REAL, Run
 
 __all__ = ["judge_synthetic_only"]
@@ -17,9 +17,9 @@ def judge_synthetic_only(run: Run, bench: Workbench) -> dict:
     trained on the training flows themselves.
     """
     split = bench.split(run.flows, run.by, run.seed)
-    taught = split.train_arrays
+    training = split.train_arrays
     if run.model != REAL:
-        taught = FlowArrays.from_dataset(bench.synthetic(run, run["times"]))
-    found = teach_and_test(run["classifier"], split.test_arrays, taught, bench.profile.max_packets, run.seed)
+        training = FlowArrays.from_dataset(bench.synthetic(run, run["times"]))
+    found = train_and_test(run["classifier"], split.test_arrays, training, bench.profile.max_packets, run.seed)
     details = {name: found.pop(name) for name in ("per_class", "confusion", "taught", "inputs")}
     return {"measures": found, "details": details, "notes": []}

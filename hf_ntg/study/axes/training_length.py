@@ -10,7 +10,7 @@ from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.neighbours import membership_inference, nearest_distance
 from hf_ntg.study.axes.bench import Fitted, Workbench
-from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.study.axes.fidelity import attack_by_likelihood
 from hf_ntg.study.plan import Run
 from hf_ntg.training.config import TrainingConfig
@@ -49,7 +49,7 @@ def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
         notes = [f"membership_inference: {attack['reason']}", *notes]
     measures = {
         "flow_jsd": flow_jsd(test, made, **width)["overall"],
-        "macro_f1": teach_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
+        "macro_f1": train_and_test("random_forest", test, made, bench.profile.max_packets, run.seed)["macro_f1"],
         "once_seen_copies": copies["overall"],
         "nearest_distance": nearest_distance(train, made, **width)["overall"],
         "membership_inference": attack["overall"],

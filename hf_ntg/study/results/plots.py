@@ -229,8 +229,8 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
             axes.set_yticks(range(len(names)), names, fontsize=6)
-            taught = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
-            axes.set_title(f"{title}: trained on {taught}", loc="left", fontsize=8, fontweight="bold")
+            source = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
+            axes.set_title(f"{title}: trained on {source}", loc="left", fontsize=8, fontweight="bold")
             axes.set_xlabel("predicted class")
         panels[0].set_ylabel("true class")
         return svg_of(figure)

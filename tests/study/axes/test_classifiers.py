@@ -6,7 +6,7 @@ from made_flows import table, two_services
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.study.axes.classifiers import CLASSIFIERS, teach_and_test
+from hf_ntg.study.axes.classifiers import CLASSIFIERS, train_and_test
 
 
 @pytest.fixture(scope="module")
@@ -17,11 +17,11 @@ def services():
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_what_can_be_told_apart_is(services, name):
     taught, test = services
-    found = teach_and_test(name, test, taught, 8, seed=0)
+    found = train_and_test(name, test, taught, 8, seed=0)
     assert found["macro_f1"] == found["accuracy"] == 1
     assert sorted(found["confusion"]) == [["mail", "mail", 40], ["web", "web", 40]]
     assert ("time" in found["inputs"]) == (name == "cnn")
-    assert teach_and_test(name, test, taught, 8, seed=0) == found
+    assert train_and_test(name, test, taught, 8, seed=0) == found
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -29,7 +29,7 @@ def test_swapped_labels_teach_the_wrong_thing(services, name):
     taught, test = services
     labels = np.where(taught.label == "web", "mail", "web").astype(object)
     wrong = FlowArrays(taught.offsets, taught.payload_length, taught.direction, labels, taught.inter_arrival_time)
-    found = teach_and_test(name, test, wrong, 8, seed=0)
+    found = train_and_test(name, test, wrong, 8, seed=0)
     assert found["macro_f1"] == 0
     assert sorted(found["confusion"]) == [["mail", "web", 40], ["web", "mail", 40]]
 
@@ -42,7 +42,7 @@ def test_only_times_tell_these_apart_and_only_the_network_sees_them():
         ]
         return FlowArrays.from_dataset(table(*made))
 
-    scores = {name: teach_and_test(name, flows(1), flows(0), 4, seed=0)["macro_f1"] for name in CLASSIFIERS}
+    scores = {name: train_and_test(name, flows(1), flows(0), 4, seed=0)["macro_f1"] for name in CLASSIFIERS}
     assert scores["cnn"] == 1
     assert max(scores["random_forest"], scores["gradient_boosting"]) < 0.7
 
@@ -51,21 +51,21 @@ def test_one_flow_of_a_class_is_enough_to_run(services):
     taught, test = services
     few = taught.take(np.array([0, 40, 41]))
     for name in CLASSIFIERS:
-        assert 0 <= teach_and_test(name, test, few, 8, seed=0)["macro_f1"] <= 1
+        assert 0 <= train_and_test(name, test, few, 8, seed=0)["macro_f1"] <= 1
 
 
 def test_unknown_classifiers_and_absent_packages(services, monkeypatch):
     with pytest.raises(InputError, match="no classifier 'oracle'; choose one of random_forest"):
-        teach_and_test("oracle", *services, 8, seed=0)
+        train_and_test("oracle", *services, 8, seed=0)
     monkeypatch.setitem(sys.modules, "cesnet_models.models", None)
     with pytest.raises(InputError, match=r"pip install 'hf-ntg\[cesnet\]'"):
-        teach_and_test("mm_cesnet_v2", *services, 8, seed=0)
+        train_and_test("mm_cesnet_v2", *services, 8, seed=0)
 
 
 @pytest.mark.interop
 def test_the_network_of_cesnet_models(services):
     pytest.importorskip("cesnet_models")
     taught, test = services
-    found = teach_and_test("mm_cesnet_v2", test, taught, 8, seed=0)
+    found = train_and_test("mm_cesnet_v2", test, taught, 8, seed=0)
     assert found["macro_f1"] > 0.9
     assert found["inputs"] == ["direction and length", "time", "statistics of the flow"]
