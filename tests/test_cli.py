@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import typer.main
+from command_line import run
 from safetensors import SafetensorError
 
 import hf_ntg
@@ -16,15 +17,6 @@ from hf_ntg.flows import save_flows
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.generation.causal import CausalSampler
 from hf_ntg.models.schedulers import SCHEDULERS
-
-
-def run(monkeypatch, capsys, *words):
-    """Exit status, standard output and standard error of ``ntg words``."""
-    monkeypatch.setattr(sys, "argv", ["ntg", *map(str, words)])
-    with pytest.raises(SystemExit) as stopped:
-        sys.exit(cli.main())
-    said = capsys.readouterr()
-    return stopped.value.code or 0, said.out, said.err
 
 
 def test_import_and_help_and_reading_flows_leave_torch_alone(flows, tmp_path):

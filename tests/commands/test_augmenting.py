@@ -1,21 +1,11 @@
 import json
-import sys
 from collections import Counter
 
-import pytest
+from command_line import run
 
-from hf_ntg import cli, load_flows
+from hf_ntg import load_flows
 from hf_ntg.flows import save_flows
 from hf_ntg.flows.provenance import provenance_of
-
-
-def run(monkeypatch, capsys, *words):
-    """Exit status, standard output and standard error of ``ntg augment words``."""
-    monkeypatch.setattr(sys, "argv", ["ntg", *map(str, words)])
-    with pytest.raises(SystemExit) as stopped:
-        sys.exit(cli.main())
-    said = capsys.readouterr()
-    return stopped.value.code or 0, said.out, said.err
 
 
 def test_few_flows_are_topped_up(flows, tiny_gpt2, tmp_path, monkeypatch, capsys):

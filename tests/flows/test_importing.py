@@ -2,10 +2,11 @@ import json
 
 import made_captures as make
 import pytest
-from test_mirage import NAME, flow, key
+from command_line import run
+from mirage_files import NAME, flow, key
 from typer.testing import CliRunner
 
-from hf_ntg.cli import app, main
+from hf_ntg.cli import app
 from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows
 from hf_ntg.flows.importing import import_flows
@@ -112,10 +113,6 @@ def test_the_command(sources, tmp_path):
 
 
 def test_the_command_on_nothing_says_one_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "sys.argv", ["ntg", "import", str(tmp_path / "none"), "--output", str(tmp_path / "out.parquet")]
-    )
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.strip().splitlines() == [f"ntg: {tmp_path / 'none'}: no such file or folder"]
+    status, _, said = run(monkeypatch, capsys, "import", tmp_path / "none", "--output", tmp_path / "out.parquet")
+    assert status == 2
+    assert said.strip().splitlines() == [f"ntg: {tmp_path / 'none'}: no such file or folder"]

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_prefix_tree import TIMES, every_sentence, make, probability
+from every_sentence import TIMES, every_sentence, probability, tiny_model
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
@@ -17,7 +17,7 @@ def encoded(sentences) -> EncodedFlows:
     [("gpt2", {}), ("llama", {"time_knots": TIMES}), ("mamba", {"protocols": (6,), "ports": (53,)})],
 )
 def test_probabilities_of_all_sentences_of_a_class_sum_to_one(family, changes):
-    model, grammar = make(family, **changes)
+    model, grammar = tiny_model(family, **changes)
     sentences = list(every_sentence(grammar, 1))
     found = sentence_log_likelihood(model, grammar, encoded(sentences))
     assert np.exp(found).sum() == pytest.approx(1, abs=1e-4)
@@ -27,7 +27,7 @@ def test_probabilities_of_all_sentences_of_a_class_sum_to_one(family, changes):
 
 
 def test_packets_alone_leave_out_header_and_times():
-    model, grammar = make("gpt2", protocols=(6, 17), ports=(53,), time_knots=TIMES)
+    model, grammar = tiny_model("gpt2", protocols=(6, 17), ports=(53,), time_knots=TIMES)
     sentences = [s for s in every_sentence(grammar, 0) if s[:3] == next(every_sentence(grammar, 0))[:3]]
     shares = np.exp(sentence_log_likelihood(model, grammar, encoded(sentences), packets_only=True))
     per_packets = {}

@@ -10,6 +10,7 @@ from datasets import Dataset
 from hypothesis import strategies as st
 
 from hf_ntg.flows import FlowArrays, conform_flows
+from hf_ntg.flows.capture_in.packets import ACK, FIN, RST, SYN
 from hf_ntg.flows.schema import TCP, UDP
 
 IPV6 = {"clients": "2001:db8:1::/48", "servers": "2001:db8:2::/48"}
@@ -69,3 +70,22 @@ def without_added(read: FlowArrays, lines: list[dict]) -> FlowArrays:
     kept = (place >= before[row]) & (place < (read.num_packets - after)[row])
     offsets = np.concatenate([[0], np.cumsum(read.num_packets - before - after)])
     return read._with(offsets, kept, slice(None))
+
+
+def check_connection(packets: np.ndarray) -> None:
+    """A connection as RFC 9293 has it, followed packet by packet."""
+    following: dict[bool, int] = {}  # by side: the sequence number that its next packet bears
+    ended = set()
+    for packet in packets:
+        up, flags, sequence = bool(packet["upstream"]), int(packet["flags"]), int(packet["sequence"])
+        assert not (up in ended and packet["length"]), "data behind a FIN"
+        again = flags & SYN and up in following
+        if up in following:
+            assert sequence == (following[up] - bool(again)) % 2**32
+        elif not flags & RST and len(following) == 0 and not flags & ACK:
+            assert flags == SYN
+        if flags & ACK and (not up) in following:
+            assert int(packet["acknowledgement"]) == following[not up]
+        if not again:
+            following[up] = (sequence + int(packet["length"]) + bool(flags & SYN) + bool(flags & FIN)) % 2**32
+        ended |= {up} if flags & FIN else set()

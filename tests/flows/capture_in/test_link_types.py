@@ -4,7 +4,7 @@ import struct
 
 import made_captures as make
 import pytest
-from test_packets import EXPECTED, PACKET, PACKET_6, SNAP, decode, facts
+from one_packet import EXPECTED, PACKET, PACKET_6, SNAP, decode, facts
 
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 

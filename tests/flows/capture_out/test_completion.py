@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_conversation import check_connection
-from written_flows import table
+from written_flows import check_connection, table
 
 from hf_ntg.flows import FlowArrays, write_pcap
 from hf_ntg.flows.capture_in.pcap import read_pcap

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_flows import flow, legal_flows, table
+from written_flows import check_connection, flow, legal_flows, table
 
 from hf_ntg.flows import FlowArrays
 from hf_ntg.flows.capture_out.conversation import ADDED_GAP, Conversations, converse
@@ -14,25 +14,6 @@ def talk(flows: FlowArrays, limit: int = 1_460, tls: bool = False, **options) ->
     count = len(flows)
     rng = np.random.default_rng(1)
     return converse(flows, flows.protocol, np.full(count, tls), np.full(count, limit), rng, **options)
-
-
-def check_connection(packets: np.ndarray) -> None:
-    """A connection as RFC 9293 has it, followed packet by packet."""
-    following: dict[bool, int] = {}  # by side: the sequence number that its next packet bears
-    ended = set()
-    for packet in packets:
-        up, flags, sequence = bool(packet["upstream"]), int(packet["flags"]), int(packet["sequence"])
-        assert not (up in ended and packet["length"]), "data behind a FIN"
-        again = flags & SYN and up in following
-        if up in following:
-            assert sequence == (following[up] - bool(again)) % 2**32
-        elif not flags & RST and len(following) == 0 and not flags & ACK:
-            assert flags == SYN
-        if flags & ACK and (not up) in following:
-            assert int(packet["acknowledgement"]) == following[not up]
-        if not again:
-            following[up] = (sequence + int(packet["length"]) + bool(flags & SYN) + bool(flags & FIN)) % 2**32
-        ended |= {up} if flags & FIN else set()
 
 
 @settings(max_examples=60, deadline=None)
