@@ -60,7 +60,8 @@ def main() -> None:
                 points.append(json.loads(done.stdout.splitlines()[-1]))
                 write_text(path, "".join(json.dumps(point) + "\n" for point in points))
             print(
-                told(next(point for point in points if point["axis"] == axis and point["value"] == value)), flush=True
+                in_words(next(point for point in points if point["axis"] == axis and point["value"] == value)),
+                flush=True,
             )
     draw(points, arguments.output / "scaling.png")
 
@@ -116,7 +117,7 @@ def drawn(generator: FlowGenerator, axis: str, value: int, count: int) -> dict:
     }
 
 
-def told(point: dict) -> str:
+def in_words(point: dict) -> str:
     rate, tokens = (point["flows"] / point["seconds"], point["tokens_evaluated"] / point["flows"])
     return (
         f"{point['axis']} {point['value']:>9,}: {rate:10,.0f} flows/s, {tokens:6.2f} tokens evaluated a flow, "

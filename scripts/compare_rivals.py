@@ -1,4 +1,4 @@
-"""Train a table synthesiser on a flow table and write its flows, to be judged beside ours. Runs in its environment.
+"""Train a table synthesiser on a flow table and write its flows, to be compared with those of hf_ntg. Runs in its environment.
 
 The rivals pin other versions of what hf_ntg uses, so each gets an environment of its own, which hf_ntg is not in:
 
@@ -58,8 +58,8 @@ def main() -> None:
     trained = time.perf_counter()
     drawn = sample(count)
     rate = count / (time.perf_counter() - trained)
-    told = f"{trained - started:.0f} s to train on {len(flows)} flows, {rate:,.0f} flows/s"
-    print(f"{arguments.rival}: {told}", file=sys.stderr)
+    cost = f"{trained - started:.0f} s to train on {len(flows)} flows, {rate:,.0f} flows/s"
+    print(f"{arguments.rival}: {cost}", file=sys.stderr)
     pq.write_table(as_flow_table(read(drawn)), arguments.output)
     print(arguments.output)
 
@@ -93,9 +93,9 @@ def par(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
 
     packets = as_packets(flows, arguments.max_packets)
     kinds = {"flow": "id", "label": "categorical", "packet": "numerical", "time": "numerical"}
-    told = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
+    metadata = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
     options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-    model = PARSynthesizer(_sdv_metadata(told), context_columns=["label"], cuda=False, **options)
+    model = PARSynthesizer(_sdv_metadata(metadata), context_columns=["label"], cuda=False, **options)
     model.fit({TABLE: packets})
 
     def read(drawn: dict[str, pd.DataFrame]) -> list[dict]:

@@ -80,10 +80,10 @@ class Cell:
             return self.f1(self.classifier(self.topped_up(chosen)).predict(self.test)), ""
         if method.startswith("unlabelled"):
             rows, guessed = guessed_flows(self.few, self.rest, self.missing(), self.seed)
-            taught = joined([self.few, replace(self.rest.take(rows), label=guessed.astype(object))])
+            training = joined([self.few, replace(self.rest.take(rows), label=guessed.astype(object))])
             if method == "unlabelled":
-                return self.forest(taught), ""
-            return self.f1(self.classifier(taught).predict(self.test)), ""
+                return self.forest(training), ""
+            return self.f1(self.classifier(training).predict(self.test)), ""
         if method == "auto":
             chosen = choose_method(self.few, self.per_class, self.seed).method
         return self.forest(self.topped_up(chosen)), chosen if method == "auto" else ""
@@ -94,16 +94,16 @@ class Cell:
         made = flows_from_few(self.few, self.missing(), method, self.seed)
         return joined([lengths_of(self.few), lengths_of(made)])
 
-    def classifier(self, taught: FlowArrays) -> FewFlowsClassifier:
-        return FewFlowsClassifier(SEEN, seed=self.seed).fit(taught)
+    def classifier(self, training: FlowArrays) -> FewFlowsClassifier:
+        return FewFlowsClassifier(SEEN, seed=self.seed).fit(training)
 
-    def forest(self, taught: FlowArrays) -> float:
+    def forest(self, training: FlowArrays) -> float:
         model = RandomForestClassifier(100, random_state=self.seed, n_jobs=1)
-        model.fit(taught.padded("signed_length", SEEN), taught.label.astype(str))
+        model.fit(training.padded("signed_length", SEEN), training.label.astype(str))
         return self.f1(model.predict(self.test.padded("signed_length", SEEN)))
 
     def library(self, method: str) -> float:
-        """The forest, taught by the few flows and by all others with the labels that scikit-learn's method guesses."""
+        """The forest, trained on the few flows and on all others with the labels that scikit-learn's method guesses."""
         guessed = guess_by_library(method, self.few, self.rest, SEEN, self.seed)
         reached = np.array([label is not None for label in guessed])
         return self.forest(joined([self.few, replace(self.rest, label=guessed).take(reached)]))

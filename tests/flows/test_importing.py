@@ -16,7 +16,7 @@ from hf_ntg.flows.reading_options import ReadingOptions
 
 @pytest.fixture
 def sources(tmp_path):
-    """Two folders with captures of one name, one with a MIRAGE file and something else beside."""
+    """Two folders with captures of one name, one with a MIRAGE file and something else."""
     for place, folder in enumerate(("web", "mail")):
         (tmp_path / "in" / folder).mkdir(parents=True)
         capture = make.pcap(make.conversation([100 + place, -200]), link=make.RAW_IP)

@@ -34,7 +34,7 @@ publish_dataset({str(tables)!r}, Destination("org/ntg-tiny-synthetic"), license=
 
 
 def test_stock_datasets_loads_and_streams_a_named_configuration(stock, published):
-    told = json.loads(
+    printed = json.loads(
         stock.run(f"""
 import json
 from datasets import get_dataset_config_names, load_dataset
@@ -46,7 +46,7 @@ print(json.dumps([get_dataset_config_names({published!r}), splits, len(named["tr
     row["payload_length"], row["direction"]]))
 """)
     )
-    configs, splits, flows, names, label, lengths, directions = told
+    configs, splits, flows, names, label, lengths, directions = printed
     assert configs == ["gpt2", "mamba"]
     assert (splits, flows) == ({"train": 90, "test": 90}, 90)
     assert names == ["a chat & more", "dns", "web"]

@@ -46,15 +46,15 @@ def test_the_repository_is_one_commit_of_what_belongs_there(hub, published):
 
 
 def test_stock_transformers_loads_it_and_prints_a_flow(stock, published):
-    told = stock.run(f"""
+    printed = stock.run(f"""
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 tokenizer, model = AutoTokenizer.from_pretrained({published!r}), AutoModelForCausalLM.from_pretrained({published!r})
 torch.manual_seed(0)
 print(tokenizer.decode(model.generate(**tokenizer("<web>", return_tensors="pt"))[0]))
 """)
-    assert told.strip().startswith("<web>")
-    assert len(told.split()) > 2
+    assert printed.strip().startswith("<web>")
+    assert len(printed.split()) > 2
 
 
 def test_the_usage_examples_of_the_card_run(client, stock, hub, published):
@@ -75,7 +75,7 @@ print(sets[0].to_dict() == sets[1].to_dict())
 
 
 def test_the_cards_metadata_are_the_hubs(client, hub, published):
-    told = json.loads(
+    printed = json.loads(
         client.run(f"""
 import json
 from huggingface_hub import ModelCard
@@ -87,7 +87,7 @@ print(json.dumps([data.license, data.library_name, data.pipeline_tag, data.to_di
 """)
     )
     evaluation = json.loads(hub.repos["model", published].at("main")[1]["evaluation.json"])
-    license, library, task, widget, results = told
+    license, library, task, widget, results = printed
     assert (license, library, task) == ("apache-2.0", "transformers", "text-generation")
     assert widget == [{"text": "<a%20chat%20&%20more>", "example_title": "a chat & more"}]
     values = {name: metric["values"]["synthetic"] for name, metric in evaluation["metrics"].items()}
@@ -98,7 +98,7 @@ print(json.dumps([data.license, data.library_name, data.pipeline_tag, data.to_di
 
 
 def test_the_diffusion_model_loads_from_an_id_without_remote_code(client, hub, tiny_unet):
-    told = client.run(f"""
+    printed = client.run(f"""
 from hf_ntg import FlowDiffusionPipeline, FlowGenerator
 from hf_ntg.hub import Destination, publish_model
 print(publish_model({str(tiny_unet)!r}, Destination("org/ntg-tiny-unet")).url)
@@ -106,7 +106,7 @@ pipeline = FlowDiffusionPipeline.from_pretrained("org/ntg-tiny-unet")
 print(list(pipeline(class_labels=["web", "dns"], num_inference_steps=2).flows["label"]))
 print(len(FlowGenerator.from_pretrained("org/ntg-tiny-unet").generate(5, num_inference_steps=2)))
 """)
-    assert told.splitlines()[1:] == ["['web', 'dns']", "5"]
+    assert printed.splitlines()[1:] == ["['web', 'dns']", "5"]
     ours, diffusers = card_blocks(hub, "model", "org/ntg-tiny-unet")
     assert "FlowDiffusionPipeline" in diffusers
     client.run(ours.replace("100", "4"))

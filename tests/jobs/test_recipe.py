@@ -39,9 +39,9 @@ def test_recipe_loads(path):
 def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     table = save_flows(flows, tmp_path / "flows.parquet")
     recipe = Recipe.load(ROOT / "model_cards/ntg-gpt2-loopback/recipe.toml", QUICK)
-    told = []
-    model = run_recipe(recipe, tmp_path / "run", table, say=told.append).model
-    assert len(told) == 7
+    lines = []
+    model = run_recipe(recipe, tmp_path / "run", table, say=lines.append).model
+    assert len(lines) == 7
     card = (model / "README.md").read_text()
     for said in (
         "model-index",
@@ -55,9 +55,9 @@ def test_a_run_from_data_to_card_goes_on_where_it_was(flows, tmp_path):
     assert "licence: CC0 1.0.\n\n- Classes: 3 classes." in card
     weights = (model / "model.safetensors").read_bytes()
     (tmp_path / "run" / "report.json").unlink()
-    told.clear()
-    run_recipe(recipe, tmp_path / "run", table, say=told.append)
-    assert [line.partition("] ")[2] for line in told] == [
+    lines.clear()
+    run_recipe(recipe, tmp_path / "run", table, say=lines.append)
+    assert [line.partition("] ")[2] for line in lines] == [
         "judging them next to real flows and baselines",
         "writing the model card",
         "done",

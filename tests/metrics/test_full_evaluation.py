@@ -28,8 +28,8 @@ def result(sets):
 
 
 def test_judging_needs_no_torch():
-    told = "import sys, hf_ntg.metrics; print({'torch', 'imblearn', 'evaluate'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    code = "import sys, hf_ntg.metrics; print({'torch', 'imblearn', 'evaluate'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 

@@ -21,7 +21,7 @@ def test_collapsed_and_swapped_classes():
     assert tstr(test, swapped)["overall"] == 0
 
 
-def test_a_class_never_taught_scores_nothing():
+def test_a_class_never_trained_on_scores_nothing():
     test = two_services(10, seed=0)
     only_web = test.filter(lambda row: row["label"] == "web")
     found = tstr(test, only_web)
@@ -32,8 +32,8 @@ def test_a_class_never_taught_scores_nothing():
 
 def test_a_class_not_tested_may_still_be_named():
     test = table(*[("a", [10])] * 4)
-    taught = table(*[("a", [10])] * 2, *[("b", [10])] * 6)
-    assert tstr(test, taught)["overall"] == 0
+    training = table(*[("a", [10])] * 2, *[("b", [10])] * 6)
+    assert tstr(test, training)["overall"] == 0
 
 
 def test_gradient_boosting_and_unknown_classifiers():
@@ -83,10 +83,10 @@ def test_captures_that_differ_widen_the_interval():
     """Of ten captures the classifier gets half right: single flows hide how little ten captures say."""
     good, bad = [("a", [10])] * 20, [("a", [900])] * 20
     test = table(*(good + bad) * 5, *[("b", [900])] * 200)
-    taught = table(*[("a", [10])] * 20, *[("b", [900])] * 20)
-    by_flow = tstr(test, taught)
+    training = table(*[("a", [10])] * 20, *[("b", [900])] * 20)
+    by_flow = tstr(test, training)
     captures = [f"c{k // 20}" for k in range(200)] + [f"d{k // 20}" for k in range(200)]
-    by_capture = tstr(test.add_column("capture", captures), taught)
+    by_capture = tstr(test.add_column("capture", captures), training)
     assert by_capture["overall"] == by_flow["overall"]
     assert (by_capture["interval_by"], by_capture["interval_units"]) == ("captures", 20)
     widths = [found["interval"][1] - found["interval"][0] for found in (by_flow, by_capture)]

@@ -227,7 +227,7 @@ def test_per_flow(tmp_path):
 
 
 @pytest.mark.parametrize("per_flow", [False, True])
-def test_labels_come_back_by_the_table_beside_the_capture(tmp_path, per_flow):
+def test_labels_come_back_by_the_table_next_to_the_capture(tmp_path, per_flow):
     labels = ["web", None, 'a, "b"/c', "dns"]
     rows = [flow(WEB, label=label) for label in labels[:3]] + [flow("+50 -60", 17, label="dns")]
     path = tmp_path / ("out" if per_flow else "out.pcapng")

@@ -25,11 +25,11 @@ def test_an_exported_folder_comes_back_with_its_labels(tmp_path, per_flow, sourc
     report = import_flows([source], tmp_path / "back.parquet", ReadingOptions(labels=LabelRules(constant="other")))
     found = load_flows(tmp_path / "back.parquet")["label"]
     assert sorted(found) == ['a, "b"/c', "dns", "other", "web"]
-    assert sum("table beside" in line for line in report.remarks()) == 1
+    assert sum("table next to" in line for line in report.remarks()) == 1
     assert not report.left_out
 
 
-def test_a_table_that_the_user_gives_says_more_than_the_one_beside(tmp_path):
+def test_a_table_that_the_user_gives_says_more_than_the_one_next_to_the_capture(tmp_path):
     write_pcap(table(*ROWS), tmp_path / "x.pcap")
     (tmp_path / "own.csv").write_text("capture,label\nx,mine\n")
     rules = LabelRules(table=tmp_path / "own.csv")
@@ -40,7 +40,7 @@ def test_a_table_that_the_user_gives_says_more_than_the_one_beside(tmp_path):
 def test_a_table_alone_is_no_source(tmp_path):
     write_pcap(table(*ROWS), tmp_path / "x.pcap")
     assert is_side_table(tmp_path / "x.flows.csv")
-    with pytest.raises(InputError, match="table beside a capture"):
+    with pytest.raises(InputError, match="a table of labels without packets"):
         import_flows([tmp_path / "x.flows.csv"], tmp_path / "back.parquet")
     (tmp_path / "other.flows.csv").write_text("PPI,APP\n")
     assert not is_side_table(tmp_path / "other.flows.csv")

@@ -87,7 +87,7 @@ def test_signed_lengths(tmp_path, pad):
     check(rows, gaps=False)
 
 
-def test_signed_lengths_beside_directions(tmp_path):
+def test_signed_lengths_and_a_column_of_directions(tmp_path):
     signed = [[n * d for n, d in zip(*row, strict=True)] for row in zip(LENGTHS, DIRECTIONS, strict=True)]
     rows, _ = read(write_csv(tmp_path / "t.csv", payload_length=signed, direction=DIRECTIONS))
     check(rows, gaps=False)

@@ -152,7 +152,7 @@ def test_gzip_and_zip_and_zips_in_a_zip(tmp_path, write):
 
 
 def test_a_flow_of_2022_with_all_its_lists(write):
-    """Every packet, more lists beside ours, and no window where there is no TCP."""
+    """Every packet, more lists than are read, and no window where there is no TCP."""
     made = flow(BF_activity="Chat", BF_sublabel="", BF_device="a0:b1", UF_mss=1460)
     made["packet_data"] |= {"timestamp": [1.5, 1.75, 2.25], "TCP_flags": ["S", "SA", "A"], "is_clear": [0, 0, 1]}
     made["packet_data"] |= {"heuristic": "tls", "annotations": {"0": "x"}, "L4_header_bytes": [40, 40, 20]}

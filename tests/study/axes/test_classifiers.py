@@ -16,19 +16,21 @@ def services():
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_what_can_be_told_apart_is(services, name):
-    taught, test = services
-    found = train_and_test(name, test, taught, 8, seed=0)
+    training, test = services
+    found = train_and_test(name, test, training, 8, seed=0)
     assert found["macro_f1"] == found["accuracy"] == 1
     assert sorted(found["confusion"]) == [["mail", "mail", 40], ["web", "web", 40]]
     assert ("time" in found["inputs"]) == (name == "cnn")
-    assert train_and_test(name, test, taught, 8, seed=0) == found
+    assert train_and_test(name, test, training, 8, seed=0) == found
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_swapped_labels_teach_the_wrong_thing(services, name):
-    taught, test = services
-    labels = np.where(taught.label == "web", "mail", "web").astype(object)
-    wrong = FlowArrays(taught.offsets, taught.payload_length, taught.direction, labels, taught.inter_arrival_time)
+    training, test = services
+    labels = np.where(training.label == "web", "mail", "web").astype(object)
+    wrong = FlowArrays(
+        training.offsets, training.payload_length, training.direction, labels, training.inter_arrival_time
+    )
     found = train_and_test(name, test, wrong, 8, seed=0)
     assert found["macro_f1"] == 0
     assert sorted(found["confusion"]) == [["mail", "web", 40], ["web", "mail", 40]]
@@ -48,8 +50,8 @@ def test_only_times_tell_these_apart_and_only_the_network_sees_them():
 
 
 def test_one_flow_of_a_class_is_enough_to_run(services):
-    taught, test = services
-    few = taught.take(np.array([0, 40, 41]))
+    training, test = services
+    few = training.take(np.array([0, 40, 41]))
     for name in CLASSIFIERS:
         assert 0 <= train_and_test(name, test, few, 8, seed=0)["macro_f1"] <= 1
 
@@ -65,7 +67,7 @@ def test_unknown_classifiers_and_absent_packages(services, monkeypatch):
 @pytest.mark.interop
 def test_the_network_of_cesnet_models(services):
     pytest.importorskip("cesnet_models")
-    taught, test = services
-    found = train_and_test("mm_cesnet_v2", test, taught, 8, seed=0)
+    training, test = services
+    found = train_and_test("mm_cesnet_v2", test, training, 8, seed=0)
     assert found["macro_f1"] > 0.9
     assert found["inputs"] == ["direction and length", "time", "statistics of the flow"]
