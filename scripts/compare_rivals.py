@@ -1,4 +1,4 @@
-"""Train a table synthesiser on a flow table and write its flows, to be compared with those of hf_ntg. Runs in its environment.
+"""Train a table synthesiser on a flow table and write its flows. Runs in the synthesiser's own environment.
 
 The rivals pin other versions of what hf_ntg uses, so each gets an environment of its own, which hf_ntg is not in:
 

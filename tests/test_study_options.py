@@ -35,9 +35,9 @@ def test_shard_is_two_numbers(tmp_path):
 
 
 def test_a_launchers_process_does_its_part_alone(monkeypatch):
-    told = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    for name, value in told.items():
+    variables = {"RANK": "1", "WORLD_SIZE": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert shard_of_environment() == (1, 3)
-    assert not told.keys() & os.environ.keys()
+    assert not variables.keys() & os.environ.keys()
     assert shard_of_environment() == (0, 1)

@@ -24,7 +24,7 @@ _CODECS = {  # ffmpeg's encoder, sampling rate, further options
 
 
 def _start_rtp(lab: Lab) -> None:
-    """The far end of calls: a program that is told over TCP what to send, and has ffmpeg send it."""
+    """The far end of calls: a program that gets its orders over TCP, and has ffmpeg send it."""
     lab.spawn_python("programs", "far-end")
     lab.wait_for(7000)
 

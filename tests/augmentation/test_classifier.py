@@ -9,7 +9,7 @@ from hf_ntg.flows.arrays import FlowArrays
 
 
 def moved_key(flows_each, seed):
-    """Two classes told apart by a length that is near 600 or near 900, at any position."""
+    """Two classes that differ in a length that is near 600 or near 900, at any position."""
     rng = np.random.default_rng(seed)
     made = []
     for label, key in (("a", 600), ("b", 900)):

@@ -213,6 +213,6 @@ def test_what_says_nothing_is_known_to_say_nothing():
     assert signals.known[0, 34].tolist() == [True, True] + [False] * 8
     assert (signals.values[~signals.known] == 0).all()
     noise = np.random.default_rng(0).uniform(-1, 1, signals.values.shape)
-    told = processor.decode(np.where(signals.known, signals.values, noise), signals.classes, signals.headers)
-    assert told.payload_length.tolist() == [100] * 6 + [9]
-    assert told.packet_count.tolist() == [2, 2, 2, 1]
+    decoded = processor.decode(np.where(signals.known, signals.values, noise), signals.classes, signals.headers)
+    assert decoded.payload_length.tolist() == [100] * 6 + [9]
+    assert decoded.packet_count.tolist() == [2, 2, 2, 1]

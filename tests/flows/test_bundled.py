@@ -76,13 +76,13 @@ def test_the_cards_table_is_that_of_the_data(arrays):
     """Flows, captures and distinct 10-packet vectors of every class, as `scripts/describe_dataset.py` counts them."""
     card = (BUNDLED / "README.md").read_text(encoding="utf-8")
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in card.splitlines() if line.startswith("|")]
-    told = {row[0]: (int(row[1]), int(row[2]), int(row[3].split()[0])) for row in rows if row[1].isdigit()}
+    stated = {row[0]: (int(row[1]), int(row[2]), int(row[3].split()[0])) for row in rows if row[1].isdigit()}
     vectors = arrays.padded("signed_length", 10)
     counted = {}
     for label in [*np.unique(arrays.label.astype(str)), "all"]:
         own = np.ones(len(arrays), dtype=bool) if label == "all" else arrays.label == label
         counted[label] = (own.sum(), len(set(arrays.capture[own])), len(np.unique(vectors[own], axis=0)))
-    assert told == counted
+    assert stated == counted
 
 
 def test_most_flows_differ(arrays):

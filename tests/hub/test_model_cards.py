@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hub_cards import card_errors
 from huggingface_hub import ModelCard
-from loopback_hub import card_errors
 
 from hf_ntg.hub import refuse_private
 

@@ -13,13 +13,13 @@ _LOOP = """
 import contextlib, io, json, sys, traceback
 for line in sys.stdin:
     said = io.StringIO()
-    told = {"error": None}
+    answer = {"error": None}
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
         try:
             exec(compile(json.loads(line), "test", "exec"), {"__name__": "test"})
         except BaseException as error:
-            told = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-    print(json.dumps(told | {"out": said.getvalue()}), flush=True)
+            answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    print(json.dumps(answer | {"out": said.getvalue()}), flush=True)
 """
 
 
@@ -50,17 +50,17 @@ class HubClient:
 
     def run(self, code: str) -> str:
         """Run `code`, which must not fail; returns what it printed."""
-        told = self.ask(code)
-        assert told["error"] is None, told["traceback"]
-        return told["out"]
+        answer = self.ask(code)
+        assert answer["error"] is None, answer["traceback"]
+        return answer["out"]
 
     def refused(self, code: str) -> str:
         """Run `code`, which must end in one line for the user; returns the line."""
-        told = self.ask(code)
-        assert told["error"] is not None, f"not refused; printed {told['out']!r}"
-        assert told["error"].startswith("InputError: "), told["traceback"]
-        assert "\n" not in told["error"]
-        return told["error"]
+        answer = self.ask(code)
+        assert answer["error"] is not None, f"not refused; printed {answer['out']!r}"
+        assert answer["error"].startswith("InputError: "), answer["traceback"]
+        assert "\n" not in answer["error"]
+        return answer["error"]
 
     def close(self) -> None:
         self._process.stdin.close()

@@ -13,46 +13,15 @@ import json
 import re
 import sys
 import threading
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import yaml
+from hub_cards import card_errors
+from hub_repos import Refused, Repo
 
 WRITER, READER = "hf_writer", "hf_reader"
 _LFS_SUFFIXES = (".safetensors", ".parquet", ".png")
-_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
 _KIND = r"(?P<kind>model|dataset|space)s/(?P<repo>[^/]+/[^/]+)"
-
-
-class Refused(Exception):  # noqa: N818 (an answer, not a fault)
-    """The answer to a request that is not granted."""
-
-    def __init__(self, status: int, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.status, self.message, self.code = status, message, code
-
-
-@dataclass
-class Repo:
-    private: bool = False
-    gated: bool = False
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)  # commit to path to content
-    branches: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, branch: str, files: dict[str, bytes]) -> str:
-        names = json.dumps(
-            [len(self.commits), branch, sorted((k, hashlib.sha1(v).hexdigest()) for k, v in files.items())]
-        )
-        oid = hashlib.sha1(names.encode()).hexdigest()
-        self.commits[oid], self.branches[branch] = files, oid
-        return oid
-
-    def at(self, revision: str) -> tuple[str, dict[str, bytes]]:
-        oid = self.branches.get(revision, revision)
-        if oid not in self.commits:
-            raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return oid, self.commits[oid]
 
 
 class LoopbackHub:
@@ -84,7 +53,7 @@ class LoopbackHub:
 
     def environment(self, home: object, token: str | None = WRITER, offline: bool = False) -> dict[str, str]:
         """Variables that lead a client here, with its cache in the folder `home`."""
-        told = {
+        variables = {
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_XET": "1",
@@ -93,7 +62,7 @@ class LoopbackHub:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
-        return told | ({"HF_TOKEN": token} if token else {})
+        return variables | ({"HF_TOKEN": token} if token else {})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,8 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.hub.log.append((self.command, self.path, status))
         self.send_response(status)
-        told = {"Content-Length": str(len(body)), "Content-Type": "application/json"} | (headers or {})
-        for name, value in told.items():
+        answer = {"Content-Length": str(len(body)), "Content-Type": "application/json"} | (headers or {})
+        for name, value in answer.items():
             if value:
                 self.send_header(name, value)
         self.end_headers()
@@ -181,14 +150,16 @@ def who(self: _Handler) -> None:
 
 def create(self: _Handler) -> None:
     self.may_write()
-    told = json.loads(self.body)
-    kind = told.get("type") or "model"
-    name = f"{told.get('organization') or 'org'}/{told['name'].rpartition('/')[2]}"
+    request = json.loads(self.body)
+    kind = request.get("type") or "model"
+    name = f"{request.get('organization') or 'org'}/{request['name'].rpartition('/')[2]}"
     url = f"{self.hub.url}/{'' if kind == 'model' else kind + 's/'}{name}"
     if (kind, name) in self.hub.repos:
         self._send(409, {"error": "You already created this repo", "url": url})
         return
-    repo = self.hub.repos[(kind, name)] = Repo(private=bool(told.get("private") or told.get("visibility") == "private"))
+    repo = self.hub.repos[(kind, name)] = Repo(
+        private=bool(request.get("private") or request.get("visibility") == "private")
+    )
     repo.commit("main", {".gitattributes": b""})
     self._send(200, {"url": url, "id": name, "name": name})
 
@@ -203,40 +174,9 @@ def create_branch(self: _Handler, kind: str, repo: str, branch: str) -> None:
 
 
 def validate(self: _Handler) -> None:
-    told = json.loads(self.body)
-    errors = card_errors(told["content"], told.get("repoType") or "model")
+    request = json.loads(self.body)
+    errors = card_errors(request["content"], request.get("repoType") or "model")
     self._send(400 if errors else 200, {"errors": [{"message": one} for one in errors], "warnings": []})
-
-
-def card_errors(card: str, kind: str) -> list[str]:
-    """What the Hub finds wrong with a card, as far as we know its rules."""
-    match = re.match(r"---\n(.*?)\n---\n", card, flags=re.DOTALL)
-    if match is None:
-        return ["empty or missing yaml metadata in repo card"]
-    try:
-        told = yaml.safe_load(match.group(1))
-    except yaml.YAMLError as error:
-        return [f"not YAML: {error}"]
-    wrong = []
-    if not isinstance(told.get("license"), str):
-        wrong.append("license must be a string")
-    if any(not isinstance(tag, str) for tag in told.get("tags", [])):
-        wrong.append("tags must be strings")
-    if kind == "space":
-        wrong += [
-            f"{name} must be one of {_COLOURS}" for name in ("colorFrom", "colorTo") if told.get(name) not in _COLOURS
-        ]
-        if told.get("sdk") not in ("gradio", "docker", "static"):
-            wrong.append("sdk must be gradio, docker or static")
-        if len(told.get("short_description", "")) > 60:
-            wrong.append("short_description is longer than 60 characters")
-    for model in told.get("model-index", []):
-        for result in model["results"]:
-            if not ({"task", "dataset", "metrics"} <= result.keys() and {"name", "type"} <= result["dataset"].keys()):
-                wrong.append("model-index: a result lacks task, dataset or metrics")
-            elif not all("type" in metric and "value" in metric for metric in result["metrics"]):
-                wrong.append("model-index: a metric lacks type or value")
-    return wrong
 
 
 def preupload(self: _Handler, kind: str, repo: str, revision: str) -> None:
@@ -258,10 +198,10 @@ def lfs_batch(self: _Handler, repo: str) -> None:
     self.may_write()
     objects = []
     for one in json.loads(self.body)["objects"]:
-        told = {"oid": one["oid"], "size": one["size"]}
+        answer = {"oid": one["oid"], "size": one["size"]}
         if one["oid"] not in self.hub.blobs:
-            told["actions"] = {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}", "header": {}}}
-        objects.append(told)
+            answer["actions"] = {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}", "header": {}}}
+        objects.append(answer)
     self._send(200, {"transfer": "basic", "objects": objects})
 
 
@@ -280,13 +220,13 @@ def commit(self: _Handler, kind: str, repo: str, revision: str) -> None:
     found = self.find(kind, repo)
     files = dict(found.at(revision)[1])
     for line in self.body.splitlines():
-        told = json.loads(line)
-        value = told["value"]
-        if told["key"] == "file":
+        answer = json.loads(line)
+        value = answer["value"]
+        if answer["key"] == "file":
             files[value["path"]] = base64.b64decode(value["content"])
-        elif told["key"] == "lfsFile":
+        elif answer["key"] == "lfsFile":
             files[value["path"]] = self.hub.blobs[value["oid"]]
-        elif told["key"] == "deletedFile":
+        elif answer["key"] == "deletedFile":
             del files[value["path"]]
     oid = found.commit(revision, files)
     url = f"{self.hub.url}/{'' if kind == 'model' else kind + 's/'}{repo}/commit/{oid}"
@@ -296,7 +236,7 @@ def commit(self: _Handler, kind: str, repo: str, revision: str) -> None:
 def info(self: _Handler, kind: str, repo: str, revision: str | None = None) -> None:
     found = self.find(kind, repo)
     oid, files = found.at(revision or "main")
-    told = {
+    answer = {
         "id": repo,
         "modelId": repo,
         "sha": oid,
@@ -310,7 +250,7 @@ def info(self: _Handler, kind: str, repo: str, revision: str | None = None) -> N
         "createdAt": "2026-01-01T00:00:00.000Z",
         "siblings": [{"rfilename": name} for name in sorted(files)],
     }
-    self._send(200, told)
+    self._send(200, answer)
 
 
 def tree(self: _Handler, kind: str, repo: str, revision: str, folder: str | None = None) -> None:
@@ -341,16 +281,16 @@ def paths_info(self: _Handler, kind: str, repo: str, revision: str) -> None:
 
 
 def _entry(name: str, content: bytes) -> dict:
-    told = {"type": "file", "oid": hashlib.sha1(content).hexdigest(), "size": len(content), "path": name}
+    answer = {"type": "file", "oid": hashlib.sha1(content).hexdigest(), "size": len(content), "path": name}
     if name.endswith(_LFS_SUFFIXES):
-        told["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
-    return told
+        answer["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+    return answer
 
 
 def refs(self: _Handler, kind: str, repo: str) -> None:
     branches = self.find(kind, repo).branches.items()
-    told = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid} for name, oid in branches]
-    self._send(200, {"branches": told, "converts": [], "tags": []})
+    answer = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": oid} for name, oid in branches]
+    self._send(200, {"branches": answer, "converts": [], "tags": []})
 
 
 def resolve(self: _Handler, repo: str, revision: str, name: str, kind: str = "model") -> None:
@@ -360,21 +300,21 @@ def resolve(self: _Handler, repo: str, revision: str, name: str, kind: str = "mo
     content = files[name]
     lfs = name.endswith(_LFS_SUFFIXES)
     etag = hashlib.sha256(content).hexdigest() if lfs else hashlib.sha1(content).hexdigest()
-    told = {
+    answer = {
         "ETag": f'"{etag}"',
         "X-Repo-Commit": oid,
         "Accept-Ranges": "bytes",
         "Content-Type": "application/octet-stream",
     }
     if lfs:
-        told |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{etag}"'}
+        answer |= {"X-Linked-Size": str(len(content)), "X-Linked-Etag": f'"{etag}"'}
     span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
     if span is None:
-        self._send(200, content, told)
+        self._send(200, content, answer)
         return
     first, last = int(span[1]), min(int(span[2] or len(content) - 1), len(content) - 1)
-    told["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
-    self._send(206, content[first : last + 1], told)
+    answer["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+    self._send(206, content[first : last + 1], answer)
 
 
 _GET = [

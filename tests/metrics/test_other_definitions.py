@@ -111,7 +111,7 @@ def test_sdmetrics_columns():
 
 @pytest.mark.interop
 def test_sdmetrics_novelty():
-    """NewRowSynthesis takes numbers within 1 % for equal unless told otherwise: then it is one less our copies."""
+    """NewRowSynthesis takes numbers within 1 % for equal by default; otherwise it is one less our copies."""
     pytest.importorskip("sdmetrics")
     import pandas as pd
     from sdmetrics.single_table import NewRowSynthesis

@@ -24,7 +24,7 @@ def test_a_classifier_cannot_tell_fresh_flows_but_shifted_times():
 
 
 def test_a_classifier_known_answers():
-    """One packet that is always another gives a set away; the same flows on both sides cannot be told apart."""
+    """One packet that is always another gives a set away; the same flows on both sides cannot be distinguished."""
     real = table(*(("a", [10, -20]) for _ in range(40)))
     assert c2st(real, table(*(("a", [10, -21]) for _ in range(40))))["overall"] == 1
     assert c2st(real, real)["overall"] == 0.5

@@ -66,9 +66,9 @@ def test_a_right_prediction_reads_as_the_clean_signal(prediction_type):
     noise = torch.randn(clean.shape, generator=seeded(0))
     angle = torch.linspace(0.01, 1.55, len(clean))
     noisy = torch.cos(angle)[:, None, None] * clean + torch.sin(angle)[:, None, None] * noise
-    told = noise_target(prediction_type, clean, noise, angle)
+    output = noise_target(prediction_type, clean, noise, angle)
     nothing = torch.empty(len(clean), clean.shape[2], 0)
-    torch.testing.assert_close(denoiser.read(nothing, told, noisy, angle), clean, atol=1e-4, rtol=0)
+    torch.testing.assert_close(denoiser.read(nothing, output, noisy, angle), clean, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(

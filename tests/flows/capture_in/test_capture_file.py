@@ -37,9 +37,9 @@ def enhanced(ticks, data, owner=0, order="<"):
 
 
 def pcapng(order="<", resolution=6, options=b""):
-    told = option(9, bytes([resolution]), order) + options + option(0, b"", order)
+    described = option(9, bytes([resolution]), order) + options + option(0, b"", order)
     blocks = [enhanced(round(time * 10**resolution), data, 0, order) for time, data in PACKETS]
-    return section(order) + interface(options=told, order=order) + b"".join(blocks)
+    return section(order) + interface(options=described, order=order) + b"".join(blocks)
 
 
 def packets_of(path):
@@ -53,7 +53,7 @@ def packets_of(path):
     return found
 
 
-SNIFFED = "modified headers under the standard magic"  # told from the first records, which must be in memory
+SNIFFED = "modified headers under the standard magic"  # recognised by the first records, which must be in memory
 WAYS = {
     "little": make.pcap(PACKETS),
     "big": make.pcap(PACKETS, order=">"),

@@ -1,4 +1,4 @@
-"""Other people's parsers on captures that this package wrote: tshark, Suricata (Debian packages) and nfstream (Python index)."""
+"""Other people's parsers on written captures: tshark, Suricata (Debian packages), nfstream (Python index)."""
 
 import json
 import re

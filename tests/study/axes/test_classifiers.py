@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,9 +29,7 @@ def test_what_can_be_told_apart_is(services, name):
 def test_swapped_labels_teach_the_wrong_thing(services, name):
     training, test = services
     labels = np.where(training.label == "web", "mail", "web").astype(object)
-    wrong = FlowArrays(
-        training.offsets, training.payload_length, training.direction, labels, training.inter_arrival_time
-    )
+    wrong = replace(training, label=labels)
     found = train_and_test(name, test, wrong, 8, seed=0)
     assert found["macro_f1"] == 0
     assert sorted(found["confusion"]) == [["mail", "web", 40], ["web", "mail", 40]]
