@@ -5,6 +5,7 @@ __all__ = [
     "MAX_DATAGRAM",
     "MAX_SEGMENT",
     "PACKET_VIEWS",
+    "PREDICTION_TYPES",
     "PRIVACY_UNITS",
     "PRIVATE_COUNTS",
     "TCP",
@@ -17,3 +18,4 @@ PACKET_VIEWS = ("payload", "all")  # see hf_ntg.flows.view
 DEFAULT_VIEW = "payload"
 PRIVACY_UNITS = ("flow", "capture")
 PRIVATE_COUNTS = "private-n-gram"  # the name of a baseline, see hf_ntg.models.baselines.private_ngram
+PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")  # see hf_ntg.models.flow_denoiser.noise_target

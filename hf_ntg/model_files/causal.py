@@ -7,16 +7,16 @@ from typing import Any
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.time_bins import PARTS
+from hf_ntg.constants import PACKET_VIEWS
 from hf_ntg.flows.schema import MAX_PAYLOAD
 from hf_ntg.model_files.fields import (
     NAME,
     Rule,
     ascending,
     check_fields,
+    codec_rules,
     complain,
-    counts,
     flag,
-    labels,
     list_of,
     optional,
     read_object,
@@ -26,9 +26,8 @@ from hf_ntg.model_files.tokenizer import check_tokenizer
 from hf_ntg.model_files.weights import Shapes, check_weights
 from hf_ntg.ranges import Range
 
-__all__ = ["MAX_PACKETS", "check_causal_folder"]
+__all__ = ["check_causal_folder"]
 
-MAX_PACKETS = 1_000
 MAX_TIME_BINS = 10_000
 _SHARE, _WIDTH, _LAYERS = Range(0, 1), Range(1, 8_192, whole=True), Range(1, 64, whole=True)
 _SMALL = Range(0, 1, above=True)
@@ -145,16 +144,13 @@ def check_causal_folder(folder: Path) -> None:
 def _read_grammar(path: Path) -> FlowGrammar:
     found = read_object(path)
     rules: dict[str, Rule] = {
-        "labels": labels,
-        "label_counts": counts(len(found["labels"]) if isinstance(found.get("labels"), list) else None),
-        "max_packets": Range(1, MAX_PACKETS, whole=True),
-        "max_payload": Range(1, MAX_PAYLOAD, whole=True),
+        **codec_rules(found),
         "extra_lengths": whole_numbers(1, MAX_PAYLOAD),
         "protocols": whole_numbers(-2, 255),
         "ports": whole_numbers(-1, 65_535),
         "time_knots": ascending(1e-30, 1e12),
     }
-    check_fields(path, found, rules, {"view": ("payload", "all")})
+    check_fields(path, found, rules, {"view": PACKET_VIEWS})
     if found["extra_lengths"] and found["extra_lengths"][0] <= found["max_payload"]:
         raise complain(path, "extra_lengths begin below max_payload")
     if len(found["time_knots"]) % (PARTS + 1) or len(found["time_knots"]) > MAX_TIME_BINS * (PARTS + 1):

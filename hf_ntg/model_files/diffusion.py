@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hf_ntg.codecs.packet_codes import CODE_WIDTH, FIRST_SYMBOL
+from hf_ntg.codecs.packet_codes import CODE_WIDTH, FIRST_SYMBOL, PACKET_FORMS
+from hf_ntg.constants import PACKET_VIEWS, PREDICTION_TYPES
 from hf_ntg.flows.schema import MAX_PAYLOAD
-from hf_ntg.model_files.causal import MAX_PACKETS
 from hf_ntg.model_files.fields import (
+    MAX_PACKETS,
     NAME,
     Rule,
     ascending,
     check_fields,
+    codec_rules,
     complain,
     counts,
     flag,
-    labels,
     list_of,
     optional,
     read_object,
@@ -42,7 +43,7 @@ SCHEDULER_CLASSES = (
     "PNDMScheduler",
     "UniPCMultistepScheduler",
 )
-_PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow", "flow_prediction")
+_PREDICTIONS = (*PREDICTION_TYPES, "flow_prediction")  # the last is what schedulers of flow matching call it
 _COLUMNS = 3  # of the UNet's signal, see hf_ntg.models.flow_denoiser
 _SHARE, _WORDS = Range(0, 1), Range(0, 65_535, whole=True)
 _SCHEDULER: dict[str, Rule] = {
@@ -168,11 +169,8 @@ def _check_processor(path: Path, found: dict[str, Any]) -> None:
     pair = list_of(Range(0, 10**15, whole=True), 2)
     ranks = optional(cells(ascending(-10, 10)))
     needed: dict[str, Rule] = {
-        "labels": labels,
-        "label_counts": counts(classes),
-        "max_packets": Range(1, MAX_PACKETS, whole=True),
-        "max_payload": Range(1, MAX_PAYLOAD, whole=True),
-        "packet_form": ("codes", "separate"),
+        **codec_rules(found),
+        "packet_form": PACKET_FORMS,
         "time_knots": optional(cells(lambda value: bool(value) and ascending(-100, 100)(value))),
         "windows": flag,
         "symbols": list_of(Range(0, 2 * MAX_PAYLOAD + 1, whole=True), most=65_535 - FIRST_SYMBOL),
@@ -184,7 +182,7 @@ def _check_processor(path: Path, found: dict[str, Any]) -> None:
     others: dict[str, Rule] = {
         "feature_extractor_type": ("FlowSignalProcessor",),
         "processor_class": ("FlowSignalProcessor",),
-        "view": ("payload", "all"),
+        "view": PACKET_VIEWS,
         "drawn_ranks": ranks,
         "training_ranks": ranks,
     }

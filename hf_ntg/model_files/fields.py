@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.schema import MAX_PAYLOAD
 from hf_ntg.ranges import Range
 
 __all__ = [
     "ANY_NUMBER",
+    "MAX_PACKETS",
     "NAME",
     "Rule",
     "ascending",
     "check_fields",
+    "codec_rules",
     "complain",
     "counts",
     "flag",
@@ -35,6 +38,7 @@ MAX_DEPTH = 20  # of lists and objects in each other
 MAX_CLASSES = 100_000
 MAX_LABEL = 100_000  # letters
 ANY_NUMBER = Range(-1e12, 1e12)
+MAX_PACKETS = 1_000
 
 Rule = Range | tuple | Callable[[Any], bool]
 """What a value must be: a number in a range, one of some values, or whatever a function says."""
@@ -150,6 +154,20 @@ def labels(value: Any) -> bool:
     return all(isinstance(name, str) and NAME(name) for name in names) and len(set(names)) == len(names)
 
 
+def codec_rules(found: Mapping[str, Any]) -> dict[str, Rule]:
+    """Rules of the fields that every codec has: classes and their counts, and the limits of a flow.
+
+    Args:
+        found: the fields of the codec's file.
+    """
+    return {
+        "labels": labels,
+        "label_counts": counts(len(found["labels"]) if isinstance(found.get("labels"), list) else None),
+        "max_packets": Range(1, MAX_PACKETS, whole=True),
+        "max_payload": Range(1, MAX_PAYLOAD, whole=True),
+    }
+
+
 def NAME(value: Any) -> bool:  # noqa: N802 (used like a rule)
     """Text that can be written as UTF-8, not endless."""
     return isinstance(value, str) and len(value) <= MAX_LABEL and _is_utf8(value)
@@ -181,7 +199,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A hook for :func:`json.loads` that refuses an object with a key twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

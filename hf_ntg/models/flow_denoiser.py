@@ -16,7 +16,6 @@ from hf_ntg.codecs.packet_codes import CODE_WIDTH, code_words
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
 
 __all__ = [
-    "PREDICTION_TYPES",
     "DenoiserOutput",
     "FlowCondition",
     "FlowDenoiser",
@@ -24,7 +23,6 @@ __all__ = [
     "noise_target",
 ]
 
-PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")
 COLUMNS = 3  # columns of the UNet's signal; each holds a group of packets, so that five taps see all of them
 CHANNELS = 128
 TRAIN_TIMESTEPS = 1_000  # the UNet takes the noise level as a timestep from 0 to this

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.codecs.packet_codes import PACKET_FORMS
-from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS, PRIVACY_UNITS
+from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS, PREDICTION_TYPES, PRIVACY_UNITS
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.ranges import SEEDS, Range
@@ -25,7 +25,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "model": MODEL_FAMILIES,
     "view": PACKET_VIEWS,
     "packet_form": PACKET_FORMS,
-    "prediction_type": ("epsilon", "v_prediction", "sample", "flow"),
+    "prediction_type": PREDICTION_TYPES,
     "optimizer": ("muon", "adamw"),
     "keep": ("best", "last"),
     "mixed_precision": ("no", "bf16", "fp16"),

@@ -19,10 +19,11 @@ from diffusers import (
 )
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor
+from hf_ntg.constants import PREDICTION_TYPES
 from hf_ntg.errors import InputError
 from hf_ntg.flows import FlowArrays, conform_flows
 from hf_ntg.models import pipeline_flow_diffusion
-from hf_ntg.models.flow_denoiser import PREDICTION_TYPES, DenoiserOutput, FlowDenoiser, build_unet, noise_target
+from hf_ntg.models.flow_denoiser import DenoiserOutput, FlowDenoiser, build_unet, noise_target
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 
 COSINE = {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": "trailing"}

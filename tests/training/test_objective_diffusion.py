@@ -5,8 +5,8 @@ import pytest
 import torch
 from datasets import Dataset
 
+from hf_ntg.constants import PREDICTION_TYPES
 from hf_ntg.flows import conform_flows
-from hf_ntg.models.flow_denoiser import PREDICTION_TYPES
 from hf_ntg.models.pipeline_flow_diffusion import FlowDiffusionPipeline
 from hf_ntg.training import TrainingConfig, train
 from hf_ntg.training.objective_diffusion import DiffusionObjective, _snr_weight

@@ -16,8 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from hf_ntg.flows.schema import MAX_PAYLOAD
-from hf_ntg.model_files.causal import MAX_PACKETS
-from hf_ntg.model_files.fields import Rule, check_fields, complain, labels, short_reason, without_repeats
+from hf_ntg.model_files.fields import MAX_PACKETS, Rule, check_fields, complain, labels, short_reason, without_repeats
 from hf_ntg.model_files.weights import tensor_table
 from hf_ntg.models.baselines.counts import RADIX, CountTable
 from hf_ntg.models.baselines.ngram import END, START
