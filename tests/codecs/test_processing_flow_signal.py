@@ -56,7 +56,7 @@ def some_flows(number: int = 30) -> Dataset:
 
 
 @pytest.mark.parametrize("form", PACKET_FORMS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=SEED, width=st.sampled_from([10, 12, 16]))
 def test_decoding_undoes_encoding(form, seed, width):
     flows = random_flows(seed)
@@ -72,7 +72,7 @@ def test_decoding_undoes_encoding(form, seed, width):
     np.testing.assert_allclose(found.inter_arrival_time, wanted.inter_arrival_time, rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(length=st.integers(0, 65_535), direction=st.sampled_from([1, -1]))
 def test_lengths_never_seen_are_exact_too(length, direction):
     seen = flows_of([("a", (6, 443), [(65_535, 1, 0.0, 0), (65_535, 1, 0.1, 0)])])

@@ -36,7 +36,7 @@ def flow_tables(draw):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(flow_tables(), st.booleans(), st.booleans())
 def test_inverse_is_exact_for_packets_and_bounded_for_times(arrays, header, times):
     tokenizer = FlowTokenizer.fit(arrays.to_dataset(), max_packets=8, header=header, times=times)

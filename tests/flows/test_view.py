@@ -56,7 +56,7 @@ def tables(draw):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(tables())
 def test_the_payload_view_is_what_a_loop_over_packets_gives(flows):
     seen, dropped = in_view(flows, "payload")

@@ -10,14 +10,14 @@ from hf_ntg.metrics.views import view_flows
 def test_interchangeable_flows_are_drawn_as_single_flows_are():
     """Drawing groups of equal flows gives the spread of drawing rows one by one."""
     rng = np.random.default_rng(0)
-    names, (test,) = view_flows(table(*(("abc"[k % 3], [1]) for k in range(150))), max_packets=1)
-    said = np.where(rng.random(150) < 0.7, test.classes, rng.integers(0, 3, 150))
+    names, (test,) = view_flows(table(*(("abc"[k % 3], [1]) for k in range(60))), max_packets=1)
+    said = np.where(rng.random(60) < 0.7, test.classes, rng.integers(0, 3, 60))
     found = f1_intervals(test, [said], seed=0)
     drawn = []
-    for _ in range(1_000):
-        rows = rng.integers(0, 150, 150)
+    for _ in range(400):
+        rows = rng.integers(0, 60, 60)
         drawn.append(score_predictions(names, test.take(rows), said[rows])["overall"])
-    assert found["intervals"][0] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.02)
+    assert found["intervals"][0] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.04)
     assert found["difference"] is None
 
 

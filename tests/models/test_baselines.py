@@ -249,7 +249,7 @@ def test_a_longer_context_explains_held_out_flows_better():
     assert one.mean() == pytest.approx(-3 * np.log(19), abs=0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.lists(st.integers(-65_535, 65_535), min_size=1, max_size=6)),

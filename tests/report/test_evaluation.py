@@ -50,7 +50,7 @@ def test_the_three_files(result, paths):
         assert f">{column}</th>" in page
     assert "mail &amp; co" in page
     assert "mail & co" in text
-    figures = {path.name for path in (tmp_path / "new" / "folder" / "figures").iterdir()}
+    figures = {path.name for path in (paths["html"].parent / "figures").iterdir()}
     assert figures == {f"{name}.{kind}" for name in ("packets", "times", "lengths") for kind in ("png", "pdf")}
 
 

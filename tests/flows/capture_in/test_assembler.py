@@ -159,7 +159,7 @@ events = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(events, min_size=1, max_size=40), st.sampled_from([None, 1, 3]), st.booleans())
 def test_where_blocks_end_does_not_matter(tmp_path_factory, made, max_packets, split_offload):
     """Property: the state carried from block to block makes small blocks read like one large one; no packet is lost."""

@@ -172,7 +172,7 @@ def test_what_cannot_be_read_is_counted_by_reason(frame, reason):
 ports = st.integers(0, 65_535)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.booleans(), st.booleans(), ports, ports, st.integers(0, 99), st.integers(0, 18)), max_size=20)
 )

@@ -73,7 +73,7 @@ def payload_flows(draw):
     return table(*rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(payload_flows())
 def test_payload_packets_come_back_exactly(tmp_path_factory, flows):
     path = tmp_path_factory.mktemp("x") / "x.pcap"
@@ -94,7 +94,7 @@ def packets_of(flows):
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(payload_flows())
 def test_completed_conversations_are_legal(flows):
     arrays = FlowArrays.from_dataset(flows)

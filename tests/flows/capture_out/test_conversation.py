@@ -16,7 +16,7 @@ def talk(flows: FlowArrays, limit: int = 1_460, tls: bool = False, **options) ->
     return converse(flows, flows.protocol, np.full(count, tls), np.full(count, limit), rng, **options)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(legal_flows(max_length=3_000), st.booleans())
 def test_connections_are_legal(flows, complete):
     arrays = FlowArrays.from_dataset(flows)

@@ -33,7 +33,7 @@ def packets_of(path: Path) -> list[tuple[float, bytes]]:
         return list(reader(capture))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     flows=legal_flows(),
     suffix=st.sampled_from(["pcap", "pcapng"]),
@@ -197,7 +197,7 @@ def test_payload_kinds(tmp_path):
     assert payloads(payload="tls")[2:] != payloads(payload="zero")[2:]  # UDP has no records: noise
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=12))
 def test_tls_records_can_be_followed_through_the_stream(sizes):
     with tempfile.TemporaryDirectory() as folder:
