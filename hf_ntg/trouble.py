@@ -12,13 +12,13 @@ __all__ = ["machine_trouble"]
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 _LOST = re.compile(r"connection (closed|reset) by peer|DistBackendError|NCCL error|gloo", re.IGNORECASE)
-_OURS = {errno.EBADF, errno.EFAULT, errno.ECHILD}  # a fault of the program, whatever the machine
+_FAULTS = {errno.EBADF, errno.EFAULT, errno.ECHILD}  # a fault of the program, whatever the machine
 
 
 def machine_trouble(error: BaseException) -> str | None:
     """What `error` says about the machine or the place that was named, as one line; None if it is another error.
 
-    safetensors and pyarrow tell of the system's errors by text alone.
+    safetensors and pyarrow report errors of the system as text only.
     """
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
         return (
@@ -27,7 +27,7 @@ def machine_trouble(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and _LOST.search(f"{type(error).__name__} {error}"):
         return "another process of this job ended or cannot be reached; give the same command again"
     if isinstance(error, OSError) and error.errno:
-        return None if error.errno in _OURS else os_error_in_words(error)
+        return None if error.errno in _FAULTS else os_error_in_words(error)
     found = _NUMBER.search(str(error))
     if found is None:
         return None

@@ -218,6 +218,7 @@ def _write_shards(
     seed: int,
     options: dict[str, Any],
 ) -> None:
+    """Write this process's share of a folder of Parquet files, with progress."""
     from hf_ntg.generation.shards import write_shards
     from hf_ntg.launch import launched_share, parse_share
 

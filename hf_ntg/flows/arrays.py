@@ -35,7 +35,7 @@ class FlowArrays:
         protocol, source_port, destination_port, packet_count: (N,) int32, -1 where null, or None.
         cut: (N,) bool, which flows go on after the last packet held, or None where :func:`hf_ntg.flows.view.in_view`
             has not worked it out. Unlike a flow that is shorter than a horizon, a cut one has not ended.
-        view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`; None where nothing says.
+        view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`; None if it is not known.
     """
 
     offsets: np.ndarray

@@ -72,6 +72,7 @@ def load_flows(
 
 
 def _read_file(path: Path, reading: dict) -> Dataset:
+    """Load a Parquet file or a capture; any other file is refused with the command that imports it."""
     from hf_ntg.flows.capture_in.pcap import read_pcap
 
     shown = printable_name(str(path))
@@ -106,6 +107,7 @@ def _joined(tables: list[Dataset]) -> Dataset:
 
 
 def _read_parquet(file: Path, shown: str) -> Dataset:
+    """Load a Parquet file; messages call it `shown`."""
     import pyarrow as pa
 
     try:

@@ -140,6 +140,7 @@ def _is_mirage_zip(path: Path) -> bool:
 
 
 def _name(path: Path, folder: Path) -> str:
+    """Name of the capture at `path`, which is in `folder` below the source."""
     name = printable_name(path.name)
     name = name[: len(unpacked_name(name))] or name
     name = capture_name(name)

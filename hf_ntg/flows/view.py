@@ -78,7 +78,7 @@ def in_view(flows: FlowArrays, view: str) -> tuple[FlowArrays, int]:
 
 
 def flows_in_view(flows: Dataset | FlowArrays, view: str | None) -> tuple[FlowArrays, int]:
-    """Put a table into a packet view; None keeps the view it is in, which is ``all`` where nothing says.
+    """Put a table into a packet view. None keeps the view that the table is marked with, else ``all``.
 
     Returns:
         As :func:`in_view`.

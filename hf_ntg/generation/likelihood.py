@@ -48,6 +48,7 @@ def sentence_log_likelihood(
 def _of_one_layout(
     model: PreTrainedModel, grammar: FlowGrammar, ids: np.ndarray, spans: list[tuple[int, int, slice]]
 ) -> np.ndarray:
+    """Log-probabilities, (N,) nats, of sentences `ids` (N, length) that share `spans`, see :func:`_spans`."""
     head = model.get_output_embeddings().weight  # (V, W)
     batch = max(1, MAX_SCORES // (ids.shape[1] * len(head)))
     totals = []

@@ -114,6 +114,7 @@ def _find_tables(source: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def _write_configuration(name: str, splits: dict[str, list[Path]], folder: Path, flows_per_shard: int) -> Configuration:
+    """Write the shards of all splits of one configuration, and describe them."""
     marks = {split: _mark(paths) for split, paths in splits.items()}
     counts = {split: sum(map(_class_counts, paths), Counter()) for split, paths in splits.items()}
     classes = sorted({label for found in counts.values() for label in found if label is not None})

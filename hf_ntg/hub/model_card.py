@@ -169,6 +169,7 @@ def _settings(folder: Path, family: str) -> dict:
 
 
 def _count_parameters(folder: Path) -> int:
+    """Number of parameters in the safetensors files of a model, from their headers."""
     total = 0
     for path in sorted(folder.rglob("*.safetensors")):
         try:

@@ -77,7 +77,7 @@ def refuse_private(folder: str | Path, kind: RepoType, labels: Iterable[str | No
             if path.is_symlink():
                 raise InputError(f"{name}: a link, not a file; copy what it points to")
             if path.suffix not in _KNOWN[kind]:
-                raise InputError(f"{name}: {_what(path)} does not belong in a {kind} repository; move it away")
+                raise InputError(f"{name}: {_kind_of_file(path)} does not belong in a {kind} repository; move it away")
             if path.suffix == ".parquet":
                 _check_table(path, name)
             for place, text in _texts(path, name):
@@ -113,7 +113,8 @@ def warn_of_labels(labels: Iterable[str | None], allowed: Collection[str] = ()) 
             warnings.warn(f"the class {label!r} looks like {what}; its name is published as it is", stacklevel=3)
 
 
-def _what(path: Path) -> str:
+def _kind_of_file(path: Path) -> str:
+    """What a file is that no repository may hold, as the subject of a sentence."""
     with path.open("rb") as file:
         head = file.read(4)
     if head in (b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x4d\x3c\xb2\xa1", b"\x0a\x0d\x0d\x0a"):

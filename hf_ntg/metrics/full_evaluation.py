@@ -123,6 +123,7 @@ def evaluate_flows(
 
 
 def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_packets: int, seed: int) -> dict[str, dict]:
+    """Compute every metric for every set: by metric, its description and the result for each column."""
     # Two threads: a forest's trees and NumPy's loops leave the interpreter to the other thread. The slow metrics come
     # first, a forest next to each boosting, which needs the interpreter most.
     columns = list(judged)
@@ -161,6 +162,7 @@ def _described(metric: MetricInfo) -> dict:
 def _judge_likelihoods(
     scorers: dict[str, Scorer], real: RealFlows, columns: list[str], max_packets: int, seed: int
 ) -> dict:
+    """Membership inference by likelihood for the columns whose generator has a likelihood."""
     found: dict[str, dict] = {}
     for name in columns:
         reason = "no likelihoods"

@@ -28,6 +28,7 @@ def evaluation_notes(
 
 
 def _class_notes(counts: dict[str, Counter]) -> list[str]:
+    """Notes on classes that are in some of the tables only."""
     notes = []
     missing = sorted(counts["test"].keys() - counts["synthetic"].keys())
     if missing:

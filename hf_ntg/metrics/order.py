@@ -93,6 +93,7 @@ def _direction_pairs(view: FlowView) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bursts(view: FlowView) -> dict[str, Sample]:
+    """Samples of burst counts, packets, bytes and gaps, each with the classes of its values."""
     flows = view.flows
     turns = np.ones(len(flows.direction), dtype=bool)
     turns[1:] = flows.direction[1:] != flows.direction[:-1]

@@ -42,6 +42,7 @@ def describe_flows(sets: dict[str, FlowSet], max_packets: int = 10, max_classes:
 
 
 def _describe_class(view: FlowView, label: int) -> dict:
+    """Histograms and percentiles of the flows of class number `label`."""
     own = FlowView(view.flows.take(view.classes == label), np.zeros(view.class_counts[label], int), 1, view.max_packets)
     flows = own.flows
     bins = len(LENGTH_EDGES) + 1

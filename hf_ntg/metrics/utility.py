@@ -47,7 +47,8 @@ def tstr(
         then ``captures``) or over its flows, see :func:`hf_ntg.metrics.bootstrap.f1_intervals`; ``interval_units``.
         ``missing``: classes of `real` that `synthetic` lacks.
         ``real``: the same scores for `train`; ``gap_points``: 100 times (its macro-F1 minus this one);
-        ``gap_interval``: its interval, with both classifiers tested on the same draws. None without `train`.
+        ``gap_interval``: its interval, with both classifiers tested on the same draws. These three are None without
+        `train`.
     """
     sets = [real, synthetic] if train is None else [real, synthetic, train]
     names, (test, *training) = view_flows(*sets, max_packets=max_packets)

@@ -142,6 +142,7 @@ def check_causal_folder(folder: Path) -> None:
 
 
 def _read_grammar(path: Path) -> FlowGrammar:
+    """Read the grammar, once its fields obey their rules and agree."""
     found = read_object(path)
     rules: dict[str, Rule] = {
         **codec_rules(found),
@@ -179,6 +180,7 @@ def _shapes(path: Path, family: str, config: dict[str, Any], vocabulary: int) ->
 
 
 def _gpt2(path: Path, config: dict[str, Any], vocabulary: int) -> Shapes:
+    """Names and shapes of a GPT-2's tensors."""
     width, inner = config["n_embd"], config.get("n_inner") or 4 * config["n_embd"]
     if width % config["n_head"]:
         raise complain(path, f"n_embd {width} is no multiple of n_head {config['n_head']}")
@@ -203,6 +205,7 @@ def _gpt2(path: Path, config: dict[str, Any], vocabulary: int) -> Shapes:
 
 
 def _llama(path: Path, config: dict[str, Any], vocabulary: int) -> Shapes:
+    """Names and shapes of a LLaMA's tensors."""
     width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     groups = config["num_key_value_heads"]
     size = config.get("head_dim") or width // heads
@@ -227,6 +230,7 @@ def _llama(path: Path, config: dict[str, Any], vocabulary: int) -> Shapes:
 
 
 def _mamba(path: Path, config: dict[str, Any], vocabulary: int) -> Shapes:
+    """Names and shapes of a Mamba's tensors."""
     width, inner, state = config["hidden_size"], config["intermediate_size"], config["state_size"]
     rank, taps = config["time_step_rank"], config["conv_kernel"]
     block: Shapes = {

@@ -122,6 +122,7 @@ def check_diffusion_folder(folder: Path) -> None:
 
 
 def _check_index(path: Path, scheduler: Any) -> None:
+    """Check the pipeline's own settings and the classes of its parts."""
     if not isinstance(scheduler, str) or scheduler not in SCHEDULER_CLASSES:
         raise complain(path, f"{ascii(scheduler)[:60]} is no scheduler for flows")
     parts: dict[str, Rule] = {
@@ -155,6 +156,7 @@ def _is_setting(value: Any) -> bool:
 
 
 def _check_processor(path: Path, found: dict[str, Any]) -> None:
+    """Check the fields of the signal processor, and that their sizes agree."""
     classes = len(found["labels"]) if isinstance(found.get("labels"), list) else 0
     packets = found.get("max_packets")
     if isinstance(packets, bool) or not isinstance(packets, int) or not 1 <= packets <= MAX_PACKETS:

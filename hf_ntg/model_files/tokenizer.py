@@ -73,6 +73,7 @@ def _is_padding(value: Any) -> bool:
 
 
 def _is_truncation(value: Any) -> bool:
+    """Whether `value` is a setting of truncation as the tokenizers library writes it."""
     return (
         isinstance(value, dict)
         and value.keys() <= {"direction", "max_length", "strategy", "stride"}

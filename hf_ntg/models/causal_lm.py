@@ -152,6 +152,7 @@ def load_causal_lm(source: str | Path, **hub: Any) -> PreTrainedModel:
 
 
 def _with_fast_scan(model: PreTrainedModel) -> PreTrainedModel:
+    """`model`; if it is a Mamba, with the fast scan in its mixers."""
     if model.config.model_type == "mamba":
         from hf_ntg.models.mamba_scan import use_fast_scan
 

@@ -206,6 +206,7 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         scheduler: Scheduler,
         quiet: bool = False,
     ) -> _Drawn:
+        """Denoise one batch of signals, with random numbers from `generator`."""
         steps = self.config["num_inference_steps"] if steps is None else steps
         guidance = self.config["guidance_scale"] if guidance is None else guidance
         classes = self.processor.places_of(np.array(labels, dtype=object))

@@ -182,6 +182,7 @@ def position_divergence(result: dict) -> str:
 def _draw_curves(
     profiles: dict, columns: Sequence[str], quantity: str, label: str, style: Callable[[Axes], None]
 ) -> Figure | None:
+    """Cumulative distributions of a `quantity`, one panel a class; None if no set has it."""
     drawn = [(name, color) for name, color in _colors(columns) if name in _MAIN or name.endswith("-gram")]
     classes = [
         name

@@ -219,6 +219,7 @@ def _synthetic_only(profile: Profile, flows: str, by: str, seed: int, model: str
 
 
 def _augmentation(profile: Profile, flows: str, by: str, seed: int, fine_tuned: bool) -> list[Run]:
+    """The runs with few labels for one table, split and seed."""
     models = profile.shot_models
     causal = [
         name for name in models if name in MODEL_FAMILIES and name != "unet"

@@ -122,6 +122,7 @@ def shard_of_environment() -> tuple[int, int]:
 
 
 def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> dict:
+    """Carry out one run, and return its line of the results."""
     from hf_ntg.study.axes.bench import device_name
 
     started, cpu = time.perf_counter(), time.process_time()

@@ -144,6 +144,7 @@ class _CausalLoss(nn.Module):
             return self._loss(sentences, counts, unknown, sampled)
 
     def _loss(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
+        """Weighted sum of cross-entropies; arguments as for :meth:`forward`."""
         parts = _cut_to_length(sentences, self.model.config.pad_token_id)
         targets = torch.cat([part[:, 1:].flatten() for part in parts])  # (M,)
         hidden = torch.cat([_hidden_states(self.model, part).flatten(0, 1) for part in parts])  # (M, W)

@@ -69,6 +69,7 @@ class MuonAdamW(Optimizer):
         self._adamw.step()
 
     def _move_matrices(self, group: dict) -> None:
+        """Take one Muon step: the orthogonalised momentum of each matrix, scaled by its shape."""
         known = [(p, layout) for p, layout in zip(group["params"], self._layout, strict=True) if p.grad is not None]
         if not known:
             return

@@ -41,6 +41,7 @@ class Datagrams:
 
 
 def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
+    """Read the IPv4 headers at `layers` of a block's `data`; damaged ones are counted in `skipped`."""
     layers = layers.holding(20, skipped)
     at = layers.at
     header = (data[at] & 15).astype(np.int64) * 4
@@ -67,6 +68,7 @@ def read_ipv4(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
 
 
 def read_ipv6(data: np.ndarray, layers: Layers, skipped: Counter) -> Datagrams:
+    """Read the IPv6 headers at `layers`, as :func:`read_ipv4` does."""
     layers = layers.holding(40, skipped)
     at = layers.at
     size = numbers_at(data, at + 4, ">u2")

@@ -235,6 +235,7 @@ class PacketDecoder:
         return tunnels
 
     def _read_tcp(self, data: np.ndarray, tcp: Datagrams, found: _Transport) -> None:
+        """Write the headers of the TCP segments `tcp` to `found`; damaged ones are counted."""
         tcp = tcp.holding(16, self.skipped)
         at = tcp.layers.at
         header = (data[at + 12] >> 4).astype(np.int64) * 4

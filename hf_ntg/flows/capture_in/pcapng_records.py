@@ -114,6 +114,7 @@ class _Walker:
         return 0 if kind == _SIMPLE else struct.unpack_from(self.order + "H", data, place + 8)[0]
 
     def _describe(self, data: bytes, place: int, length: int) -> None:
+        """Add the interface of the description block at `place`, which is `length` bytes long."""
         link, _, snap_length = struct.unpack_from(self.order + "HHI", data, place + 8)
         ticks_per_second, offset = _MICROSECONDS, 0
         option, end = place + 16, place + length - 4

@@ -92,6 +92,7 @@ class InitialReader:
         return data[end:]
 
     def _read_frames(self, frames: bytes) -> None:
+        """Keep the CRYPTO frames of a decrypted payload, by their offset in the handshake."""
         place = 0
         while place < len(frames):
             kind, place = _varint(frames, place)

@@ -54,6 +54,7 @@ class ServerNames:
                 self._look_into(packets, order[begin : ends[place]], candidate[begin : ends[place]], flow)
 
     def _look_into(self, packets: Packets, rows: np.ndarray, candidate: np.ndarray, flow: Biflow) -> None:
+        """Read the packets of `flow` at `rows` until its server name is known or cannot be."""
         for row, is_candidate in zip(rows.tolist(), candidate.tolist(), strict=True):
             pending = self._pending.get(flow.number)
             if pending is None and not is_candidate:

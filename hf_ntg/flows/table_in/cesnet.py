@@ -76,6 +76,7 @@ class CesnetReader(TableFile):
             raise no_columns(self.path, [self.label_column], found, "name the class with --label-column")
 
     def _add_row(self, row: dict, number: int) -> None:
+        """Take one row of the CSV file."""
         try:
             packets = json.loads(row.get("PPI") or "")
         except (TypeError, ValueError, RecursionError):

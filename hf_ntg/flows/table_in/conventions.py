@@ -134,6 +134,7 @@ class Survey:
         self.first.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
     def _count_times(self, times: Ragged, counts: np.ndarray, held: np.ndarray) -> None:
+        """Count what the times of a batch tell about their unit and meaning; `held` are packets without padding."""
         self.full_times += int((times.counts == counts).sum())
         self.short_times += int(((times.counts == counts - 1) & (counts > 1)).sum())
         position = _position(times.lengths)
@@ -247,6 +248,7 @@ def _padding(survey: Survey, found: Convention) -> tuple[str, ...]:
 def _directions(
     survey: Survey, declared: Declared, words: dict[str, int], place: str, remarks: list[str]
 ) -> dict[float, int]:
+    """Map each value of a direction to +1 or -1: as declared, else by words, else by what flows begin with."""
     named = {WORDS_FROM + number: word for word, number in words.items()}
     values = {value: named.get(value, f"{value:g}") for value in survey.directions if not np.isnan(value)}
     if declared.up is not None and declared.down is not None:
@@ -292,6 +294,7 @@ def _worded(survey: Survey, values: dict[float, str], place: str, remedy: str, r
 
 
 def _decide_times(survey: Survey, declared: Declared, found: Convention) -> None:
+    """Decide whether times are time stamps or gaps, and their unit; `found` is changed."""
     found.short_gaps = survey.short_times > 0 and not survey.full_times
     unit = declared.unit
     for name, seconds in UNITS.items() if unit is None else ():  # the time since 1970 says its unit

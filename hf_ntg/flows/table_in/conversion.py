@@ -126,6 +126,7 @@ class Conversion:
         return lists, held > 0, held[held > 0]
 
     def _flow_batch(self, columns: dict[str, np.ndarray], counts: np.ndarray, facts: dict[str, list]) -> FlowBatch:
+        """Build the flows from packet columns in schema terms, packets of each flow, and the other columns."""
         seconds = columns.get("inter_arrival_time")
         if seconds is not None and (seconds < 0).any():
             self.noticed["inter-arrival times below 0, taken as 0"] += int((seconds < 0).sum())

@@ -110,6 +110,7 @@ class MirageReader(TableFile):
     def _from_member(
         self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: str, depth: int
     ) -> Iterator[None]:
+        """Read one member of a zip: a JSON file, or a zip of them."""
         name = printable_name(member.filename)
         try:
             if name.endswith(".zip") and depth < _MAX_NESTED_ZIPS:
@@ -137,6 +138,7 @@ class MirageReader(TableFile):
             raise BrokenFileError(f"{place}: damaged or cut off ({error})") from error
 
     def _add_flow(self, endpoints: str, flow, package: str | None, capture: str, number: int) -> None:
+        """Take one flow of a file, with its label by the chosen policy; flows that are left out are counted."""
         packets = flow.get("packet_data") if isinstance(flow, dict) else None
         about = flow.get("flow_metadata") if isinstance(flow, dict) else None
         if not isinstance(packets, dict) or not isinstance(about, dict):

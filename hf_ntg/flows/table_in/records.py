@@ -108,6 +108,7 @@ class _Lines:
 
 
 def _csv(lines: _Lines) -> Iterator[Record | str]:
+    """Yield the rows of a CSV file as mappings, or the reason why a row is skipped."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE))  # of the process; its default is 131,072
     first = next((line for line in lines if line.strip()), "")
     if not first:

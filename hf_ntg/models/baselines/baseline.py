@@ -49,8 +49,8 @@ class Baseline:
         """Learn from the labelled ones of `flows`, cut to `max_packets` packets.
 
         Args:
-            max_packets: fewer are learned where all flows are cut before, see :func:`hf_ntg.flows.view.longest_seen`.
-            view: packet view to learn in; None: the one that `flows` are in, ``all`` where nothing says.
+            max_packets: lowered if all flows are cut or end before, see :func:`hf_ntg.flows.view.longest_seen`.
+            view: packet view to learn in; None: the one that `flows` are marked with, else ``all``.
 
         Raises:
             InputError: no flow has a label, or none is left in the packet view.

@@ -69,6 +69,7 @@ class Cvae(Baseline):
 
     @torch.inference_mode()
     def _generate(self, classes: np.ndarray, rng: np.random.Generator) -> FlowArrays:
+        """Draw flows of the given classes from the decoder."""
         noise = torch.Generator().manual_seed(int(rng.integers(2**63)))
         drawn = [self.network.draw(part, noise) for part in torch.from_numpy(classes).split(_DRAWN)]
         words, times = (torch.cat(parts).numpy() for parts in zip(*drawn, strict=True))
@@ -153,6 +154,7 @@ class _Network(nn.Module):
 
 
 def _train(network: _Network, words: Tensor, times: Tensor, labels: Tensor) -> None:
+    """Train the network, with a weight of the divergence that rises from 0 to 1."""
     steps = _EPOCHS * -(-len(words) // _BATCH)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps, pct_start=0.05)

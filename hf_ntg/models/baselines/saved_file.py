@@ -126,6 +126,7 @@ def _rules(saved: SavedBaseline, header: dict[str, Any]) -> dict[str, _Numbers]:
 
 
 def _empirical_rules(saved: SavedBaseline) -> tuple[dict[str, _Numbers], dict[str, _Numbers]]:
+    """Rules of the tensors of a baseline that keeps its training flows."""
     shortest = 1 if saved.view == "payload" else 0
     needed = {
         "classes": _Numbers("I64", 0, len(saved.labels) - 1, "flows"),

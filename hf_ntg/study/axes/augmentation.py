@@ -109,6 +109,7 @@ def _with_unlabelled(run: Run, bench: Workbench, split: Split, few: Dataset) -> 
 
 
 def _synthetic(run: Run, bench: Workbench, split: Split, few: Dataset, wanted: dict[str, int]) -> Dataset:
+    """Flows of the run's generator, fitted to what its protocol allows: ``wanted[label]`` of each class."""
     if run["protocol"] == PAPER:
         generator = bench.generator(run.flows, run.by, SPLIT_SEED, run.model).generator
         return generator.generate(label=wanted, seed=100 * run.seed)

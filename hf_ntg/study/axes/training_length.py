@@ -39,6 +39,7 @@ def shortened(config: TrainingConfig, share: float) -> TrainingConfig:
 
 
 def _judge(run: Run, bench: Workbench, fitted: Fitted) -> dict:
+    """Measures of a generator that was trained for one length."""
     split, width = bench.split(run.flows, run.by, run.seed), {"max_packets": bench.profile.max_packets}
     made = FlowArrays.from_dataset(fitted.generator.generate(label=split.counts, seed=100 * run.seed))
     train, test = split.train_arrays, split.test_arrays

@@ -126,7 +126,7 @@ def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str
 
 
 def length_curves(scores: Sequence[Score]) -> str | None:
-    """Divergence, macro-F1, copies and both attacks against the length of training."""
+    """Divergence, macro-F1, copies and both attacks against the length of training; None if there are no scores."""
     measures = {
         "flow_jsd": "divergence, bits",
         "macro_f1": "macro-F1 of a classifier",
@@ -214,6 +214,7 @@ def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "
 
 
 def _confusion_pair(title: str, real: dict, made: dict) -> str:
+    """Draw the two confusion matrices of one table and split."""
     names = sorted(
         {name for row in (real, made) for true, said, _ in row["details"]["confusion"] for name in (true, said)}
     )

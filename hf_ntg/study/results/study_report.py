@@ -125,6 +125,7 @@ def _missing(rows: list[dict], plans: list[dict]) -> Counter:
 
 
 def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list[Table], missing: Counter) -> dict:
+    """The values that the templates of the report need."""
     places = dict.fromkeys((row["flows"], row["by"]) for row in rows)
     models = dict.fromkeys(row["model"] for row in rows if row["axis"] == "fidelity" and row["model"] != REAL)
     lead = (

@@ -107,6 +107,7 @@ def _key(row: dict, **changed: Any) -> tuple:
 
 
 def _comparisons(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
+    """Measures that compare the run `row` with a reference run of the same seed in `known`."""
     measures = row["measures"]
     if row["axis"] == "fidelity":
         real = known.get(_key(row, model=REAL), {})
@@ -116,10 +117,10 @@ def _comparisons(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
         real = known.get(_key({"axis": "fidelity", "model": REAL, **place}), {})
         return _ratio_to_real(measures, real)
     if row["axis"] == "synthetic-only":
-        taught_by_real = known.get(_key(row, model=REAL, times=1))
-        if taught_by_real is None:
+        trained_on_real = known.get(_key(row, model=REAL, times=1))
+        if trained_on_real is None:
             return {}
-        return {"gap_points": 100 * (taught_by_real["macro_f1"] - measures["macro_f1"])}
+        return {"gap_points": 100 * (trained_on_real["macro_f1"] - measures["macro_f1"])}
     if row["axis"] == "augmentation":
         return _gain(measures, known.get(_key(row, model=NONE, protocol=NONE)))
     return {}
