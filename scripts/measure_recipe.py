@@ -31,7 +31,7 @@ from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.membership import likelihood_membership
 from hf_ntg.metrics.whole import c2st
 from hf_ntg.study.axes.bench import fit_generator
-from hf_ntg.study.axes.classifiers import teach_and_test
+from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.training.config import MODEL_FAMILIES
 from hf_ntg.training.run_record import read_record
 
@@ -98,7 +98,7 @@ class Cell:
         self.real_jsd = flow_jsd(self.test, self.train, arguments.packets)["overall"]
 
     def f1(self, classifier: str, taught: FlowArrays, seed: int) -> float:
-        return 100 * teach_and_test(classifier, self.test, taught, self.arguments.packets, seed)["macro_f1"]
+        return 100 * train_and_test(classifier, self.test, taught, self.arguments.packets, seed)["macro_f1"]
 
     def measure(self, model: str) -> dict:
         """Fit `model`, and judge its flows."""

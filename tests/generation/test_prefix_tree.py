@@ -51,7 +51,7 @@ def test_flows_do_not_depend_on_each_other_or_on_the_chunks(family):
 
 @pytest.mark.parametrize("family", ["gpt2", "mamba"])
 def test_without_times_the_packets_are_the_same(family):
-    model, grammar = make(family, max_packets=4, max_payload=3, time_knots=TIMES)
+    model, grammar = tiny_model(family, max_packets=4, max_payload=3, time_knots=TIMES)
     labels = np.random.default_rng(0).integers(0, 2, 300)
     uniforms = np.random.default_rng(1).random((300, grammar.max_tokens))
     timed, bare = (sample_sentences(model, grammar, labels, uniforms, times=times) for times in (True, False))
