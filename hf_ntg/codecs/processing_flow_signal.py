@@ -200,8 +200,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
 
         V is 0 unless packets are written as codes.
         """
-        form = CodedPackets(self.symbols, self.max_payload)
-        return form.codes.book[: None if self.packet_form == "codes" else 0]
+        return CodedPackets(self.symbols, 0).codes.book[: None if self.packet_form == "codes" else 0]
 
     @property
     def word_log_prior(self) -> np.ndarray:
