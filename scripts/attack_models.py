@@ -1,6 +1,6 @@
-"""Attack model folders, checkpoints, output places and command lines; print what was tried, held and failed.
+"""Attack model folders, checkpoints, baselines, labels, publishing, output places and commands; print what held.
 
-    python scripts/attack_models.py --attacks 400 --seed 0
+    python scripts/attack_models.py --attacks 600 --seed 0
 
 An attack *holds* if it ends in one line that names the trouble, within the time, without running code from the folder
 or leaving files behind; or if the changed model still loads and draws legal flows. Anything else has *failed*: a
@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attack_baselines import baseline_attack, save_baselines
 from attack_commands import COMMANDS, place_words
 from attack_files import FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights
+from attack_labels import label_attack
 from attack_publishing import publishing_attack
 
 from hf_ntg import FlowGenerator, InputError, TrainingConfig, cli, train
@@ -38,7 +39,7 @@ from hf_ntg.errors import Interrupted
 from hf_ntg.flows import conform_flows, save_flows
 
 FAMILIES = ("gpt2", "llama", "mamba", "unet")
-KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline", "publishing")
+KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline", "publishing", "label")
 SECONDS = 10.0  # for one attack; those that are refused before anything is loaded take far less
 
 
@@ -57,7 +58,7 @@ class Setting:
 def main() -> None:
     """Run the attacks and exit 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--attacks", type=int, default=400)
+    parser.add_argument("--attacks", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=KINDS)
     options = parser.parse_args()
@@ -286,6 +287,7 @@ ATTACKS = {
     "place": _place_attack,
     "baseline": baseline_attack,
     "publishing": publishing_attack,
+    "label": label_attack,
 }
 
 if __name__ == "__main__":

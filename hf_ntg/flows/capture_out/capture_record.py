@@ -17,6 +17,7 @@ from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations
 from hf_ntg.flows.capture_out.tcp_roles import Closing, Opening
 from hf_ntg.flows.schema import TCP
+from hf_ntg.flows.spreadsheet import guarded
 
 __all__ = ["COMMENT_PREFIX", "TRUTH_COLUMNS", "CaptureReport", "CaptureTruth"]
 
@@ -104,7 +105,10 @@ class CaptureReport:
 
 
 class CaptureTruth:
-    """Writes the table next to a capture: one line per flow, :data:`TRUTH_COLUMNS`. The source is the initiator."""
+    """Writes the table next to a capture: one line per flow, :data:`TRUTH_COLUMNS`. The source is the initiator.
+
+    Names that a spreadsheet would take for formulas begin with an apostrophe, see :mod:`hf_ntg.flows.spreadsheet`.
+    """
 
     def __init__(self, lines: IO[str]) -> None:
         self._lines = csv.writer(lines)
@@ -134,11 +138,12 @@ class CaptureTruth:
             np.where(up == upstream, first["source_port"], first["destination_port"]) for upstream in (True, False)
         ]
         times = [f"{time // NANOSECONDS}.{time % NANOSECONDS:09d}" for time in first["time"].tolist()]
+        names = [list(map(guarded, column)) for column in (captures, flows.flow_id, flows.label)]
         self._lines.writerows(
             zip(
-                captures, flows.flow_id, flows.label, first["protocol"], _texts(client), ports[0],
-                _texts(server), ports[1], times, conversations.sizes, conversations.added_before,
-                conversations.added_between, conversations.added_after,
+                *names, first["protocol"], _texts(client), ports[0], _texts(server), ports[1], times,
+                conversations.sizes, conversations.added_before, conversations.added_between,
+                conversations.added_after,
                 strict=True,
             )
         )  # fmt: skip

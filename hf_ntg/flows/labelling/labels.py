@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from hf_ntg.errors import InputError
+from hf_ntg.flows.capture_out.capture_record import TRUTH_COLUMNS
 from hf_ntg.flows.columns import MAX_LABEL
 from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import FlowBatch, packed_address
+from hf_ntg.flows.spreadsheet import unguarded
 from hf_ntg.flows.table_in.records import header_of, records
 from hf_ntg.flows.unpacking import printable_name
 
@@ -336,9 +338,11 @@ def _read_table(path: Path, needed: set[str], rules: _RuleTable) -> Iterator[tup
     Raises:
         InputError: the file cannot be read, or a column is missing.
     """
-    missing = needed - set(header_of(path))
+    header = header_of(path)
+    missing = needed - set(header)
     if missing:
         raise InputError(f"{path}: no column {', '.join(sorted(missing))} in its first line")
+    is_ours = tuple(header) == TRUTH_COLUMNS
     for line, row in enumerate(records(path), start=2):
         if isinstance(row, str):
             rules.refuse(f"line {line}: {row}", f"cannot be read ({row})")
@@ -347,4 +351,6 @@ def _read_table(path: Path, needed: set[str], rules: _RuleTable) -> Iterator[tup
         elif len(str(row["label"])) > MAX_LABEL:
             rules.refuse(f"line {line}: a label of more than {MAX_LABEL:,} characters", "have a label that is too long")
         else:
+            if is_ours:  # a table that was written beside a capture
+                row |= {name: unguarded(str(row[name])) for name in ("capture", "label") if row[name]}
             yield line, row | {"label": str(row["label"])}

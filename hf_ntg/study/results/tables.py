@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hf_ntg.flows.spreadsheet import guarded
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
 from hf_ntg.study.results.summary import REACHED, Score
@@ -98,7 +99,7 @@ def as_csv(scores: Iterable[Score]) -> str:
     writer = csv.writer(held, lineterminator="\n")
     writer.writerow([*_PLACE, *details, "mean", "half_width_95", "seeds", "values"])
     for score in scores:
-        place = [score.place.get(name, "") for name in (*_PLACE, *details)]
+        place = [guarded(str(score.place.get(name, ""))) for name in (*_PLACE, *details)]
         half = score.half_width
         values = " ".join(f"{value:.6g}" for value in score.values)
         tail = [f"{score.mean:.6g}", "" if half is None else f"{half:.4g}", len(score.values), values]
