@@ -11,7 +11,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import TCP, UDP
 
-__all__ = ["SERVICES", "service_ports", "service_protocols", "speaks_tls", "transport_protocols"]
+__all__ = ["SERVICES", "client_ports", "service_ports", "service_protocols", "speaks_tls", "transport_protocols"]
 
 SERVICES = {
     "dhcp": (UDP, 67), "dns": (UDP, 53), "doh": (TCP, 443), "dot": (TCP, 853), "ftp": (TCP, 21), "http": (TCP, 80),
@@ -27,6 +27,11 @@ _TLS_SERVICES = {"doh", "dot", "https", "imaps", "mqtts", "smtps", "ssl", "tls"}
 _TLS_PORTS = (443, 465, 853, 993, 995, 5228, 8443, 8883)
 _DEFAULT_SERVER_PORT = 443
 _EPHEMERAL = (49_152, 65_536)  # RFC 6335, section 6
+# Ports in that range that Wireshark 4 takes for a service (tshark -G decodes), whatever the other port is.
+_CLAIMED = (
+    49_999, 54_328, 56_000, 56_001, 56_500, 56_501, 57_000, 57_001, 57_032, 57_033, 57_500, 57_501, 57_532, 57_533,
+    59_000, 59_001, 59_032, 59_033, 59_500, 59_501, 59_532, 59_533, 60_001,
+)  # fmt: skip
 _LOWEST_CLIENT_PORT = 32_768  # lowest client port of Linux
 
 
@@ -83,14 +88,26 @@ def speaks_tls(flows: FlowArrays, server_port: np.ndarray) -> np.ndarray:
     return named | (_by_label(flows, lambda service: service is None) & np.isin(server_port, _TLS_PORTS))
 
 
+def client_ports(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw `count` ports of clients from 49152 to 65535 (RFC 6335): (count,) int32.
+
+    Parsers would take a lower port for the service registered there, and a few of these too; their successors are
+    drawn instead.
+    """
+    ports = rng.integers(*_EPHEMERAL, size=count, dtype=np.int32)
+    while (claimed := np.isin(ports, _CLAIMED)).any():
+        ports[claimed] += 1
+    return ports
+
+
 def service_ports(flows: FlowArrays, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return client and server ports: two (N,) int32 arrays.
 
     The server's port is the flow's own. A flow without one gets the port of the service that its label names
     (:data:`SERVICES`), or 443. The client's port is the flow's own if that is at least 32768. Otherwise it is drawn
-    from 49152 to 65535 (RFC 6335), since parsers would take a lower port for the service registered there.
+    by :func:`client_ports`.
     """
-    client = rng.integers(*_EPHEMERAL, size=len(flows), dtype=np.int32)
+    client = client_ports(rng, len(flows))
     server = _by_label(flows, lambda service: SERVICES[service][1] if service else _DEFAULT_SERVER_PORT)
     if flows.source_port is not None:
         client = np.where(flows.source_port >= _LOWEST_CLIENT_PORT, flows.source_port, client)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import ragged_positions
+from hf_ntg.flows.capture_out.endpoints import client_ports
 
 __all__ = ["HostModel", "Network"]
 
@@ -17,7 +18,6 @@ _MOST_CLIENTS = 256
 _SERVERS_OF_SERVICE = 3
 _MANY_SERVERS = 64  # in smaller networks, every service gets one server
 _REUSE_AFTER = 240_000_000_000  # ns of TIME-WAIT, twice the maximum segment lifetime (RFC 9293, section 3.4.2)
-_EPHEMERAL = 49_152, 65_536  # RFC 6335, section 6
 _TRIES = 4_096
 
 
@@ -162,7 +162,7 @@ class HostModel:
             if used.get(key, before - 1) < before:
                 return key
             if step % self._num_clients == self._num_clients - 1:
-                port = int(self._rng.integers(*_EPHEMERAL))
+                port = int(client_ports(self._rng, 1)[0])
         raise InputError(
             f"clients {self.clients.network}: every port is in use or was until less than 240 s ago, as TCP wants it; "
             "give a wider network or a lower rate"

@@ -4,7 +4,7 @@ from written_flows import flow, table
 
 from hf_ntg import InputError
 from hf_ntg.flows import FlowArrays
-from hf_ntg.flows.capture_out.endpoints import service_ports, speaks_tls, transport_protocols
+from hf_ntg.flows.capture_out.endpoints import client_ports, service_ports, speaks_tls, transport_protocols
 from hf_ntg.flows.schema import TCP, UDP
 from hf_ntg.flows.view import in_view
 
@@ -45,3 +45,10 @@ def test_a_flow_of_payload_packets_alone_is_tcp_unless_its_label_names_a_udp_ser
     flows = FlowArrays.from_dataset(bare)
     assert transport_protocols(flows).tolist() == [UDP, UDP]
     assert transport_protocols(in_view(flows, "payload")[0]).tolist() == [TCP, UDP]
+
+
+def test_no_client_has_a_port_that_parsers_take_for_a_service():
+    ports = client_ports(np.random.default_rng(0), 200_000)
+    assert ports.min() >= 49_152
+    assert ports.max() <= 65_535
+    assert not {49_999, 54_328, 57_000, 57_001, 60_001} & set(ports.tolist())
