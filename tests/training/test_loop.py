@@ -255,6 +255,7 @@ def test_setting_out_of_range_is_named(wrong):
         TrainingConfig(**wrong)
 
 
+@pytest.mark.slow
 def test_two_ranks_make_the_model_of_one(flows, tmp_path):
     """Two processes over gloo at the same global batch; no dropout, whose draws differ from rank to rank."""
     flows.to_parquet(tmp_path / "flows.parquet")
