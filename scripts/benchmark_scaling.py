@@ -25,12 +25,19 @@ from timing import counted_tokens, machine
 from hf_ntg import FlowGenerator, TrainingConfig, load_flows, train
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.report.plots import STYLE, SYNTHETIC, save_figure
 
 AXES = {
     "flows": [1_000, 10_000, 100_000, 1_000_000],
     "packets": [10, 16, 32, 64],
     "classes": [10, 100, 300, 1_000],
     "vocabulary": [500, 1_000, 2_000, 3_000],
+}
+TITLES = {
+    "flows": "flows of the request",
+    "packets": "packets of a flow",
+    "classes": "classes of the model",
+    "vocabulary": "words of the vocabulary",
 }
 FLOWS = 10_000  # drawn for a point of the other axes
 FLOWS_LEARNED = 8_000
@@ -127,22 +134,25 @@ def in_words(point: dict) -> str:
 
 def draw(points: list[dict], path: Path) -> None:
     """Seconds of CPU for 10,000 flows against every axis."""
-    import matplotlib
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(AXES), figsize=(13, 3.2), layout="constrained")
-    for axis, panel in zip(AXES, panels, strict=True):
-        own = [point for point in points if point["axis"] == axis]
-        costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
-        values = [point["value"] for point in own]
-        panel.plot(values, costs, marker="o")
-        panel.set(xscale="log", xlabel=axis, ylim=(0, 1.15 * max(costs)))
-        panel.set_xticks(values, [f"{value:,}" for value in values])
-        panel.minorticks_off()
-    panels[0].set_ylabel("CPU seconds for 10,000 flows")
-    figure.savefig(path, dpi=110)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.4, 2.5), layout="constrained")
+        for axis, panel in zip(AXES, figure.subplots(1, len(AXES)), strict=True):
+            own = [point for point in points if point["axis"] == axis]
+            costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
+            values = [point["value"] for point in own]
+            panel.plot(values, costs, color=SYNTHETIC, marker="o", markersize=4, linewidth=1.3)
+            panel.set(xscale="log", ylim=(0, 1.15 * max(costs)))
+            panel.set_title(TITLES[axis], loc="left", fontsize=8, fontweight="bold")
+            panel.set_xticks(values, [f"{value:,}" for value in values])
+            panel.minorticks_off()
+            panel.grid(axis="y", color="#eeeeee", linewidth=0.8)
+            panel.set_axisbelow(True)
+        figure.supxlabel("logarithmic scale", fontsize=8, color="#444444")
+        figure.supylabel("CPU seconds for 10,000 flows", fontsize=8, color="#444444")
+        save_figure(figure, path)
 
 
 if __name__ == "__main__":

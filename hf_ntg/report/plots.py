@@ -21,6 +21,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 __all__ = [
     "REAL",
     "STYLE",
+    "SYNTHETIC",
     "add_legend",
     "class_scores",
     "draw_lengths",

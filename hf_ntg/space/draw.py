@@ -88,7 +88,7 @@ class Draws:
         archive = pack(flows, Path(folder.name), int(request.seed), request.capture)
         words = f"{len(flows):,} flows drawn in {seconds:.1f} s. {copies_in_words(flows, real)} {source}"
         answer = Answer(
-            f'<p role="status" aria-live="polite">{escape(words)}</p>',
+            f'<p class="answer" role="status" aria-live="polite">{escape(words)}</p>',
             _plot(compared, shown, "packets", classes),
             _plot(compared, shown, "times", classes),
             as_rows(flows),

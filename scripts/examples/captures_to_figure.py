@@ -3,19 +3,18 @@
     python scripts/examples/captures_to_figure.py browsing.pcap video.pcapng --output figure
 
 Each file is one class, named by the file. Without files, two small captures are written from the bundled flows first.
-The figure (OUTPUT/packets.png) shows payload length and direction at each packet position of each class.
+The figures (OUTPUT/packets.pdf, OUTPUT/times.pdf) show payload length and direction at each packet position, and the
+times between packets, of each class.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 from pathlib import Path
 
 from datasets import concatenate_datasets
 
-from hf_ntg import FlowGenerator, TrainingConfig, evaluate_flows, load_flows, split_flows, train, write_pcap
-from hf_ntg.report.plots import packet_profiles
+from hf_ntg import TrainingConfig, evaluate_flows, load_flows, plot_flows, split_flows, train, write_pcap
 
 
 def example_captures(folder: Path, labels: tuple[str, ...] = ("dns", "https")) -> list[Path]:
@@ -45,16 +44,16 @@ def main() -> None:
 
     # 2. Train a small GPT-2, and generate as many flows of each class as it was trained on.
     config = TrainingConfig.recipe("gpt2", epochs=options.epochs, output_dir=str(options.output / "model"))
-    train(parts["train"], config)
-    generator = FlowGenerator.from_pretrained(options.output / "model")
+    generator = train(parts["train"], config)
+    print(generator)
     counts = {label: parts["train"]["label"].count(label) for label in generator.labels}
     synthetic = generator.generate(label=counts, seed=0)
 
     # 3. Compare with the held-out flows, and plot.
-    result = evaluate_flows(parts["train"], parts["test"], synthetic)
-    picture = packet_profiles(result).partition("base64,")[2]
-    (options.output / "packets.png").write_bytes(base64.b64decode(picture))
-    print(options.output / "packets.png")
+    print(evaluate_flows(parts["train"], parts["test"], synthetic))
+    for what in ("packets", "times"):
+        plot_flows(parts["test"], synthetic, what).savefig(options.output / f"{what}.pdf")
+        print(options.output / f"{what}.pdf")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from datasets import Dataset
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
-from hf_ntg import FlowGenerator, TrainingConfig, augment, load_flows, split_flows, train
+from hf_ntg import TrainingConfig, augment, load_flows, split_flows, train
 from hf_ntg.flows import FlowArrays
 
 
@@ -49,8 +49,8 @@ def main() -> None:
     few = take_few(parts["train"], options.few, options.seed)
     with tempfile.TemporaryDirectory() as folder:
         settings = {"epochs": options.epochs, "validation_share": 0, "seed": options.seed}
-        train(few, TrainingConfig.recipe("gpt2", output_dir=folder, **settings))
-        topped_up = augment(few, FlowGenerator.from_pretrained(folder), per_class=options.per_class, seed=options.seed)
+        generator = train(few, TrainingConfig.recipe("gpt2", output_dir=folder, **settings))
+        topped_up = augment(few, generator, per_class=options.per_class, seed=options.seed)
     for name, training in (("few real flows", few), ("topped up", topped_up), ("all real flows", parts["train"])):
         print(f"{name:>15}: {len(training):6,} flows, macro-F1 {macro_f1(training, parts['test'], options.seed):.3f}")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hf_ntg import FlowGenerator, TrainingConfig, load_flows, split_flows, train
+from hf_ntg import TrainingConfig, load_flows, split_flows, train
 
 
 def main() -> None:
@@ -39,8 +39,8 @@ def main() -> None:
     trainings = {"fine-tuned": {"initial_model": base, "learning_rate": rate / 4}, "from scratch": {}}
     for name, settings in trainings.items():
         folder = options.output / name.replace(" ", "-")
-        train(parts["train"], TrainingConfig.recipe("gpt2", epochs=options.epochs, output_dir=str(folder), **settings))
-        likelihood = FlowGenerator.from_pretrained(folder).log_likelihood(parts["test"]).mean()
+        config = TrainingConfig.recipe("gpt2", epochs=options.epochs, output_dir=str(folder), **settings)
+        likelihood = train(parts["train"], config).log_likelihood(parts["test"]).mean()
         print(f"{name:>12}: {likelihood:8.2f} nats a held-out flow, model in {folder}")
 
 

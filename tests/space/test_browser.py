@@ -73,7 +73,7 @@ def test_from_opening_to_a_capture(visitor, tmp_path):
     texts = [one.get_attribute("alt") for one in page.locator(".plot img").all()]
     assert len(texts) == 2
     assert all("real flows (blue) and synthetic flows (orange)" in text for text in texts)
-    assert "occurred once" in page.get_by_role("status").inner_text()
+    assert "occurred once" in page.locator(".answer").inner_text()
     page.get_by_role("button", name="More settings").click()
     page.get_by_label("Seed").fill(str(width))
     page.get_by_label("Client network").fill("192.168.0.0/16")
@@ -114,11 +114,11 @@ def test_another_model_and_own_flows(visitor, flows, tmp_path):
     page.get_by_role("option", name="lab/unet").click()
     page.get_by_label("Scheduler").wait_for()
     assert not page.get_by_label("Temperature").first.is_visible()
-    write_pcap(flows.filter(lambda row: row["label"] == "web"), tmp_path / "own.pcap")
-    page.locator("input[type=file]").first.set_input_files(tmp_path / "own.pcap")
-    page.get_by_text("own.pcap").first.wait_for()
+    write_pcap(flows.filter(lambda row: row["label"] == "web"), tmp_path / "own.pcapng")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "own.pcapng")
+    page.get_by_text("own.pcapng").first.wait_for()
     generate(page)
-    assert "that you uploaded" in page.get_by_role("status").inner_text()
+    assert "that you uploaded" in page.locator(".answer").inner_text()
 
 
 def files_of(url, seed, before=None):

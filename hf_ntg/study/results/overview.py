@@ -15,6 +15,7 @@ from hf_ntg.study.results.tables import Table
 __all__ = ["cards_table", "fill_tables", "overview_tables"]
 
 _CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "once_seen_copies")
+_BETTER = {"macro_f1": "higher", "flows_per_cpu_second": "higher"}  # of the other columns, lower is better
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
@@ -59,7 +60,9 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             "flows that repeat a training flow seen once, less that of unseen real flows."
         )
         title = f"Overview: {flows}, split by {by}"
-        tables.append(Table(f"overview-{flows}-{by}", title, ("", *heads), rows, "overview", flows, by, note, styles))
+        better = tuple(_BETTER.get(measure, "lower") for measure, _ in columns)
+        name = f"overview-{flows}-{by}"
+        tables.append(Table(name, title, ("", *heads), rows, "overview", flows, by, note, styles, better))
     return tables
 
 

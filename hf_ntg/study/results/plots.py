@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from hf_ntg.report.plots import REAL as REAL_COLOR
 from hf_ntg.report.plots import STYLE, add_legend, svg_of
@@ -38,6 +39,11 @@ _WIDTH = 10.4
 def frontier(scores: Sequence[Score]) -> str | None:
     """Excess of once-seen copies against divergence, with one panel for each table and split."""
     points = _by_place(scores, axis="fidelity")
+    points = {
+        place: own
+        for place, own in points.items()
+        if {"flow_jsd", "once_seen_copies"} <= {score.place["measure"] for score in own}
+    }
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         for model in _models(own):
@@ -227,13 +233,17 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
             for true, said, flows in row["details"]["confusion"]:
                 counts[place[true], place[said]] = flows
             shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
             axes.set_yticks(range(len(names)), names, fontsize=6)
             source = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
             axes.set_title(f"{title}: trained on {source}", loc="left", fontsize=8, fontweight="bold")
             axes.set_xlabel("predicted class")
         panels[0].set_ylabel("true class")
+        scale = figure.colorbar(shown, ax=panels, shrink=0.6, pad=0.01, aspect=30)
+        scale.set_label("share of the true class's test flows", fontsize=7)
+        scale.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        scale.outline.set_visible(False)
         return svg_of(figure)
 
 

@@ -104,7 +104,8 @@ def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list
 
 
 def _finding(gap: Score, copies: dict[tuple, float]) -> str:
-    text = f"{gap.place['model']} {gap.mean:.1f}"
+    points = round(gap.mean, 1) + 0.0  # no negative zero
+    text = f"{gap.place['model']} {points:.1f}"
     excess = copies.get(_spot(gap))
     return text if excess is None else f"{text} (copies of once-seen training flows: {excess:+.1f} points above real)"
 
@@ -141,7 +142,7 @@ def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list
         if own:
             shown = [{"caption": caption, "svg": svg} for caption, svg in drawn.get(axis, []) if svg is not None]
             cells = [_cells(table) for table in own]
-            sections.append({"title": title, "question": question, "figures": shown, "tables": cells})
+            sections.append({"name": axis, "title": title, "question": question, "figures": shown, "tables": cells})
     return {
         "lead": lead,
         "findings": findings(scores),
@@ -157,7 +158,7 @@ def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list
 def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
     few = "Macro-F1 of a random forest against real flows per class; "
     return {
-        "fidelity": [
+        "overview": [
             (
                 "The star is real flows. Good generators are near it: close to the test flows, with few copies.",
                 plots.frontier(scores),
@@ -201,7 +202,12 @@ def _cells(table: Table) -> dict:
         [name, *(cell_text(cell, style) for cell, style in zip(cells, styles, strict=True))]
         for name, cells in table.rows
     ]
-    return {"title": table.title, "head": table.head, "rows": rows, "note": table.note}
+    best = table.best_cells()
+    marked = [
+        [(cell, place > 0 and (number, place - 1) in best) for place, cell in enumerate(row)]
+        for number, row in enumerate(rows)
+    ]
+    return {"title": table.title, "head": table.head, "rows": marked, "note": table.note, "name": table.name}
 
 
 def _markdown(page: dict, tables: list[Table]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_ntg.flows.spreadsheet import guarded
 from hf_ntg.metrics import METRICS
@@ -24,6 +24,9 @@ _PROTOCOLS = {
 }
 
 
+_NO_RIVALS = (REAL, "replay", "few real flows alone", "all real training flows")
+
+
 @dataclass(frozen=True)
 class Table:
     """One table.
@@ -35,6 +38,9 @@ class Table:
         rows: name of the row, and a score or None for each further column.
         axis, flows, by: question, flow table and split.
         styles: format of each column but the first, see :func:`cell_text`.
+        better: which way is better, for each column but the first, or for each row if `by_row`: ``lower``, ``higher``,
+            ``real`` (closest to the score of real flows), or ``""``.
+        by_row: each row is one measure, and the columns are what is compared.
     """
 
     name: str
@@ -46,6 +52,31 @@ class Table:
     by: str
     note: str = ""
     styles: tuple[str, ...] = ()
+    better: tuple[str, ...] = ()
+    by_row: bool = False
+
+    def best_cells(self) -> set[tuple[int, int]]:
+        """Places (row, column without the names) of the best score of each measure.
+
+        Real flows and replay, which returns them, do not compete.
+        """
+        names = list(self.head[1:]) if self.by_row else [name for name, _ in self.rows]
+        grid = [cells for _, cells in self.rows]
+        lines = grid if self.by_row else list(zip(*grid, strict=True))
+        found = set()
+        for place, (line, better) in enumerate(zip(lines, self.better, strict=False)):
+            real = next((cell.mean for name, cell in zip(names, line, strict=True) if name == REAL and cell), None)
+            rivals = {k: cell.mean for k, cell in enumerate(line) if cell is not None and names[k] not in _NO_RIVALS}
+            if better == "real" and real is not None:
+                loss = {k: abs(value - real) for k, value in rivals.items()}
+            elif better in ("lower", "higher"):
+                loss = {k: value if better == "lower" else -value for k, value in rivals.items()}
+            else:
+                continue
+            if len(loss) > 1:
+                least = min(loss.values())
+                found |= {(place, k) if self.by_row else (k, place) for k, value in loss.items() if value == least}
+        return found
 
     def cell_styles(self) -> Sequence[str]:
         """Format of each column, see :func:`cell_text`."""
@@ -144,12 +175,15 @@ class _Found:
 def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
     models = found.every("model")
     rows = []
+    better: list[str] = []
     for metric in METRICS:
         cells = tuple(found.get(model, metric.name) for model in models)
         if any(cells):
             rows.append((f"{metric.title}, {metric.unit} ({metric.better})", cells))
+            better.append(metric.better)
         if metric.name == "flow_jsd":
             rows.append(("… divided by that of real flows", tuple(found.get(m, "flow_jsd.ratio") for m in models)))
+            better.append("")
     for name, title in (
         ("once_seen_copies.once_seen", "Flows that repeat a once-seen training flow, share"),
         ("once_seen_copies.recurring", "Flows that repeat a training flow that recurs, share"),
@@ -166,7 +200,8 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         "training flows with them; for novelty and privacy it compares the test flows with the training flows."
     )
     title = f"Fidelity and privacy: {flows}, split by {by}"
-    return [Table(f"fidelity-{flows}-{by}", title, ("", *models), rows, "fidelity", flows, by, note)]
+    table = Table(f"fidelity-{flows}-{by}", title, ("", *models), rows, "fidelity", flows, by, note)
+    return [replace(table, better=tuple(better), by_row=True)]
 
 
 def _synthetic_only(found: _Found, flows: str, by: str) -> list[Table]:
@@ -188,7 +223,8 @@ def _synthetic_only(found: _Found, flows: str, by: str) -> list[Table]:
         name, note = f"synthetic-only-{measure}-{flows}-{by}", "n×: synthetic flows for each training flow."
         title = f"{title}: {flows}, split by {by}"
         styles = (style,) * len(columns)
-        tables.append(Table(name, title, ("", *heads), rows, "synthetic-only", flows, by, note, styles))
+        better = ("lower" if measure == "gap_points" else "higher",) * len(columns)
+        tables.append(Table(name, title, ("", *heads), rows, "synthetic-only", flows, by, note, styles, better))
     return tables
 
 
@@ -210,7 +246,8 @@ def _augmentation(found: _Found, flows: str, by: str) -> list[Table]:
             title = f"Few labels, {words}. Macro-F1 of a {_CLASSIFIER_NAMES.get(classifier, classifier)}: {flows}, {by}"
             name = f"augmentation-{protocol}-{classifier}-{flows}-{by}"
             note = "One split (seed 0). Each seed draws the few flows and trains the generator and the classifier."
-            tables.append(Table(name, title, ("", *heads), rows, "augmentation", flows, by, note))
+            table = Table(name, title, ("", *heads), rows, "augmentation", flows, by, note)
+            tables.append(replace(table, better=("higher",) * len(heads)))
     return tables
 
 
@@ -242,7 +279,9 @@ def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
         "seconds; CPU seconds depend on them less."
     )
     title = f"Costs of generators: {flows}, split by {by}"
-    return [Table(f"efficiency-{flows}-{by}", title, ("", *heads), rows, "efficiency", flows, by, note, styles)]
+    better = tuple("higher" if name.startswith("flows_per") else "lower" for name in columns)
+    name = f"efficiency-{flows}-{by}"
+    return [Table(name, title, ("", *heads), rows, "efficiency", flows, by, note, styles, better)]
 
 
 _LENGTH = {
@@ -297,7 +336,8 @@ def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
         "One trained model, sampled in several ways. Macro-F1: a random forest, trained on as many synthetic flows as "
         "training flows. CPU seconds do not include the work of a GPU."
     )
-    return [Table(f"sampling-{flows}-{by}", title, ("", *heads), rows, "sampling", flows, by, note, tuple(styles))]
+    name, better = f"sampling-{flows}-{by}", ("lower", "lower", "higher", "lower", "higher")
+    return [Table(name, title, ("", *heads), rows, "sampling", flows, by, note, tuple(styles), better)]
 
 
 def _number(value: float, style: str) -> str:

@@ -16,8 +16,8 @@ from hf_ntg.study.plan import UNLABELLED_METHODS, Profile, plan_runs
 from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tables
 from hf_ntg.study.results.plots import confusions
 from hf_ntg.study.results.study_report import findings, write_study
-from hf_ntg.study.results.summary import scores_of, time_to_fidelity
-from hf_ntg.study.results.tables import as_csv, as_markdown, cell_text, study_tables
+from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
+from hf_ntg.study.results.tables import Table, as_csv, as_markdown, cell_text, study_tables
 from hf_ntg.study.store import ResultStore, read_results, write_results
 
 ROOT = Path(__file__).parents[3]
@@ -288,3 +288,16 @@ def test_results_that_are_none(tmp_path):
     broken.write_text("{\n")
     with pytest.raises(InputError, match="line 1 is not JSON"):
         read_results(broken)
+
+
+def test_the_best_of_each_measure_is_marked_and_real_flows_do_not_compete():
+    def row(*means):
+        return tuple(None if mean is None else Score({}, (mean,)) for mean in means)
+
+    rows = [("real", row(0.1, 0.9)), ("gpt2", row(0.3, 0.7)), ("unet", row(0.2, None)), ("3-gram", row(0.4, 0.8))]
+    columns = Table("t", "T", ("", "JSD", "F1"), rows, "a", "f", "by", better=("lower", "higher"))
+    assert columns.best_cells() == {(2, 0), (3, 1)}
+    head = ("", *(name for name, _ in rows))
+    turned = [("JSD", row(0.1, 0.3, 0.2, 0.4)), ("AUC", row(0.5, 0.6, 0.9, 0.55)), ("?", row(1, 2, 3, 4))]
+    by_row = Table("t", "T", head, turned, "a", "f", "by", better=("lower", "real", ""), by_row=True)
+    assert by_row.best_cells() == {(0, 2), (1, 3)}
