@@ -35,7 +35,9 @@ def blocks(language):
 
 
 def test_everything_runs_in_order(flows, tmp_path):
-    write_pcap(flows, tmp_path / "capture.pcap")
+    for label in ("web", "dns"):
+        (tmp_path / "captures").mkdir(exist_ok=True)
+        write_pcap(flows.filter(lambda row, one=label: row["label"] == one), tmp_path / "captures" / f"{label}.pcap")
     ran = []
     with LoopbackHub() as hub:
         client = HubClient(hub.environment(tmp_path / "home"), tmp_path)

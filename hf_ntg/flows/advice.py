@@ -11,6 +11,8 @@ from hf_ntg.flows.arrays import FlowArrays
 __all__ = ["training_warnings"]
 
 _FEW_FLOWS = 100
+_FEW_OF_CLASS = 5
+_SHOWN = 5
 _FEW_STEPS = 50
 _SERVICES = {53: "dns", 80: "http", 123: "ntp", 443: "https"}
 _ALIASES = {"https": {"https", "tls", "ssl", "quic"}, "http": {"http"}, "dns": {"dns"}, "ntp": {"ntp"}}
@@ -30,6 +32,11 @@ def training_warnings(flows: FlowArrays, steps: int | None = None) -> list[str]:
     if steps is not None and steps < _FEW_STEPS:
         found.append(f"{steps} training steps: too few to learn much; raise epochs or lower the batch size")
     counts = Counter(flows.label.tolist())
+    rare = sorted(str(name) for name, count in counts.items() if name is not None and count < _FEW_OF_CLASS)
+    if rare:
+        shown = ", ".join(rare[:_SHOWN]) + (", …" if len(rare) > _SHOWN else "")
+        verb = "class has" if len(rare) == 1 else "classes have"
+        found.append(f"{len(rare)} {verb} fewer than {_FEW_OF_CLASS} flows ({shown}): bring more of them")
     unlabelled = counts.pop(None, 0)
     if unlabelled and counts:
         found.append(f"{unlabelled} of {len(flows)} flows have no label: they form a class without a name")

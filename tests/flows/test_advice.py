@@ -26,6 +26,8 @@ def test_doubtful_tables_and_settings_are_named():
     assert "16 flows" in few
     assert "5 training steps" in few
     assert "one class ('a')" in few
+    rare = " ".join(training_warnings(table(["a"] * 100 + ["b"] * 100 + ["c"] * 4)))
+    assert "1 class has fewer than 5 flows (c)" in rare
     assert "no label" in " ".join(training_warnings(table([None, "a"] * 50)))
     assert "no flow has a label" in " ".join(training_warnings(table([None] * 100)))
 
