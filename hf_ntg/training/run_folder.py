@@ -128,7 +128,8 @@ class RunFolder:
     def placing_model(self) -> Iterator[Path]:
         """Give an empty folder for the new model. If the block succeeds, this model replaces the one in the folder."""
         part, whole = self.work / "model.part", self.work / "model"
-        shutil.rmtree(part, ignore_errors=True)
+        for left in (part, whole):  # by a run that was killed before it could say that its model is complete
+            shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
         part.replace(whole)
