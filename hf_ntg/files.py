@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -23,16 +24,19 @@ __all__ = [
     "check_output_folder",
     "is_scratch",
     "lock_folder",
+    "naming_errors",
     "new_folder",
     "os_error_in_words",
     "replacing",
     "require_free_space",
     "scratch_folder",
+    "system_error",
     "write_text",
 ]
 
 _LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; file systems allow 255 in all
 _LONGEST_ALLOWED = 255
+_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _PROBE, _PROBE_PREFIX = bytes(4096), ".probe."
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
@@ -59,6 +63,44 @@ def os_error_in_words(error: OSError, path: str | Path | None = None) -> str:
     return reason if where is None else f"{os.fspath(where)!s}: {reason}"
 
 
+def system_error(error: BaseException) -> OSError | None:
+    """`error` as an error of the operating system; None if it is none.
+
+    safetensors and pyarrow report errors of the system as text only.
+    """
+    if isinstance(error, InputError):  # explained already
+        return None
+    if isinstance(error, OSError) and error.errno:
+        return error
+    found = _NUMBER.search(str(error))
+    if found is None:
+        return None
+    return OSError(int(found[1] or found[2]), (str(error).splitlines() or [""])[0])
+
+
+@contextmanager
+def naming_errors(target: Path, scratch: Path | None = None) -> Iterator[None]:
+    """Errors of the system in the block name `target` where they name no file, or one of `scratch`.
+
+    Raises:
+        OSError: in place of an error of another library that is one of the system.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = system_error(error)
+        if found is None:
+            raise
+        named = None if found.filename is None else os.fspath(found.filename)
+        if named is None:
+            found.filename = os.fspath(target)
+        elif scratch is not None and isinstance(named, str) and Path(named).is_relative_to(scratch):
+            found.filename = os.fspath(target / Path(named).relative_to(scratch))
+        if found is error:
+            raise
+        raise found from error
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a scratch path beside `path` to write to; it replaces `path` if the block ends without an error.
@@ -68,16 +110,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = _scratch_prefix(target.name)
-    _sweep(target.parent, prefix)
-    handle, scratch = _locked(target.parent, prefix, _new_file)
+    handle, scratch = _swept_and_locked(target, _new_file)
     try:
-        try:
+        with naming_errors(target, scratch):
             yield scratch
-        except OSError as error:
-            if error.errno and error.filename is None:  # pyarrow names no file
-                error.filename = os.fspath(target)
-            raise
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
     finally:
@@ -93,11 +129,10 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = _scratch_prefix(target.name)
-    _sweep(target.parent, prefix)
-    handle, scratch = _locked(target.parent, prefix, _new_folder)
+    handle, scratch = _swept_and_locked(target, _new_folder)
     try:
-        yield scratch
+        with naming_errors(target, scratch):
+            yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         os.close(handle)
@@ -215,6 +250,17 @@ def _try_lock(handle: int) -> bool | None:
     except OSError:
         return None
     return True
+
+
+def _swept_and_locked(target: Path, make: Callable[[Path, str], tuple[int, str]]) -> tuple[int, Path]:
+    """Remove what killed processes left for `target`; make and lock a scratch file or folder beside it."""
+    prefix = _scratch_prefix(target.name)
+    _sweep(target.parent, prefix)
+    try:
+        return _locked(target.parent, prefix, make)
+    except OSError as error:
+        error.filename = os.fspath(target)
+        raise
 
 
 def _locked(folder: Path, prefix: str, make: Callable[[Path, str], tuple[int, str]]) -> tuple[int, Path]:

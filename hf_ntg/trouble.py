@@ -5,30 +5,22 @@ from __future__ import annotations
 import errno
 import re
 
-from hf_ntg.files import os_error_in_words
+from hf_ntg.files import os_error_in_words, system_error
 
 __all__ = ["machine_trouble"]
 
-_NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|Unable to allocate", re.IGNORECASE)
 _LOST = re.compile(r"connection (closed|reset) by peer|DistBackendError|NCCL error|gloo", re.IGNORECASE)
 _FAULTS = {errno.EBADF, errno.EFAULT, errno.ECHILD}  # a fault of the program, whatever the machine
 
 
 def machine_trouble(error: BaseException) -> str | None:
-    """What `error` says about the machine or the place that was named, as one line; None if it is another error.
-
-    safetensors and pyarrow report errors of the system as text only.
-    """
+    """What `error` says about the machine or the place that was named, as one line; None if it is another error."""
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
         return (
             "not enough memory for this; ask for less at once (batch size, processes, flows), or use a larger machine"
         )
     if isinstance(error, RuntimeError) and _LOST.search(f"{type(error).__name__} {error}"):
         return "another process of this job ended or cannot be reached; give the same command again"
-    if isinstance(error, OSError) and error.errno:
-        return None if error.errno in _FAULTS else os_error_in_words(error)
-    found = _NUMBER.search(str(error))
-    if found is None:
-        return None
-    return os_error_in_words(OSError(int(found[1] or found[2]), (str(error).splitlines() or [""])[0]))
+    found = system_error(error)
+    return None if found is None or found.errno in _FAULTS else os_error_in_words(found)

@@ -180,9 +180,9 @@ def generate(
         raise InputError("say how many flows: --num-flows")
     if scheduler is not None and scheduler not in SCHEDULER_NAMES:
         raise InputError(f"scheduler {scheduler!r}: choose one of {', '.join(SCHEDULER_NAMES)}")
+    (check_output_file if num_shards is None else check_output_folder)(output)
     folder = model_folder(model, revision=revision)
     check_model_folder(folder)
-    (check_output_file if num_shards is None else check_output_folder)(output)
     wanted: Any = counts_like(like) if like is not None else None
     if weights and num_flows is not None:
         wanted = counts_of_mix(num_flows, weights)

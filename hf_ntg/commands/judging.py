@@ -137,6 +137,7 @@ def study(
     """
     from hf_ntg.commands.study_options import study_command
 
+    check_output_folder(output)
     choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
     choices |= {"view": view}
     choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}

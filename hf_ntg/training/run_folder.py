@@ -19,7 +19,7 @@ from typing import Any
 
 import hf_ntg
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder, is_scratch, lock_folder, write_text
+from hf_ntg.files import check_output_folder, is_scratch, lock_folder, naming_errors, write_text
 from hf_ntg.training.checkpoints import is_checkpoint
 from hf_ntg.training.config import MACHINE_SETTINGS, TrainingConfig
 from hf_ntg.training.run_record import read_record
@@ -131,7 +131,8 @@ class RunFolder:
         for left in (part, whole):  # by a run that was killed before it could say that its model is complete
             shutil.rmtree(left, ignore_errors=True)
         part.mkdir(parents=True)
-        yield part
+        with naming_errors(self.folder, part):
+            yield part
         part.replace(whole)
         names = sorted(path.relative_to(whole).as_posix() for path in whole.rglob("*") if path.is_file())
         # From here on the new model is valid: if this run is killed now, the next one completes the replacement.

@@ -10,7 +10,7 @@ from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.run_folder import open_run_folder, run_identity
 from hf_ntg.training.run_start import decide_start
 
-OLD = ("model_index.json", "unet/config.json", "unet/model.safetensors", "scheduler/config.json", "README.md")
+OLD = ("model_index.json", "unet/config.json", "unet/model.safetensors", "README.md")
 NEW = ("model.safetensors", "config.json", "training_run.json")
 CHANGES = ("mkdir", "rename", "replace", "unlink", "remove", "rmdir", "open")
 EPOCHS = 2
@@ -63,7 +63,8 @@ def contents(folder):
 
 def old_model(folder):
     for name in OLD:
-        write_text(folder / name, name)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
     return folder
 
 
