@@ -31,6 +31,7 @@ def test_a_program_without_logging_gets_a_bar(monkeypatch, capsys):
 
 
 def test_a_job_gets_lines_that_begin_with_the_expected_duration(monkeypatch, caplog, capsys):
+    monkeypatch.setattr(progress.logger, "handlers", [])  # a command that ran before may have left one
     caplog.set_level(logging.INFO, "hf_ntg")
     count(monkeypatch)
     assert caplog.messages[0] == "counting: 40 steps, expected to take 00:40 at most"

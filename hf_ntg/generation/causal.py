@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.generation.likelihood import sentence_log_likelihood
 from hf_ntg.generation.prefix_tree import MAX_NODES, sample_sentences
 from hf_ntg.models.flow_streams import flow_points
+from hf_ntg.models.likelihood import sentence_log_likelihood
 from hf_ntg.ranges import DRAWING
 
 __all__ = ["CausalSampler"]
@@ -77,7 +77,7 @@ class CausalSampler:
     def log_likelihood(self, flows: Dataset | FlowArrays, packets_only: bool = False) -> np.ndarray:
         """Natural logarithm of the probability of each flow given its label: (N,) nats.
 
-        See :func:`~hf_ntg.generation.likelihood.sentence_log_likelihood`.
+        See :func:`~hf_ntg.models.likelihood.sentence_log_likelihood`.
 
         Raises:
             InputError: the model does not know a class, or a column that it learned is missing.

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
+from hf_ntg.codecs.tokenization_flow import EncodedFlows
 
 __all__ = ["OnceSeen"]
 
@@ -42,6 +43,7 @@ class OnceSeen:
         pad: int,
         captures: np.ndarray | None = None,
     ) -> None:
+        self._pad = pad
         ends = sentences == grammar.end_of_packets
         cut = np.where(ends.cumsum(axis=1) - ends > 0, pad, sentences)  # label, header, packets and their end
         packets = cut.copy()
@@ -54,19 +56,23 @@ class OnceSeen:
             self.expected = (self.expected + _repeats_of_other_captures(identity, captures.astype(str))) / 2
         once = first[occurrences == 1]
         chosen = np.random.default_rng(0).permutation(once)[:MOST_MEASURED]
-        self._sentences = cut[chosen]
+        self._sentences = sentences[chosen]
         label_share = np.bincount(sentences[row, 0]) / len(row)
         self._weights = label_share[self._sentences[:, 0]] * len(once) / max(1, len(chosen))
 
-    def copies(self, nats: Callable[[np.ndarray], np.ndarray]) -> float:
+    def copies(self, log_likelihood: Callable[[EncodedFlows], np.ndarray]) -> float:
         """Share of a model's flows that repeat a once-seen flow.
 
         Args:
-            nats: negative log-likelihoods, given their labels, of padded sentences (n, L): (n,).
+            log_likelihood: natural logarithms of the probabilities, given their labels, of the header and packets of n
+                sentences, with the grammar of the sampler: (n,) nats.
         """
         if not len(self._sentences):
             return 0.0
-        return float((np.exp(-nats(self._sentences)) * self._weights).sum())
+        held = self._sentences != self._pad
+        offsets = np.concatenate([[0], np.cumsum(held.sum(axis=1))])
+        encoded = EncodedFlows(self._sentences[held], offsets)
+        return float((np.exp(log_likelihood(encoded)) * self._weights).sum())
 
 
 def _repeats_of_other_captures(identity: np.ndarray, captures: np.ndarray) -> float:

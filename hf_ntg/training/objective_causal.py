@@ -19,6 +19,7 @@ from hf_ntg.codecs.tokenization_flow import EncodedFlows, FlowTokenizer
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.causal_lm import build_causal_lm
+from hf_ntg.models.likelihood import sentence_log_likelihood
 from hf_ntg.models.structured_embedding import share_structure, stock_state
 from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
@@ -95,7 +96,8 @@ class CausalObjective(Objective):
 
     def memory(self, module: nn.Module) -> tuple[float, float]:
         assert isinstance(module, _CausalLoss)
-        copies = self._once_seen.copies(lambda sentences: nats_per_flow(module.model, sentences))
+        model, grammar = module.model, self.tokenizer.grammar
+        copies = self._once_seen.copies(lambda rows: sentence_log_likelihood(model, grammar, rows, times=False))
         return copies, self._once_seen.expected
 
     def save(self, module: nn.Module, folder: Path) -> None:

@@ -17,5 +17,5 @@ def test_what_is_published_decides_the_kind(tmp_path):
 def test_what_cannot_be_published_is_named(tmp_path):
     with pytest.raises(InputError, match="holds neither a model"):
         kind_of(str(tmp_path))
-    with pytest.raises(InputError, match="no such folder or file, and no metric"):
+    with pytest.raises(InputError, match="no such folder or file, no metric"):
         kind_of(str(tmp_path / "none"))

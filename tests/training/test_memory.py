@@ -13,6 +13,10 @@ def once_seen(flows, **options):
     return OnceSeen(tokenizer.grammar, sentences, row.ravel(), tokenizer.pad_token_id, captures)
 
 
+def labels_of(encoded):
+    return encoded.ids[encoded.offsets[:-1]]
+
+
 A, B, C = ["+10", "-20"], ["+10", "-30"], ["+40"]
 
 
@@ -34,8 +38,10 @@ def test_copies_are_the_probability_of_the_flows_seen_once():
     found = once_seen(flows)
     assert found.expected == 0
     # Each flow has a third of its class, or all of it.
-    assert found.copies(lambda s: -np.log(np.where(s[:, 0] == s[:, 0].max(), 1 / 3, 1.0))) == pytest.approx(1.0)
-    assert found.copies(lambda s: np.full(len(s), 50.0)) == pytest.approx(0.0)
+    assert found.copies(lambda s: np.log(np.where(labels_of(s) == labels_of(s).max(), 1 / 3, 1.0))) == pytest.approx(
+        1.0
+    )
+    assert found.copies(lambda s: np.full(len(s), -50.0)) == pytest.approx(0.0)
 
 
 def test_headers_and_times_make_no_other_flow():
@@ -44,8 +50,8 @@ def test_headers_and_times_make_no_other_flow():
     found = once_seen(flows)
     assert found.expected == pytest.approx(2 / 3)
     lengths = []
-    found.copies(lambda s: lengths.append((s != 0).sum(axis=1)) or np.zeros(len(s)))
-    assert lengths[0].tolist() == [6]  # label, two header tokens, two packets, their end
+    found.copies(lambda s: lengths.append(s.lengths) or np.zeros(len(s)))
+    assert lengths[0].tolist() == [8]  # label, two header tokens, two packets, their end, a time, the end
 
 
 def test_a_table_of_recurring_flows_has_no_memory():
@@ -56,4 +62,4 @@ def test_a_table_of_recurring_flows_has_no_memory():
 def test_of_many_a_sample_stands_for_all(monkeypatch):
     monkeypatch.setattr("hf_ntg.training.memory.MOST_MEASURED", 10)
     found = once_seen(table(*[("web", [f"+{length}"]) for length in range(1, 41)]))
-    assert found.copies(lambda s: np.full(len(s), np.log(80))) == pytest.approx(0.5)
+    assert found.copies(lambda s: np.full(len(s), -np.log(80))) == pytest.approx(0.5)

@@ -17,7 +17,7 @@ def test_who_began_a_connection():
     flow = tcp_flow()
     assert flow.protocol == 6
     flow.begin_tcp(0, SYN | ACK, 500, 101)  # the SYN was not captured
-    assert (flow.initiator, flow.syn_seen, flow.first_sequence) == (1, False, [500, 100])
+    assert (flow.initiator, flow.syn_seen, flow.first_sequence) == (1, False, (500, 100))
     flow.learn_syn(1, SYN, 100)
     assert (flow.initiator, flow.syn_seen) == (1, True)
 
@@ -41,7 +41,7 @@ def test_a_side_without_a_number_takes_a_syn_unless_the_flow_has_ended():
     for flags, belongs in ((ACK, True), (RST, False)):
         flow = tcp_flow()
         flow.begin_tcp(0, flags, 100, 1)
-        flow.first_sequence[0] = None
+        flow.first_sequence = (None, flow.first_sequence[1])
         assert flow.admits_syn(0, SYN, 5, 0) == belongs
 
 

@@ -15,7 +15,11 @@ MAX_SCORES = 16_000_000  # entries of a score matrix held at once
 
 
 def sentence_log_likelihood(
-    model: PreTrainedModel, grammar: FlowGrammar, sentences: EncodedFlows, packets_only: bool = False
+    model: PreTrainedModel,
+    grammar: FlowGrammar,
+    sentences: EncodedFlows,
+    packets_only: bool = False,
+    times: bool = True,
 ) -> np.ndarray:
     """Natural log of the probability of each sentence given its label: (N,) float64 nats.
 
@@ -28,6 +32,7 @@ def sentence_log_likelihood(
 
     Args:
         packets_only: count only the packets and their end, given the label and the header tokens.
+        times: count the times too, where the grammar has them.
     """
     found = np.empty(len(sentences))
     cut = np.zeros(len(sentences), dtype=bool) if sentences.cut is None else sentences.cut
@@ -38,7 +43,7 @@ def sentence_log_likelihood(
         rows = np.flatnonzero(layout.ravel() == number)
         ids = sentences.ids[sentences.offsets[rows][:, None] + np.arange(length)]  # (n, length)
         distinct, place = np.unique(ids, axis=0, return_inverse=True)
-        spans = _spans(grammar, length, packets_only, ends=not is_cut)
+        spans = _spans(grammar, length, ends=not is_cut, header=not packets_only, times=times and not packets_only)
         found[rows] = _of_one_layout(model, grammar, distinct, spans)[place.ravel()]
     model.train(was_training)
     return found
@@ -67,11 +72,12 @@ def _of_one_layout(
     return torch.cat(totals).cpu().numpy()
 
 
-def _spans(grammar: FlowGrammar, length: int, packets_only: bool, ends: bool) -> list[tuple[int, int, slice]]:
+def _spans(grammar: FlowGrammar, length: int, ends: bool, header: bool, times: bool) -> list[tuple[int, int, slice]]:
     """The slice of the vocabulary that is allowed at each place of a sentence of `length` tokens.
 
     Each is (first place, last place, slice), the last place exclusive. Places where only one token is allowed are left
-    out, because it is certain, and so is the end of the packets unless it `ends` them.
+    out, because it is certain, and so is the end of the packets unless it `ends` them. `header` and `times` say whether
+    these tokens count.
     """
     body = length - grammar.prefix_length - 1
     packets = body // 2 if grammar.has_times else body
@@ -79,8 +85,8 @@ def _spans(grammar: FlowGrammar, length: int, packets_only: bool, ends: bool) ->
     spans = [(start, start + 1, grammar.allowed_packets(0)), (start + 1, start + packets, grammar.allowed_packets(1))]
     if ends and packets < grammar.max_packets:
         spans.append((start + packets, start + packets + 1, grammar.allowed_packets(packets)))
-    if grammar.has_header and not packets_only:
+    if grammar.has_header and header:
         spans += [(1, 2, grammar.blocks["protocol"]), (2, 3, grammar.blocks["port"])]
-    if grammar.has_times and not packets_only:
+    if grammar.has_times and times:
         spans.append((start + packets + 1, length - 1, grammar.blocks["time"]))
     return [span for span in spans if span[1] > span[0]]

@@ -4,7 +4,7 @@ from every_sentence import TIMES, every_sentence, probability, tiny_model
 
 from hf_ntg import FlowGenerator, InputError
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
-from hf_ntg.generation.likelihood import sentence_log_likelihood
+from hf_ntg.models.likelihood import sentence_log_likelihood
 
 
 def encoded(sentences) -> EncodedFlows:
