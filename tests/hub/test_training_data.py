@@ -14,5 +14,5 @@ def test_a_description_comes_back(tmp_path):
 @pytest.mark.parametrize("text", ["[", "{}", '{"name": "a", "other": 1}', "[1]"])
 def test_other_files_are_refused(tmp_path, text):
     (tmp_path / "training_data.json").write_text(text)
-    with pytest.raises(InputError, match="training_data.json: the model is damaged or incomplete"):
+    with pytest.raises(InputError, match=r"training_data\.json: the model is damaged or incomplete"):
         TrainingData.load(tmp_path)
