@@ -23,6 +23,7 @@ __all__ = [
     "STYLE",
     "SYNTHETIC",
     "add_legend",
+    "caption_of",
     "class_scores",
     "draw_lengths",
     "draw_packets",
@@ -53,9 +54,12 @@ STYLE: Any = {  # matplotlib's type lists every setting by name
     "ytick.major.width": 0.6,
     "svg.fonttype": "none",
     "text.parse_math": False,  # a class may be called "$x"
+    "text.usetex": False,
     "svg.hashsalt": "hf_ntg",
 }
 _COLUMNS = 4
+_LONGEST_CAPTION = 60
+_JOINERS = "\u200c\u200d"  # invisible, but part of words and emoji
 
 
 def packet_profiles(result: dict) -> str:
@@ -151,7 +155,7 @@ def class_scores(result: dict) -> str:
             axes.scatter(
                 scores[name], places, s=34, color=color, marker=mark, label=name, zorder=3 if mark == "o" else 2
             )
-        axes.set_yticks(places, names)
+        axes.set_yticks(places, list(map(caption_of, names)))
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("F1 on real test flows")
         axes.grid(axis="x", color="#eeeeee", linewidth=0.8)
@@ -230,7 +234,7 @@ def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tupl
         for axes in grid[len(names) :]:
             axes.set_axis_off()
         for name, axes in zip(names, grid, strict=False):
-            axes.set_title(name, loc="left", fontsize=8, fontweight="bold")
+            axes.set_title(caption_of(name), loc="left", fontsize=8, fontweight="bold")
         for axes in grid[max(len(names) - columns, 0) : len(names)]:
             axes.xaxis.set_tick_params(labelbottom=True)
         yield figure, list(zip(names, grid, strict=False))
@@ -258,6 +262,18 @@ def _length_axis(axes: Axes, edges: list[float]) -> None:
 def _outer_labels(figure: Figure, x: str, y: str) -> None:
     figure.supxlabel(x, fontsize=8, color="#444444")
     figure.supylabel(y, fontsize=8, color="#444444")
+
+
+def caption_of(name: str) -> str:
+    """The name of a class as figures show it: at most 60 characters, with ``\\x00`` in place of unprintable ones.
+
+    An SVG file with control characters is not well-formed, and long names make the layout slow.
+    """
+    short = name if len(name) <= _LONGEST_CAPTION else f"{name[: _LONGEST_CAPTION - 1]}…"
+    return "".join(
+        letter if letter.isprintable() or letter in _JOINERS else letter.encode("unicode_escape").decode()
+        for letter in short
+    )
 
 
 def add_legend(figure: Figure, columns: int = 7) -> None:

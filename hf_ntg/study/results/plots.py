@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from hf_ntg.report.plots import REAL as REAL_COLOR
-from hf_ntg.report.plots import STYLE, add_legend, svg_of
+from hf_ntg.report.plots import STYLE, add_legend, caption_of, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
 from hf_ntg.study.results.summary import Score
 
@@ -225,6 +225,7 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
         {name for row in (real, made) for true, said, _ in row["details"]["confusion"] for name in (true, said)}
     )
     place = {name: k for k, name in enumerate(names)}
+    captions = list(map(caption_of, names))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, 1.2 + 0.15 * len(names)), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
@@ -234,10 +235,10 @@ def _confusion_pair(title: str, real: dict, made: dict) -> str:
                 counts[place[true], place[said]] = flows
             shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             shown = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6)
-            axes.set_yticks(range(len(names)), names, fontsize=6)
+            axes.set_xticks(range(len(names)), captions, rotation=90, fontsize=6)
+            axes.set_yticks(range(len(names)), captions, fontsize=6)
             source = "real flows" if row is real else f"{row['times']}× flows of {row['model']}"
-            axes.set_title(f"{title}: trained on {source}", loc="left", fontsize=8, fontweight="bold")
+            axes.set_title(f"{caption_of(title)}: trained on {source}", loc="left", fontsize=8, fontweight="bold")
             axes.set_xlabel("predicted class")
         panels[0].set_ylabel("true class")
         scale = figure.colorbar(shown, ax=panels, shrink=0.6, pad=0.01, aspect=30)
@@ -290,7 +291,7 @@ def _panels(
             axes.set_axis_off()
         for axes, ((flows, by), own) in zip(grid, points.items(), strict=False):
             draw(axes, {tuple(score.place[name] for name in key): score for score in own})
-            axes.set_title(f"{flows}, by {by}", loc="left", fontsize=8, fontweight="bold")
+            axes.set_title(caption_of(f"{flows}, by {by}"), loc="left", fontsize=8, fontweight="bold")
             axes.grid(color="#eeeeee", linewidth=0.6)
             axes.set_axisbelow(True)
         if legend:
