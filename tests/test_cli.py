@@ -76,7 +76,7 @@ def test_bad_input_is_one_line_and_exit_2(flows, tiny_gpt2, busy_port, tmp_path,
     table = save_flows(flows, tmp_path / "flows.parquet")
     (tmp_path / "empty.parquet").touch()
     (tmp_path / "model").mkdir()
-    save_flows(flows.remove_columns("direction"), tmp_path / "undirected.parquet")
+    flows.remove_columns("direction").to_parquet(tmp_path / "undirected.parquet")
     out = ("--output", tmp_path / "out.parquet")
     tries = [
         ("train", tmp_path / "gone.parquet", "--output", tmp_path / "m"),

@@ -61,7 +61,7 @@ def import_(
             help="Tables: OURS=THEIRS, such as payload_length=SIZES, inter_arrival_time=GAPS:ms, timestamp=TIMES:us or "
             "direction=DIR:out/in; OURS is one of flow_id, label, protocol, source_port, destination_port, "
             "payload_length, direction, inter_arrival_time or timestamp, tcp_window, packet_count, capture, source, "
-            "destination."
+            "destination, or ppi (one column of times, directions and lengths)."
         ),
     ] = None,
     keep_addresses: Annotated[str, typer.Option(help="'none', or 'hashed' with a key.")] = "none",
@@ -213,5 +213,5 @@ def export(
     settings |= {"clients": clients, "servers": servers}
     settings |= {"class_rates": parse_rates(class_rate or []), "mix": mix, "start_time": parse_start(start)}
     settings |= {"payload": payload, "mark": mark}
-    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, **settings)
+    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, quiet=False, **settings)
     show(f"{output}: {report}", path=str(output), report=str(report))

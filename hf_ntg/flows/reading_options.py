@@ -90,7 +90,7 @@ class ReadingOptions:
             is_ours = self.columns or "payload_length" in names or known_export(names)
             kind = "table" if is_ours else "cesnet"
         if kind == "table":
-            return TableReader(path, self.columns, capture, **cut)
+            return TableReader(path, self.columns, capture, label_column=self.label_column, **cut)
         if kind == "cesnet":
             return CesnetReader(path, capture, self.label_column, **cut)
         with_sni = self.read_sni or self.labels.sni is not None

@@ -15,6 +15,7 @@ from datasets import Dataset
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
 from hf_ntg.flows.provenance import provenance_metadata, provenance_of
+from hf_ntg.flows.schema import conform_parts
 
 __all__ = ["TABLE_SUFFIXES", "save_flows"]
 
@@ -22,24 +23,26 @@ TABLE_SUFFIXES = (".parquet", ".jsonl", ".csv")
 FLOWS_PER_ROW_GROUP = 16_384
 
 
-def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
+def save_flows(flows: object, path: str | Path) -> Path:
     """Write `flows` in the format that the suffix of `path` names; the file appears whole or not at all.
 
     Parquet keeps the types, and the mark of synthetic flows (see :mod:`hf_ntg.flows.provenance`), for which the other
     formats have no place. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
 
     Args:
-        flows: a flow table, or tables of the same columns and marks one after another, which are not held together.
+        flows: a flow table, or a list or iterator of tables with the same columns and marks, of which one is held at
+            a time.
 
     Raises:
-        InputError: the suffix is none of ``.parquet``, ``.jsonl``, ``.csv``.
+        InputError: the suffix is none of ``.parquet``, ``.jsonl``, ``.csv``, the flows break the schema, see
+            :func:`hf_ntg.flows.schema.conform_flows`, or the tables differ in their columns.
     """
     path = Path(path)
     if path.suffix not in TABLE_SUFFIXES:
         raise InputError(f"{path}: no such flow format; name the file with one of {', '.join(TABLE_SUFFIXES)}")
-    parts = iter([flows] if isinstance(flows, Dataset) else flows)
+    parts = conform_parts(flows, "flows to save", may_be_empty=True)
     first = next(parts)
-    tables = (part.with_format("arrow")[:] for part in chain([first], parts))
+    tables = _same_columns(chain([first], parts), first.column_names)
     with replacing(path) as scratch:
         if path.suffix == ".parquet":
             # The features travel in the schema's metadata, so that datasets reads the same types back.
@@ -59,6 +62,13 @@ def save_flows(flows: Dataset | Iterable[Dataset], path: str | Path) -> Path:
                 for text in chain([head], texts):
                     writer.write_table(text)
     return path
+
+
+def _same_columns(parts: Iterable[Dataset], names: list[str]) -> Iterator[pa.Table]:
+    for part in parts:
+        if part.column_names != names:
+            raise InputError(f"flows to save: columns {', '.join(names)} and then {', '.join(part.column_names)}")
+        yield part.with_format("arrow")[:]
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

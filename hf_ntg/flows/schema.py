@@ -25,6 +25,8 @@ schema means unknown. Columns that the schema does not know are kept as they are
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +49,8 @@ __all__ = [
     "UDP",
     "column_of",
     "conform_flows",
+    "conform_parts",
+    "in_parts",
 ]
 
 FLOW_FEATURES = Features(
@@ -97,6 +101,37 @@ def conform_flows(flows: object, source: str) -> Dataset:
     if all(known.get(name) is column for name, column in columns.items()) and _has_schema_types(table):
         return table
     return _with_columns(table, known)
+
+
+def in_parts(flows: object) -> TypeGuard[Iterable[object]]:
+    """Whether `flows` are tables one after another, rather than one table."""
+    if isinstance(flows, list | tuple):
+        return not flows or not isinstance(flows[0], Mapping)
+    return isinstance(flows, Iterator)
+
+
+def conform_parts(flows: object, source: str, may_be_empty: bool = False) -> Iterator[Dataset]:
+    """Check a flow table, or flow tables one after another, and yield them with the schema's types.
+
+    Args:
+        flows: a table as for :func:`conform_flows`, or a list or iterator of such tables. Empty tables are left out.
+        source: name of the flows in messages.
+        may_be_empty: if no table holds a flow, yield the last one, which has the columns.
+
+    Raises:
+        InputError: see :func:`conform_flows`; or no table holds a flow.
+    """
+    row, table = 0, None
+    for part in flows if in_parts(flows) else [flows]:
+        table = as_dataset(part, source)
+        if len(table):
+            yield conform_flows(table, f"{source} from row {row}" if row else source)
+        row += len(table)
+    if row:
+        return
+    if table is None or not may_be_empty:
+        raise InputError(f"{source}: holds no flows")
+    yield table
 
 
 def column_of(flows: Dataset, name: str) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.flows.schema import conform_flows
+from hf_ntg.flows.schema import conform_flows, conform_parts
 
 __all__ = ["Schedule", "Scheduled"]
 
@@ -58,7 +58,7 @@ class Schedule:
         self.rate, self.class_rates, self.tick, self.mix, self.rng = rate, dict(class_rates), tick, mix, rng
         self._clock: dict[str | None, int] = dict.fromkeys([None, *self.class_rates], start)
 
-    def batches(self, flows: Dataset | Iterable[Dataset]) -> Iterator[Scheduled]:
+    def batches(self, flows: object) -> Iterator[Scheduled]:
         """Yield all flows, a fixed number at a time, independent of the size of the tables.
 
         If no packet view was given, the first flows that are mixed decide it. If they name their view, that is used;
@@ -85,31 +85,26 @@ class Schedule:
         if unknown:
             raise InputError(f"rate of {unknown[0]!r}: there are no flows of this class")
 
-    def _windows(self, flows: Dataset | Iterable[Dataset]) -> Iterator[FlowArrays]:
+    def _windows(self, flows: object) -> Iterator[FlowArrays]:
         """Yield the flows in pieces; each piece is mixed by itself."""
         if isinstance(flows, Dataset):
             yield from self._windows_of_table(flows)
             return
         held: list[Dataset] = []
-        count = first = 0
-        for table in flows:
-            if len(table):
-                held.append(table)
-                count += len(table)
+        count = 0
+        for table in conform_parts(flows, "flows to write"):
+            held.append(table)
+            count += len(table)
             while count >= _WINDOW and not self.class_rates:
                 whole = concatenate_datasets(held)
-                yield _checked(whole.select(range(_WINDOW)), first)
-                first, count = first + _WINDOW, count - _WINDOW
+                yield _checked(whole.select(range(_WINDOW)))
+                count -= _WINDOW
                 held = [whole.select(range(_WINDOW, len(whole)))] if count else []
-        if held or not first:
-            if not held:
-                raise InputError("no flows to write")
-            yield _checked(concatenate_datasets(held) if len(held) > 1 else held[0], first)
+        if held:
+            yield _checked(concatenate_datasets(held) if len(held) > 1 else held[0])
 
     def _windows_of_table(self, flows: Dataset) -> Iterator[FlowArrays]:
-        if not len(flows):
-            raise InputError("no flows to write")
-        flows = conform_flows(flows, "flows")
+        flows = conform_flows(flows, "flows to write")
         if len(flows) <= _WINDOW or self.class_rates:
             yield FlowArrays.from_dataset(flows)
             return
@@ -142,5 +137,6 @@ class Schedule:
         return start
 
 
-def _checked(flows: Dataset, first: int) -> FlowArrays:
-    return FlowArrays.from_dataset(conform_flows(flows, f"flows from row {first}"))
+def _checked(flows: Dataset) -> FlowArrays:
+    """The flows as arrays; tables put together may differ in which optional columns they know."""
+    return FlowArrays.from_dataset(conform_flows(flows, "flows to write"))

@@ -24,7 +24,8 @@ from hf_ntg.flows.capture_out.hosts import HostModel
 from hf_ntg.flows.capture_out.options import CaptureOptions
 from hf_ntg.flows.capture_out.payload import PayloadFiller
 from hf_ntg.flows.capture_out.schedule import Schedule, Scheduled
-from hf_ntg.flows.schema import TCP
+from hf_ntg.flows.frames import as_dataset
+from hf_ntg.flows.schema import TCP, in_parts
 from hf_ntg.flows.view import check_view
 from hf_ntg.progress import Progress
 
@@ -38,12 +39,13 @@ _END_OF_TIME = 2**32 - 1.0  # seconds since 1970 that fit 32 bits
 
 
 def write_pcap(
-    flows: Dataset | Iterable[Dataset],
+    flows: object,
     path: str | Path,
     seed: int = 0,
     *,
     per_flow: bool = False,
     view: str | None = None,
+    quiet: bool | None = None,
     **options,
 ) -> CaptureReport:
     """Write flows as a capture of legal TCP and UDP conversations.
@@ -66,13 +68,15 @@ def write_pcap(
     and options give the same bytes.
 
     Args:
-        flows: flow table, or an iterable of tables. It can be of any length: memory holds only the open flows and the
-            262,144 flows that are being mixed.
+        flows: flow table, or a list or iterator of tables. It can be of any length: memory holds only the open flows
+            and the 262,144 flows that are being mixed.
         path: ``.pcap`` (microseconds) or ``.pcapng`` (nanoseconds, and a comment that says "synthetic").
         seed: seed of order, start times, addresses, ports, initial sequence numbers and payload.
         per_flow: write one capture per flow: `path` is a new folder of files ``<label>/<number of the flow>.pcap``.
         view: packet view of the flows, ``payload`` or ``all``. If None, the view that the flows name. If they name
             none, ``payload`` if no packet of the first 262,144 flows is empty, else ``all``.
+        quiet: show no progress. If None, progress is shown for a whole table only: an iterable of tables is often made
+            while it is written, and its maker shows progress.
         **options: see :class:`CaptureOptions`.
 
     Raises:
@@ -88,12 +92,13 @@ def write_pcap(
     if container not in CONTAINERS:
         raise InputError(f"{path}: no such capture format; name the file with one of {', '.join(CAPTURE_FORMATS)}")
     stream = _Stream(replace(settings, mix=settings.mix and not per_flow), container, seed, view)
-    whole = isinstance(flows, Dataset)  # whoever makes flows piece by piece reports the progress
-    with Progress("writing", len(flows) if isinstance(flows, Dataset) else None, quiet=not whole) as bar:
+    source: Dataset | Iterable[object] = flows if in_parts(flows) else as_dataset(flows, "flows to write")
+    total = len(source) if isinstance(source, Dataset) else None
+    with Progress("writing", total, quiet=total is None if quiet is None else quiet) as bar:
         if per_flow:
-            _write_folder(stream, flows, path, bar)
+            _write_folder(stream, source, path, bar)
         else:
-            _write_file(stream, flows, path, bar)
+            _write_file(stream, source, path, bar)
     stream.report.shared_servers = stream.hosts.shared
     return stream.report
 
@@ -188,7 +193,7 @@ def _comment_of(label: str | None, flow_id: str | None) -> bytes:
     return comment_option(text) if len(text) <= _LONGEST_COMMENT else b""
 
 
-def _write_file(stream: _Stream, flows: Dataset | Iterable[Dataset], path: Path, bar: Progress) -> None:
+def _write_file(stream: _Stream, flows: Dataset | Iterable[object], path: Path, bar: Progress) -> None:
     """Write one capture. Packets after the start of the last flow wait, since later flows may precede them."""
     with ExitStack() as stack:
         truth = stack.enter_context(CaptureTruth.at(path.with_suffix(".flows.csv")))
@@ -216,7 +221,7 @@ def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> 
         capture.write(stream.frames.build(part).data)
 
 
-def _write_folder(stream: _Stream, flows: Dataset | Iterable[Dataset], folder: Path, bar: Progress) -> None:
+def _write_folder(stream: _Stream, flows: Dataset | Iterable[object], folder: Path, bar: Progress) -> None:
     """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
     folders = FolderNames()
     with new_folder(folder) as scratch, CaptureTruth.at(folder.with_name(f"{folder.name}.flows.csv")) as truth:

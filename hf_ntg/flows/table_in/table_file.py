@@ -152,9 +152,10 @@ class TableFile(ABC):
         """The optional packet columns that are known in enough rows."""
         counts: Counter[str] = Counter()
         for batch in pa.ipc.open_stream(waiting):
-            counts["rows"] += len(batch)
+            has_packets = batch.column("payload_length counts").to_numpy() >= 0
+            counts["rows"] += int(has_packets.sum())
             for name in self.has:
-                counts[name] += int((batch.column(f"{name} counts").to_numpy() >= 0).sum())
+                counts[name] += int((has_packets & (batch.column(f"{name} counts").to_numpy() >= 0)).sum())
         kept = set(self.has)
         if "inter_arrival_time" in kept and counts["inter_arrival_time"] < _KNOWN_SHARE * counts["rows"]:
             kept.discard("inter_arrival_time")

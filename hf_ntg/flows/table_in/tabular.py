@@ -15,6 +15,7 @@ from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
+from hf_ntg.flows.table_in.ppi import PPI_COLUMNS, PPI_FACTS, ppi_lists, ppi_ragged
 from hf_ntg.flows.table_in.ragged import Ragged, direction_list, listed
 from hf_ntg.flows.table_in.raw_batch import RawBatch
 from hf_ntg.flows.table_in.records import header_of, records
@@ -24,7 +25,7 @@ from hf_ntg.flows.table_in.totals import REMEDY, totals_of
 __all__ = ["TableReader", "known_export", "parse_columns"]
 
 _ADDRESSES = ("source", "destination")
-_OURS = (*FLOW_FEATURES, *_ADDRESSES, "timestamp")
+_OURS = (*FLOW_FEATURES, *_ADDRESSES, "timestamp", "ppi")
 _UNIT_IN_NAME = re.compile(
     r"(?:^|[_ (.\[])(ms|us|ns|s|msec|usec|nsec|sec|secs|seconds|millis|micros|nanos|millisec(?:ond)?s?|"
     r"microsec(?:ond)?s?|nanosec(?:ond)?s?)[)\]]?$",
@@ -59,6 +60,8 @@ def parse_columns(pairs: list[str]) -> dict[str, str]:
         if columns.get(ours, theirs) != theirs:
             raise InputError(f"columns: {ours!r} is given twice ({columns[ours]}, {theirs})")
         columns[ours] = theirs
+    if "ppi" in columns and {"timestamp", *PACKET_COLUMNS} & set(columns):
+        raise InputError("columns: 'ppi' holds all packet lists; give no other column of packets")
     if {"timestamp", "inter_arrival_time"} <= set(columns):
         raise InputError("columns: give either 'inter_arrival_time' or 'timestamp', not both")
     return columns
@@ -82,7 +85,9 @@ class TableReader(TableFile):
         columns: our column names to theirs; columns with our names need not be listed. ``inter_arrival_time=NAME:ms``
             gives the unit (s, ms, us, ns), ``timestamp=NAME`` in its place says that the times are those of packets,
             and ``direction=NAME:UP/DOWN`` gives the cells for packets from and to the flow's initiator. Without a
-            direction column, the sign of a length is the direction.
+            direction column, the sign of a length is the direction. ``ppi=NAME:ms`` names one column of all packet
+            lists, see :mod:`hf_ntg.flows.table_in.ppi`; a column ``PPI`` need not be named.
+        label_column: column with the class of a table with ``PPI``.
         capture: value of ``capture`` where no column gives it; the file's name when None.
         max_packets, on_read, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
     """
@@ -95,9 +100,12 @@ class TableReader(TableFile):
         max_packets: int | None = None,
         on_read: OnRead | None = None,
         scratch: Path | None = None,
+        label_column: str = "APP",
     ) -> None:
         super().__init__(path, Path(path).name if capture is None else capture, max_packets, on_read, scratch)
         self._columns = columns
+        self._label_column = label_column
+        self._ppi: str | None = None  # the column of all packet lists
         self._is_parquet = False
         self._one_number = 0  # rows whose lengths are a number, not a list
         self._rows = 0
@@ -123,7 +131,8 @@ class TableReader(TableFile):
                 self._find_columns(file.schema_arrow.names)
                 if not self._columns and _is_ours(file.schema_arrow):
                     self.declared = Declared(up="1", down="-1", unit=UNITS["s"], timestamps=False)
-                wanted = [name for name in self._names.values() if name in file.schema_arrow.names]
+                named = [name for name in (*self._names.values(), self._ppi) if name in file.schema_arrow.names]
+                wanted = list(dict.fromkeys(named))
                 size, total = rows_at_once(file, self.path, BATCH), max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(size, columns=wanted, use_threads=False):
                     yield from self._of_arrow(batch)
@@ -152,7 +161,9 @@ class TableReader(TableFile):
             self._rows += 1
             self._add_row({name: column[row] for name, column in cells.items() if column is not None})
         raw = self._take()
-        for name in self.has:
+        if self._ppi is not None:
+            raw.lists |= ppi_ragged(batch.column(self._ppi)) or {}
+        for name in self.has if self._ppi is None else ():
             column = batch.column(self._names[name])
             if _is_list(column.type):
                 raw.lists[name] = Ragged.of_arrow(column)
@@ -160,6 +171,8 @@ class TableReader(TableFile):
 
     def _find_columns(self, found: list[str]) -> None:
         """Match our columns with those of the table."""
+        if self._find_ppi(found):
+            return
         columns = self._columns or known_export(found)
         if columns and columns is not self._columns:
             self.noticed["tables of nfstream: splt_ps counts payload only with accounting_mode=3"] += 1
@@ -180,6 +193,31 @@ class TableReader(TableFile):
                 raise InputError(f"{self.path}: this table ({tool}) {REMEDY}")
             raise no_columns(self.path, missing, found, "name them with --columns OURS=THEIRS")
         self.has = tuple(name for name in PACKET_COLUMNS if self._names[name] in found)
+
+    def _find_ppi(self, found: list[str]) -> bool:
+        """Match our columns with those of a table whose packet lists are in one column; False if it is no such."""
+        given = self._columns.get("ppi")
+        if given is None and ("PPI" not in found or {"payload_length", *PACKET_COLUMNS} & {*self._columns, *found}):
+            return False
+        column, _, unit = (given or "PPI").rpartition(":")
+        if not column or unit not in UNITS or given in found:
+            column, unit = given or "PPI", "ms"
+        usual = {ours: theirs for ours, theirs in PPI_FACTS.items() if ours not in found}
+        if "label" not in found or self._label_column != "APP":
+            usual["label"] = self._label_column
+        self._names = {name: name for name in (*FLOW_FEATURES, *_ADDRESSES)} | usual | self._columns
+        for name in ("ppi", *PACKET_COLUMNS):
+            self._names.pop(name, None)
+        named = [self._names[ours] for ours in self._columns if ours != "ppi"]
+        missing = [name for name in (column, *named) if name not in found]
+        if missing:
+            raise no_columns(self.path, missing, found, "name them with --columns OURS=THEIRS")
+        if self._names["label"] not in found and self._label_column != "APP":
+            raise no_columns(self.path, [self._label_column], found, "name the class with --label-column")
+        self._ppi = column
+        self.has = tuple(name for name in PACKET_COLUMNS if name in PPI_COLUMNS)
+        self.declared = Declared(up="1", down="-1", unit=UNITS[unit], timestamps=False)
+        return True
 
     def _take_unit(self, found: list[str]) -> None:
         name = self._names["inter_arrival_time"]
@@ -208,14 +246,17 @@ class TableReader(TableFile):
 
     def check(self, survey: Survey) -> None:
         if survey.rows and self._one_number == self._rows:
-            name = self._names["payload_length"]
+            name = self._ppi or self._names["payload_length"]
             raise InputError(
                 f"{self.path}: column {name!r} has one number a row, not a list: the table {REMEDY} (flows of "
                 "one packet each are written as lists, such as [597])"
             )
 
     def _add_row(self, row: dict) -> None:
-        cells = {name: row.get(self._names[name]) for name in self.has}
+        if self._ppi is None:
+            cells = {name: row.get(self._names[name]) for name in self.has}
+        else:
+            cells = ppi_lists(row.get(self._ppi, []))
         length = cells.get("payload_length")
         self._one_number += _is_one_number(length)
         facts = {ours: row.get(self._names[ours]) for ours in self._names if ours not in PACKET_COLUMNS}
@@ -268,7 +309,7 @@ def _is_list(kind: pa.DataType) -> bool:
 
 def _cells(column: pa.Array) -> list | None:
     """The cells of a column; None for lists of numbers, which need not pass through Python."""
-    if _is_list(column.type):
+    if _is_list(column.type) or ppi_ragged(column[:0]) is not None:
         return None
     if pa.types.is_dictionary(column.type):  # a long text in many rows is one object
         texts = column.dictionary.to_pylist()

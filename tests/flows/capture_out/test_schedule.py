@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from datasets import Dataset
 from small_flows import make_flows
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.capture_out.schedule import Schedule
+from hf_ntg.flows.capture_out.write_pcap import write_pcap
 
 START, TICK = 10**18, 1_000
 
@@ -42,5 +44,12 @@ def test_a_class_has_its_own_rate():
 
 def test_nothing_to_write():
     for nothing in (make_flows(5).select([]), [], iter([make_flows(5).select([])])):
-        with pytest.raises(InputError, match="no flows to write"):
+        with pytest.raises(InputError, match="flows to write: holds no flows"):
             scheduled(nothing)
+
+
+@pytest.mark.filterwarnings("ignore:flows to write")
+def test_parts_may_differ_in_what_they_know(tmp_path):
+    known = {"label": "a", "payload_length": [5, 6], "direction": [1, -1], "inter_arrival_time": [0.0, 0.1]}
+    parts = [Dataset.from_list([known] * 3), Dataset.from_list([known, known | {"inter_arrival_time": None}])]
+    assert write_pcap(parts, tmp_path / "x.pcap").flows == 5

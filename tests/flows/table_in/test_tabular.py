@@ -104,3 +104,35 @@ def test_a_table_of_the_packages_own_schema_is_taken_as_it_is(tmp_path):
     (batch,) = reader
     assert batch.flows.inter_arrival_time[:4].tolist() == [0, 1, 2, 3]
     assert not reader.noticed
+
+
+PPI = [[[0, 6, 0], [1, -1, 0], [517, 1448, 0], [1, 0, 0]], [[0, 9, 250], [1, -1, 1], [100, 90, 40], [1, 1, 1]]]
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.list_(pa.float32())), pa.list_(pa.list_(pa.int64(), 3), 4), pa.string()])
+def test_a_column_of_all_packet_lists(tmp_path, kind):
+    cells = list(map(json.dumps, PPI)) if kind == pa.string() else PPI
+    names = {"APP": ["web", None], "PROTOCOL": [6, 17], "DST_PORT": [443, 53]}
+    pq.write_table(pa.table({"PPI": pa.array(cells, kind), **names}), tmp_path / "x.parquet")
+    rows, reader = read(tmp_path / "x.parquet", [])
+    assert [row["payload_length"] for row in rows] == [[517, 1448], [100, 90, 40]]
+    assert [row["direction"] for row in rows] == [[1, -1], [1, -1, 1]]
+    assert rows[1]["inter_arrival_time"] == pytest.approx([0, 0.009, 0.25])
+    assert [(row["label"], row["protocol"], row["destination_port"]) for row in rows] == [
+        ("web", 6, 443),
+        (None, 17, 53),
+    ]
+    assert reader.noticed["rows with padding (0) behind the last packet, which was stripped"] == 1
+
+
+def test_a_column_of_all_packet_lists_of_another_name_and_unit(tmp_path):
+    cells = pa.array([*PPI, [[1], [1]], None], pa.list_(pa.list_(pa.int32())))
+    pq.write_table(pa.table({"seq": cells, "kind": ["a", "b", "c", "d"]}), tmp_path / "x.parquet")
+    rows, reader = read(tmp_path / "x.parquet", ["ppi=seq:us", "label=kind"])
+    assert [row["label"] for row in rows] == ["a", "b"]
+    assert rows[1]["inter_arrival_time"] == pytest.approx([0, 9e-6, 250e-6])
+    assert reader.skipped.total() == 2
+    with pytest.raises(InputError, match="'seq2'"):
+        read(tmp_path / "x.parquet", ["ppi=seq2"])
+    with pytest.raises(InputError, match="'ppi' holds all packet lists"):
+        parse_columns(["ppi=seq", "direction=d"])
