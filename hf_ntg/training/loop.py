@@ -252,8 +252,8 @@ def _memory(objective: Objective, average: AveragedModel, accelerator: Accelerat
     """How much of the allowed memory is used. All processes use the main process's values, so that they stop together.
 
     Returns:
-        ``memory_excess``: see :meth:`Objective.memory`; ``memory_used``: copies in multiples of the share that is
-        expected of real flows plus `limit`. Nothing where the family cannot compute them.
+        ``memory_excess``: share of copies, less the share that is expected of real flows; ``memory_used``: share of
+        copies, divided by the expected share plus `limit`. Nothing where the family cannot compute them.
     """
     found = objective.memory(average.module)
     if found is None:

@@ -45,9 +45,8 @@ class OnceSeen:
     ) -> None:
         self._pad = pad
         ends = sentences == grammar.end_of_packets
-        cut = np.where(ends.cumsum(axis=1) - ends > 0, pad, sentences)  # label, header, packets and their end
-        packets = cut.copy()
-        packets[:, 1 : grammar.prefix_length] = pad
+        packets = np.where(ends.cumsum(axis=1) - ends > 0, pad, sentences)  # without what follows their end
+        packets[:, 1 : grammar.prefix_length] = pad  # without the header
         _, first, place = np.unique(packets, axis=0, return_index=True, return_inverse=True)
         identity = place.ravel()[row]  # (N,)
         occurrences = np.bincount(identity)
