@@ -196,6 +196,10 @@ def export(
             "IPv4 identification of all packets, which marks them as synthetic; added packets have one more.",
         ),
     ] = 0x4E54,
+    dns: Annotated[
+        bool,
+        typer.Option("--dns", help="Clients look up servers' names (under .example) first; class 'dns-lookup'."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Write flows as a capture of valid conversations, and a table of what each flow is (x.flows.csv).
@@ -212,6 +216,6 @@ def export(
     settings: dict[str, Any] = {"rate": rate, "complete": complete, "mss": mss, "mtu": mtu}
     settings |= {"clients": clients, "servers": servers}
     settings |= {"class_rates": parse_rates(class_rate or []), "mix": mix, "start_time": parse_start(start)}
-    settings |= {"payload": payload, "mark": mark}
+    settings |= {"payload": payload, "mark": mark, "dns": dns}
     report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, quiet=False, **settings)
     show(f"{output}: {report}", path=str(output), report=str(report))

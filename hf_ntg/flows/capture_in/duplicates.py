@@ -14,6 +14,7 @@ __all__ = ["DuplicateFilter"]
 
 _PROBED = 8  # packets before each one that the probe looks at
 _MOST_COPIES = 3  # copies of one packet
+_LEAST_SHARE = 4  # acknowledgements count as copies if other packets are copied at least this many times less often
 _TAIL = 512  # packets of the block before that are compared too
 _NUMBERED, _UNNUMBERED, _EMPTY = 1_000_000_000, 10_000_000, 1_000_000  # longest time to a copy, ns
 _TCP_CHECKSUM, _UDP_CHECKSUM = 16, 6  # byte of the header where the checksum begins
@@ -29,6 +30,8 @@ class DuplicateFilter:
     layer, hop count and checksums may differ, as they do behind a router. A copy comes within a second. Some packets
     have no unique identification (IPv6, stacks that send 0, programs that give many packets the same one). Such packets
     can legitimately be sent twice, so their copies must come within 10 ms, or within 1 ms if they have no payload.
+    Equal acknowledgements without payload count only where other such packets have copies too: a capture point that
+    sees packets twice does not choose among them, whereas a receiver may well repeat an acknowledgement.
 
     Most captures hold no copies. The search starts at the first block in which a packet repeats one of the 8 before it.
     With `drop`, it starts at once.
@@ -100,7 +103,17 @@ def _copies(packets: Packets, prints: np.ndarray) -> np.ndarray:
     common = _common_numbers(packets)
     for earlier, later in zip(order[same].tolist(), order[same + 1].tolist(), strict=True):
         copies[later] = _is_copy(packets, later, earlier, common)
+    unnumbered = np.isin(packets.identification, list(common))
+    carries = _carries(packets)
+    bare, others = unnumbered & ~carries, unnumbered & carries
+    if copies[bare].sum() * others.sum() > _LEAST_SHARE * copies[others].sum() * bare.sum():
+        copies &= ~bare
     return copies
+
+
+def _carries(packets: Packets) -> np.ndarray:
+    """Return the mask (n,) of the packets with payload, SYN, FIN or RST."""
+    return (packets.length > 0) | (packets.flags & (SYN | FIN | RST) > 0)
 
 
 def _common_numbers(packets: Packets) -> set[int]:
@@ -113,8 +126,7 @@ def _is_copy(packets: Packets, later: int, earlier: int, common: set[int]) -> bo
     """Return whether the packet at `later` is a copy of the one at `earlier`; ignore identifications in `common`."""
     limit = _NUMBERED
     if int(packets.identification[later]) in common:
-        carries = packets.length[later] > 0 or packets.flags[later] & (SYN | FIN | RST)
-        limit = _UNNUMBERED if carries else _EMPTY
+        limit = _UNNUMBERED if packets.length[later] > 0 or packets.flags[later] & (SYN | FIN | RST) else _EMPTY
     if packets.time[later] - packets.time[earlier] >= limit:
         return False
     if (packets.key[later] != packets.key[earlier]).any() or packets.offset[later] != packets.offset[earlier]:

@@ -15,6 +15,7 @@ import numpy as np
 from hf_ntg.files import replacing
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.capture_out.conversation import NANOSECONDS, Conversations
+from hf_ntg.flows.capture_out.lookups import LOOKUP_LABEL
 from hf_ntg.flows.capture_out.tcp_roles import Closing, Opening
 from hf_ntg.flows.schema import TCP
 from hf_ntg.flows.spreadsheet import guarded
@@ -35,13 +36,14 @@ class CaptureReport:
     """Counts of what was written.
 
     Attributes:
-        flows, packets: numbers of all flows and packets. tcp_flows: number of TCP flows.
+        flows, packets: numbers of all flows, and of all packets in the file. tcp_flows: number of TCP flows.
         handshakes_own, handshakes_added: TCP flows with their own handshake, and with an added one.
         unanswered, refused: TCP flows with SYNs only, and with SYN and RST only.
         fin_own, reset_own, closings_added: TCP flows closed by their own FINs, by their own RST, and by added packets.
         packets_added: added packets. acknowledgements_added: added packets between a flow's own packets.
         payloads_segmented: payloads cut into several packets. datagrams_fragmented: datagrams above the MTU, written as
             IP fragments.
+        lookups: DNS look-ups before flows, two packets each; they are not among the flows.
         shared_servers: services that share a server address because the network is too small.
     """
 
@@ -59,6 +61,7 @@ class CaptureReport:
     acknowledgements_added: int = 0
     payloads_segmented: int = 0
     datagrams_fragmented: int = 0
+    lookups: int = 0
     shared_servers: int = 0
 
     def add(self, conversations: Conversations, protocol: np.ndarray, fragments: np.ndarray) -> None:
@@ -88,19 +91,20 @@ class CaptureReport:
 
     def __str__(self) -> str:
         remarks = {
+            f"; {self.lookups} DNS look-ups before them (class '{LOOKUP_LABEL}')": self.lookups,
             f", {self.acknowledgements_added} of them acknowledgements": self.acknowledgements_added,
             f", {self.datagrams_fragmented} datagrams above the MTU fragmented": self.datagrams_fragmented,
             f"; {self.shared_servers} classes share a server address: give a wider network of servers": (
                 self.shared_servers
             ),
         }
-        acknowledged, fragmented, shared = (text if count else "" for text, count in remarks.items())
+        looked_up, acknowledged, fragmented, shared = (text if count else "" for text, count in remarks.items())
         return (
             f"{self.flows} flows ({self.tcp_flows} TCP), {self.packets} packets; handshakes: "
             f"{self.handshakes_own} own, {self.handshakes_added} added, {self.unanswered} unanswered, "
             f"{self.refused} refused; closings: {self.fin_own} own FIN, {self.reset_own} own RST, "
             f"{self.closings_added} added; {self.packets_added} packets added{acknowledged}, "
-            f"{self.payloads_segmented} payloads segmented{fragmented}{shared}"
+            f"{self.payloads_segmented} payloads segmented{fragmented}{looked_up}{shared}"
         )
 
 

@@ -21,6 +21,7 @@ DEFAULT_GAP = 1_000_000
 DEFAULT_WINDOW = 64_240
 """Raw TCP window of an added packet, and of every packet of a flow without windows."""
 _USUAL_SCALE, _LARGEST_SCALE = 7, 14  # RFC 7323, section 2.3
+_SHORTEST_REST = 16  # bytes of the last packet of a cut payload; some parsers fail at shorter parts of a header
 _TLS_HEADER = 5
 _LARGEST_TLS_RECORD = 2**14 + 256  # RFC 8446, section 5.2
 
@@ -31,6 +32,7 @@ PACKET = np.dtype(
         ("comment", "i4"),  # bytes of its comment, with pcapng's option headers and padding
         ("sequence", "u4"),
         ("acknowledgement", "u4"),
+        ("message", "u4"),  # number of the DNS message that is its payload, 0 for none
         ("length", "i4"),  # payload, bytes
         ("tls_record", "i4"),  # length of the TLS record in which this payload begins, -1 for none
         ("source", "u1", 16),  # IPv4 addresses are in the first four bytes
@@ -97,7 +99,7 @@ def converse(
         protocol: (N,) 6 or 17.
         tls: (N,) bool: cut the payload into TLS records.
         limit: (N,) largest payload of one packet. A longer payload becomes several packets at the same time; the last
-            one has PSH and FIN.
+            one has PSH and FIN, and at least 16 bytes unless `limit` is below 32.
         tick: nanoseconds to which every gap between packets is rounded.
         payload_view: the flows hold only packets with payload.
     """
@@ -190,6 +192,9 @@ def _fill_own(
     rank = ragged_positions(pieces)
     is_last = rank == pieces[source] - 1
     length = np.where(is_last, flows.payload_length[source] - rank * limit[row], limit[row])
+    short = np.flatnonzero(is_last & (rank > 0) & (length < _SHORTEST_REST) & (limit[row] >= 2 * _SHORTEST_REST))
+    length[short - 1] -= _SHORTEST_REST - length[short]
+    length[short] = _SHORTEST_REST
     packets["length"][place] = length
     packets["upstream"][place] = flows.direction[source] > 0
     packets["time"][place] = _times(flows, tick)[source]

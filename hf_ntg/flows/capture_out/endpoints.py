@@ -11,7 +11,15 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.schema import TCP, UDP
 
-__all__ = ["SERVICES", "client_ports", "service_ports", "service_protocols", "speaks_tls", "transport_protocols"]
+__all__ = [
+    "CLIENT_PORTS",
+    "SERVICES",
+    "client_ports",
+    "service_ports",
+    "service_protocols",
+    "speaks_tls",
+    "transport_protocols",
+]
 
 SERVICES = {
     "dhcp": (UDP, 67), "dns": (UDP, 53), "doh": (TCP, 443), "dot": (TCP, 853), "ftp": (TCP, 21), "http": (TCP, 80),
@@ -32,6 +40,8 @@ _CLAIMED = (
     49_999, 54_328, 56_000, 56_001, 56_500, 56_501, 57_000, 57_001, 57_032, 57_033, 57_500, 57_501, 57_532, 57_533,
     59_000, 59_001, 59_032, 59_033, 59_500, 59_501, 59_532, 59_533, 60_001,
 )  # fmt: skip
+CLIENT_PORTS = np.setdiff1d(np.arange(*_EPHEMERAL), _CLAIMED)
+"""Ports of clients that no parser takes for a service's, ascending."""
 _LOWEST_CLIENT_PORT = 32_768  # lowest client port of Linux
 
 

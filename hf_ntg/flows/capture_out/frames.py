@@ -123,6 +123,7 @@ class FrameBuilder:
     ) -> None:
         self.version, self.mss, self.mark, self.payload, self.mtu = version, mss, mark, payload, mtu
         self.comments: dict[int, bytes] = {}  # by number of the flow: the pcapng option for its first packet
+        self.messages: dict[int, bytes] = {}  # by number of the message: payloads that are not the filler's
         self._fragmented = 0
         self.is_block = container == "pcapng"
         lower = [*_RECORD[container], *_ETHERNET, *_IP[version]]
@@ -169,6 +170,7 @@ class FrameBuilder:
         payload = start + self._header_size(packets)
         buffer = self.payload.buffer(int(size.sum()))
         self.payload.dress(buffer, packets, payload, size)
+        self._put_messages(buffer, packets, payload)
         if self.is_block:
             self._close_blocks(buffer, payload + packets["length"], start, size)
             self._put_comments(buffer, packets, start + size - 4)
@@ -195,6 +197,11 @@ class FrameBuilder:
         for place in range(3):
             buffer[np.minimum(end + place, trailer)] = 0
         buffer[trailer[:, None] + np.arange(4)] = size.astype("<u4").view(np.uint8).reshape(-1, 4)
+
+    def _put_messages(self, buffer: np.ndarray, packets: np.ndarray, start: np.ndarray) -> None:
+        for row in np.flatnonzero(packets["message"]).tolist():
+            message = self.messages.pop(int(packets["message"][row]))
+            buffer[start[row] : start[row] + len(message)] = np.frombuffer(message, dtype=np.uint8)
 
     def _put_comments(self, buffer: np.ndarray, packets: np.ndarray, end: np.ndarray) -> None:
         for row in np.flatnonzero(packets["comment"]).tolist():

@@ -73,15 +73,17 @@ class HostModel:
 
     Args:
         clients, servers: networks in CIDR form, IPv4 or IPv6. seed: seed of all random choices.
+        with_resolver: keep one host of the clients' network as their resolver of names.
 
     Attributes:
         shared: services that share a server address because the network is too small.
 
     Raises:
-        InputError: a network cannot be read or is public, or the two differ in IP version or overlap.
+        InputError: a network cannot be read or is public, the two differ in IP version or overlap, or the clients'
+            network has no address for the resolver.
     """
 
-    def __init__(self, clients: str, servers: str, seed: int) -> None:
+    def __init__(self, clients: str, servers: str, seed: int, with_resolver: bool = False) -> None:
         self.clients, self.servers = (
             Network.parse("clients", clients, seed),
             Network.parse("servers", servers, seed + 1),
@@ -93,7 +95,9 @@ class HostModel:
             raise InputError(f"clients {clients} and servers {servers} overlap: give two networks apart")
         self.shared = 0
         self._rng = np.random.default_rng([seed, 2])
-        self._num_clients = min(self.clients.num_hosts, _MOST_CLIENTS)
+        if with_resolver and self.clients.num_hosts < 2:
+            raise InputError(f"clients {clients}: one address; a client and its resolver of names (DNS) need two")
+        self._num_clients = min(self.clients.num_hosts - with_resolver, _MOST_CLIENTS)
         self._first_client = self._rng.integers(0, self._num_clients, size=65_536)  # the first client to use each port
         self._uses = np.zeros(65_536, np.int64)
         self._services: dict[str | None, int] = {}
@@ -104,6 +108,11 @@ class HostModel:
     def version(self) -> int:
         """IP version, 4 or 6."""
         return self.clients.network.version
+
+    @property
+    def resolver(self) -> np.ndarray:
+        """The address, (4 or 16,) uint8, of the host that follows the clients."""
+        return self.clients.addresses(np.array([self._num_clients]))[0]
 
     def client_ends(self, port: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the client addresses and ports of the next flows: (n, 4 or 16) uint8 and (n,).

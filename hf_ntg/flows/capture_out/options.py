@@ -37,6 +37,8 @@ class CaptureOptions:
             :class:`~hf_ntg.flows.capture_out.payload.PayloadFiller`.
         mark: IPv4 identification (IPv6: flow label) of every packet, which marks the traffic as synthetic. Added
             packets have ``mark + 1``. The fragments of each datagram have their own number above that.
+        dns: add the look-ups of the servers' names before flows, see
+            :class:`~hf_ntg.flows.capture_out.lookups.Lookups`. They are flows of the class ``dns-lookup``.
     """
 
     rate: float = 10.0
@@ -50,6 +52,7 @@ class CaptureOptions:
     servers: str = "203.0.113.0/24"
     payload: str = "auto"
     mark: int = 0x4E54
+    dns: bool = False
 
     def __post_init__(self) -> None:
         for name, rate in {"": self.rate, **self.class_rates}.items():

@@ -21,6 +21,7 @@ from hf_ntg.flows.capture_out.endpoints import service_ports, speaks_tls, transp
 from hf_ntg.flows.capture_out.folder_names import FolderNames
 from hf_ntg.flows.capture_out.frames import CONTAINERS, FrameBuilder, comment_option, file_header
 from hf_ntg.flows.capture_out.hosts import HostModel
+from hf_ntg.flows.capture_out.lookups import LONGEST_LEAD, Lookups
 from hf_ntg.flows.capture_out.options import CaptureOptions
 from hf_ntg.flows.capture_out.payload import PayloadFiller
 from hf_ntg.flows.capture_out.schedule import Schedule, Scheduled
@@ -62,7 +63,8 @@ def write_pcap(
 
     A table ``x.flows.csv`` is written next to the capture ``x.pcap`` (or folder ``x``). It has one line per flow:
     label, addresses, ports, start, and how many packets were added. A pcapng file also has each flow's label in a
-    comment on its first packet. An import of the capture takes the labels from either. Missing columns of a flow table
+    comment on its first packet. An import of the capture takes the labels from either. DNS look-ups (option ``dns``)
+    have lines and comments of their own, and become flows of the class ``dns-lookup``. Missing columns of a flow table
     get default values: 1 ms between packets, windows of 64240, ports and protocol from
     :mod:`~hf_ntg.flows.capture_out.endpoints`, hosts from :mod:`~hf_ntg.flows.capture_out.hosts`. The same flows, seed
     and options give the same bytes.
@@ -81,13 +83,15 @@ def write_pcap(
 
     Raises:
         InputError: the flows break the schema or are neither TCP nor UDP, an option or the seed is out of range, the
-            suffix is unknown, or the folder is not empty.
+            suffix is unknown, the folder is not empty, or `dns` is combined with `per_flow`.
     """
     path, settings = Path(path), CaptureOptions(**options)
     if seed < 0:
         raise InputError(f"seed {seed}: give 0 or more")
     if view is not None:
         check_view(view)
+    if per_flow and settings.dns:
+        raise InputError("DNS look-ups and one capture per flow: answers are used again, so they belong to no one flow")
     container = "pcap" if per_flow else path.suffix[1:]
     if container not in CONTAINERS:
         raise InputError(f"{path}: no such capture format; name the file with one of {', '.join(CAPTURE_FORMATS)}")
@@ -108,7 +112,7 @@ class _Stream:
 
     def __init__(self, settings: CaptureOptions, container: str, seed: int, view: str | None) -> None:
         self.settings, self.report = settings, CaptureReport()
-        self.hosts = HostModel(settings.clients, settings.servers, seed)
+        self.hosts = HostModel(settings.clients, settings.servers, seed, settings.dns)
         header = 20 if self.hosts.version == 4 else 40
         self.mss = settings.mss or settings.mtu - header - 20
         self.max_datagram = _MAX_IP - 8 - (header if self.hosts.version == 4 else 0)
@@ -123,6 +127,7 @@ class _Stream:
         payload = PayloadFiller(settings.payload, np.random.default_rng(payload_seed))
         self.frames = FrameBuilder(container, self.hosts.version, self.mss, settings.mark, payload, settings.mtu)
         self.file_header = file_header(container)
+        self.lookups = Lookups(self.hosts.resolver, seed, self.tick) if settings.dns else None
 
     def place(self, scheduled: Scheduled) -> Conversations:
         """Return conversations with addresses, ports and absolute times; ``flow`` numbers the flows of the file."""
@@ -143,6 +148,18 @@ class _Stream:
         fragments = self.frames.fragments(packets)
         self.report.add(conversations, protocol, fragments)
         return replace(conversations, sizes=np.add.reduceat(fragments, conversations.offsets[:-1]))
+
+    def look_up(self, conversations: Conversations, flows: FlowArrays) -> tuple[Conversations, FlowArrays] | None:
+        """Return the DNS look-ups before `conversations`, with a table of them; None if there are none."""
+        found = self.lookups.before(conversations, flows) if self.lookups else None
+        if self.lookups is None or found is None:
+            return None
+        self.frames.messages.update(self.lookups.take_messages())
+        if self.frames.is_block:
+            self._comment(*found)
+        self.report.lookups += len(found[1])
+        self.report.packets += len(found[0].packets)
+        return found
 
     def _set_ends(self, conversations: Conversations, flows: FlowArrays, ports: tuple[np.ndarray, np.ndarray]) -> None:
         packets, row, up = conversations.packets, conversations.packets["flow"], conversations.packets["upstream"]
@@ -194,7 +211,8 @@ def _comment_of(label: str | None, flow_id: str | None) -> bytes:
 
 
 def _write_file(stream: _Stream, flows: Dataset | Iterable[object], path: Path, bar: Progress) -> None:
-    """Write one capture. Packets after the start of the last flow wait, since later flows may precede them."""
+    """Write one capture. Packets wait until no later flow, and no look-up before it, can precede them."""
+    lead = LONGEST_LEAD if stream.lookups else 0
     with ExitStack() as stack:
         truth = stack.enter_context(CaptureTruth.at(path.with_suffix(".flows.csv")))
         capture = stack.enter_context(stack.enter_context(replacing(path)).open("wb"))
@@ -203,9 +221,13 @@ def _write_file(stream: _Stream, flows: Dataset | Iterable[object], path: Path, 
         for batch in stream.schedule.batches(flows):
             conversations = stream.place(batch)
             truth.write(batch.flows, conversations, [path.stem] * len(batch.flows))
-            packets = conversations.packets
-            waiting = packets if waiting is None else np.concatenate([waiting, packets])
-            ready = waiting["time"] <= stream.now
+            looked_up = stream.look_up(conversations, batch.flows)
+            parts = [] if waiting is None else [waiting]
+            if looked_up is not None:
+                truth.write(looked_up[1], looked_up[0], [path.stem] * len(looked_up[1]))
+                parts.append(looked_up[0].packets)
+            waiting = np.concatenate([*parts, conversations.packets])
+            ready = waiting["time"] <= stream.now - lead
             _write_packets(stream, capture, waiting[ready])
             waiting = waiting[~ready]
             bar.update(len(batch.flows))

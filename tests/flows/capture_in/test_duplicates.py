@@ -85,6 +85,7 @@ def segment(time, number, data=b"", seq=5, flags=ACK, window=1000):
         [segment(0, 1, b"x" * 99), segment(0, 1, b"x" * 98 + b"y")],
         [segment(0, 0, b"x" * 99), segment(0.3, 0, b"x" * 99)],  # a retransmission of a stack that does not number
         [segment(0, 0), segment(0.005, 0)],
+        [segment(0, 0), segment(0, 0), segment(0.1, 0, b"x" * 99)],  # an acknowledgement repeated at once, no number
         [segment(0, 1, window=1000), segment(0, 1, window=1001)],
     ],
 )

@@ -151,6 +151,7 @@ def test_report_counts(tmp_path):
         "acknowledgements_added": 0,
         "payloads_segmented": 1,
         "datagrams_fragmented": 0,
+        "lookups": 0,
         "shared_servers": 0,
     }
     assert "6 packets added, 1 payloads segmented" in str(report)
