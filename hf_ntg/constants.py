@@ -8,6 +8,7 @@ __all__ = [
     "PREDICTION_TYPES",
     "PRIVACY_UNITS",
     "PRIVATE_COUNTS",
+    "RUN_FILE",
     "TCP",
     "UDP",
 ]
@@ -18,4 +19,5 @@ PACKET_VIEWS = ("payload", "all")  # see hf_ntg.flows.view
 DEFAULT_VIEW = "payload"
 PRIVACY_UNITS = ("flow", "capture")
 PRIVATE_COUNTS = "private-n-gram"  # the name of a baseline, see hf_ntg.models.baselines.private_ngram
+RUN_FILE = "training_run.json"  # beside a model, the record of its training
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow")  # see hf_ntg.models.flow_denoiser.noise_target

@@ -24,8 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from hf_ntg import FlowGenerator, TrainingConfig, load_flows, split_flows
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
+from hf_ntg.json_files import read_object
 from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.membership import likelihood_membership
@@ -33,7 +35,6 @@ from hf_ntg.metrics.whole import c2st
 from hf_ntg.study.axes.bench import fit_generator
 from hf_ntg.study.axes.classifiers import train_and_test
 from hf_ntg.training.config import MODEL_FAMILIES
-from hf_ntg.training.run_record import read_record
 
 FOLDS = 5
 KEY = ("table", "by", "seed", "view", "packets", "model", "settings", "multiples", "draws", "classifiers")
@@ -97,8 +98,8 @@ class Cell:
         self.real = {name: self.f1(name, self.train, seed) for name in arguments.classifiers}
         self.real_jsd = flow_jsd(self.test, self.train, arguments.packets)["overall"]
 
-    def f1(self, classifier: str, taught: FlowArrays, seed: int) -> float:
-        return 100 * train_and_test(classifier, self.test, taught, self.arguments.packets, seed)["macro_f1"]
+    def f1(self, classifier: str, training: FlowArrays, seed: int) -> float:
+        return 100 * train_and_test(classifier, self.test, training, self.arguments.packets, seed)["macro_f1"]
 
     def measure(self, model: str) -> dict:
         """Fit `model`, and judge its flows."""
@@ -109,7 +110,7 @@ class Cell:
             began = time.process_time()
             fit_generator(model, self.train_flows, config, folder, self.arguments.packets, self.arguments.view)
             row = {"train": len(self.train), "test": len(self.test), "fit_cpu_seconds": time.process_time() - began}
-            row |= {name: read_record(folder)[name] for name in ("epochs", "steps")} if config else {}
+            row |= {name: read_object(folder / RUN_FILE)[name] for name in ("epochs", "steps")} if config else {}
             generator = FlowGenerator.from_pretrained(folder)
             row |= {"real": self.real, "real_jsd": self.real_jsd}
             row["by_multiple"] = {str(n): self.judge(generator, n) for n in self.arguments.multiples}

@@ -17,7 +17,7 @@ from hf_ntg import InputError
 from hf_ntg.files import write_text
 from hf_ntg.study.results.overview import cards_table, fill_tables
 from hf_ntg.study.results.study_report import all_tables
-from hf_ntg.study.results.tables import as_markdown
+from hf_ntg.study.results.table import as_markdown
 from hf_ntg.study.store import read_results
 
 

@@ -13,6 +13,7 @@ LAYERS = (
         "constants",
         "errors",
         "files",
+        "json_files",
         "launch",
         "progress",
         "ranges",

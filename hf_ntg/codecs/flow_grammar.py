@@ -56,7 +56,7 @@ class FlowGrammar:
 
     Attributes:
         labels: classes, in order of their ids. label_counts: training flows of each, the default mix of new flows.
-        max_packets: most packets of a sentence; longer flows are cut.
+        max_packets: largest number of packets of a sentence; longer flows are cut.
         max_payload: every payload length up to this, in bytes, has a token in both directions.
         extra_lengths: longer lengths that the training flows hold (offloaded super-frames), ascending.
         protocols, ports: numbers with a token of their own, ascending (-1: the table does not know it); empty without

@@ -129,7 +129,7 @@ class FlowSignalProcessor(FeatureExtractionMixin):
         Args:
             view: packet view of the signals, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are in,
                 or ``all`` if it is not marked.
-            max_packets: most packets of a signal. The processor has fewer where all flows are cut before, see
+            max_packets: largest number of packets of a signal. It becomes smaller if all flows were cut earlier, see
                 :func:`hf_ntg.flows.view.longest_seen`.
             packet_form: see the class.
             header: learn protocol and destination port, where `flows` have them.

@@ -102,11 +102,12 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         Args:
             view: packet view of the sentences, see :func:`hf_ntg.flows.view.in_view`; None: the one that `flows` are
                 in, or ``all`` if it is not marked.
-            max_packets: most packets of a sentence. The grammar has fewer where all flows are cut before, see
+            max_packets: largest number of packets of a sentence. It becomes smaller if all flows were cut earlier, see
                 :func:`hf_ntg.flows.view.longest_seen`.
             max_payload: payload lengths up to this all get a token, bytes.
             header: write protocol and destination port, where `flows` has them.
-            times: write inter-arrival times, where `flows` has them. time_bins: most bins of them.
+            times: write inter-arrival times, where `flows` has them.
+            time_bins: largest number of bins of inter-arrival times.
 
         Raises:
             InputError: no flow is left in the packet view.

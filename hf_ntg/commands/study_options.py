@@ -33,7 +33,7 @@ def study_command(
 ) -> tuple[list[Run], list[TextTable]]:
     """Run a study and write its report. Return the runs that failed, and the overview tables."""
     from hf_ntg.study.results.study_report import overview_of, write_study
-    from hf_ntg.study.results.tables import as_text
+    from hf_ntg.study.results.table import as_text
 
     failed = []
     if not only_report:

@@ -28,7 +28,7 @@ from hf_ntg.flows.byte_stream import OnRead
 from hf_ntg.flows.capture_in.pcap import CaptureReader
 from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
 from hf_ntg.flows.import_report import FileReport, ImportReport
-from hf_ntg.flows.labelling.labels import ndpi_labels
+from hf_ntg.flows.labelling.ndpi import ndpi_labels
 from hf_ntg.flows.labelling.side_table import SideTable
 from hf_ntg.flows.reading import FlowBatch
 from hf_ntg.flows.reading_options import ReadingOptions

@@ -46,7 +46,7 @@ class Provenance:
         hf_ntg: version of the package that made them.
         view: packet view that the flows are in, see :func:`hf_ntg.flows.view.in_view`. A mark without it is from before
             there were views, and means ``all``.
-        max_packets: most packets that the generator makes of a flow; None where it is not known.
+        max_packets: largest number of packets that the generator gives a flow; None if unknown.
         holds_real: whether the table also holds real flows, or flows that were made by changing single real ones. Such
             a table is not published.
     """

@@ -81,7 +81,10 @@ def _draw_flows(labels: np.ndarray, test_size: float, rng: np.random.Generator) 
 
 
 def _deal_flows(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """(N,) the fold of each flow, -1 for the only flow of a class; each class is dealt out where the last one ended."""
+    """Return the fold of each flow, (N,) int64; -1 for the only flow of a class.
+
+    Flows are dealt to the folds in turn. A class goes on at the fold where the previous class ended.
+    """
     fold_of = np.full(len(labels), -1)
     start = 0
     for label in np.unique(labels):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from datasets import Dataset, concatenate_datasets
 
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_folder, scratch_folder
 from hf_ntg.flows.arrays import FlowArrays
@@ -22,6 +22,7 @@ from hf_ntg.flows.provenance import Provenance, mark_flows
 from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.parallel import block_count, draw_blocks
 from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
+from hf_ntg.json_files import read_object
 from hf_ntg.model_files import model_folder
 from hf_ntg.models.baselines import BASELINE_FILE
 from hf_ntg.privacy.guarantee import guarantee_in_words, read_guarantee
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FlowGenerator"]
 
-_RUN_FILE = "training_run.json"
 # Files of a model folder that describe the model; its sampler saves the others.
 _DESCRIPTIONS = (
-    _RUN_FILE,
+    RUN_FILE,
     "training_config.json",
     "training_data.json",
     "evaluation.json",
@@ -138,8 +138,7 @@ class FlowGenerator:
 
         A private training records no number that its flows decide. Empty for a model without a record.
         """
-        path = None if self.source is None else self.source / _RUN_FILE
-        return {} if path is None or not path.is_file() else json.loads(path.read_text(encoding="utf-8"))
+        return {} if self.source is None else read_object(self.source / RUN_FILE)
 
     def __repr__(self) -> str:
         shown = [str(label) for label in self.labels[:_SHOWN_CLASSES]]

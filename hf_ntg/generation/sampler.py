@@ -32,7 +32,7 @@ class Sampler(Protocol):
         label_weights: (K,) shares of the classes among the training flows; they sum to 1.
         block_size: flows that one call of :meth:`draw` makes at most.
         options: names of the keyword arguments that :meth:`draw` takes.
-        view: packet view of the flows it makes. max_packets: most packets of a flow.
+        view: packet view of the flows it makes. max_packets: largest number of packets of a flow.
         name: of the family, such as ``gpt2`` or ``4-gram``.
     """
 

@@ -10,6 +10,7 @@ from huggingface_hub import ModelCardData
 from safetensors import SafetensorError, safe_open
 
 from hf_ntg.codecs.flow_grammar import label_token
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing, write_text
 from hf_ntg.hub.evaluation import eval_results, keep_evaluation, read_evaluation, score_rows
@@ -79,7 +80,7 @@ def write_model_card(
         keep_evaluation(report, folder)
         _keep_picture(report, folder)
     evaluation, data = read_evaluation(folder), TrainingData.load(folder)
-    run = _json(folder / "training_run.json")
+    run = _json(folder / RUN_FILE)
     base, base_on_hub = _base_model(run)
     shown = codec.most_frequent
     metadata = ModelCardData(

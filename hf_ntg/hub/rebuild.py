@@ -12,6 +12,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
 
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing, write_text
 from hf_ntg.model_files import check_model_folder
@@ -35,7 +36,7 @@ _MAX_PIXELS = 20_000_000
 _OPTIONAL = (
     "generation_config.json",
     "training_config.json",
-    "training_run.json",
+    RUN_FILE,
     "training_data.json",
     "evaluation.json",
     "packets.png",

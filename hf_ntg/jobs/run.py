@@ -12,6 +12,7 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.flows import LabelRules, ReadingOptions, import_flows, load_flows, save_flows, split_flows
@@ -116,7 +117,6 @@ def _collect(recipe: Recipe, source: str | Path | None, run: RecipeRun) -> None:
 
 def _train(recipe: Recipe, run: RecipeRun, flows: Dataset, step: Callable[[str], None]) -> None:
     from hf_ntg.training import TrainingConfig, train
-    from hf_ntg.training.run_record import RUN_FILE
 
     if (run.model / RUN_FILE).exists():
         return

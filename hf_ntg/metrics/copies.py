@@ -74,6 +74,7 @@ def _shares(names: list[str], view: FlowView, occurrences: np.ndarray) -> dict:
 
 
 def _duplicates(names: list[str], view: FlowView, identity: np.ndarray) -> dict:
+    """Share of flows that repeat another flow of the set, overall and per class. Equal flows have equal `identity`."""
     _, first = np.unique(identity, return_index=True)
     distinct = np.bincount(view.classes[first], minlength=view.num_classes)
     return {

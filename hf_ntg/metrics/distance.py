@@ -102,6 +102,7 @@ def has_times(view: FlowView) -> bool:
 
 
 def _sizes(view: FlowView) -> dict[str, Sample]:
+    """Samples of whole flows: number of packets, bytes in each direction, and the duration where times are known."""
     flows, n = view.flows, len(view)
     upstream = flows.direction > 0
     sizes = {

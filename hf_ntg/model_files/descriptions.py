@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.model_files.fields import ANY_NUMBER, Rule, check_fields, complain, flag, list_of, optional, read_object
 from hf_ntg.ranges import Range
 
@@ -72,7 +73,7 @@ def check_evaluation(path: Path, found: Mapping[str, Any]) -> None:
 
 DESCRIPTIONS = {
     "training_config.json": _check_config,
-    "training_run.json": _check_run,
+    RUN_FILE: _check_run,
     "training_data.json": _check_data,
     "evaluation.json": check_evaluation,
 }

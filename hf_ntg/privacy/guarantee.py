@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["guarantee_in_words", "read_guarantee"]
+from hf_ntg.constants import RUN_FILE
+from hf_ntg.json_files import read_object
 
-_RECORD = "training_run.json"
+__all__ = ["guarantee_in_words", "read_guarantee"]
 
 
 def read_guarantee(folder: Path) -> dict[str, Any] | None:
     """The entry ``privacy`` of a model's record; None for a model without a guarantee, or without a readable record."""
-    try:
-        found = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    facts = found.get("privacy") if isinstance(found, dict) else None
+    facts = read_object(folder / RUN_FILE).get("privacy")
     needed = ("epsilon", "delta", "unit")
     return facts if isinstance(facts, dict) and all(name in facts for name in needed) else None
 

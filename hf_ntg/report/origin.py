@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from hf_ntg.constants import RUN_FILE
+from hf_ntg.json_files import read_object
 
 __all__ = ["describe_model", "origin_in_words", "today"]
 
@@ -18,7 +20,7 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
         ``device`` of the training, ``initial_model`` that it started from, ``hf_ntg`` and ``trained``, the date.
     """
     folder = Path(folder)
-    run, config = _read(folder / "training_run.json"), _read(folder / "training_config.json")
+    run, config = read_object(folder / RUN_FILE), read_object(folder / "training_config.json")
     found: dict[str, Any] = {
         name: run[name] for name in ("flows", "classes", "epochs", "steps", "device") if name in run
     }
@@ -27,7 +29,7 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
     if base := (run.get("identity") or {}).get("initial_model"):
         found["initial_model"] = base
     if run and folder.parent.name != "snapshots":  # in the Hub's cache, the date is that of the download
-        seconds = (folder / "training_run.json").stat().st_mtime
+        seconds = (folder / RUN_FILE).stat().st_mtime
         found["trained"] = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
     return {"name": folder.resolve().name, **found}
 
@@ -65,11 +67,3 @@ def origin_in_words(result: dict) -> list[tuple[str, str]]:
 def _mark_in_words(mark: dict) -> str:
     weights = f" (weights {mark['revision'][:19]})" if mark["revision"] else ""
     return f"{mark['model']}{weights}, hf_ntg {mark['hf_ntg']}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -132,7 +132,7 @@ def _do(run: Run, bench: Workbench, judge: Callable[[Run, Workbench], dict]) -> 
         "commit": commit(),
         "device": device_name(),
         "code": {"generators": bench.code_of(run), "judges": code_fingerprint(JUDGE_LAYERS)},
-        "told": digest(bench.settings_of(run)),
+        "settings": digest(bench.settings_of(run)),
         "seconds": round(time.perf_counter() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
         "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -84,7 +84,7 @@ class ResultStore:
         """The runs in ``results.jsonl``, by the path that each would have as a file."""
         path = self.folder / RESULTS_FILE
         rows = read_results(path) if path.is_file() else []
-        return {self._path(dict(_identity(row)), row["made"]["told"]): row for row in rows}
+        return {self._path(dict(_identity(row)), row["made"]["settings"]): row for row in rows}
 
     def _path(self, identity: dict[str, Any], settings: str) -> Path:
         name = "-".join(str(value) for name, value in identity.items() if name != "axis")

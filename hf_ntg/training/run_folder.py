@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import hf_ntg
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import check_output_folder, is_scratch, lock_folder, naming_errors, write_text
+from hf_ntg.json_files import read_object
 from hf_ntg.training.checkpoints import is_checkpoint
 from hf_ntg.training.config import MACHINE_SETTINGS, TrainingConfig
-from hf_ntg.training.run_record import read_record
 
 __all__ = ["RunFolder", "differences", "is_being_placed", "open_run_folder", "run_identity"]
 
@@ -112,7 +113,7 @@ class RunFolder:
         """The record of the model in the folder, empty for one without a readable record; None without a model."""
         if not self._model_parts():
             return None
-        return read_record(self.folder)
+        return read_object(self.folder / RUN_FILE)
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Start a new run in place of an unfinished one."""

@@ -11,12 +11,12 @@ from typing import Any
 from accelerate import Accelerator
 
 import hf_ntg
+from hf_ntg.constants import RUN_FILE
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
 
-__all__ = ["RUN_FILE", "read_record", "record_private_run", "record_run"]
+__all__ = ["record_private_run", "record_run"]
 
-RUN_FILE = "training_run.json"
 _LIBRARIES = ("torch", "transformers", "diffusers", "datasets", "accelerate")
 
 
@@ -73,12 +73,3 @@ def record_private_run(
 def _environment() -> dict[str, str]:
     own = {"hf_ntg": hf_ntg.__version__, "python": platform.python_version()}
     return own | {name: version(name) for name in _LIBRARIES}
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the run that made the model in `folder`; empty if there is no readable one."""
-    try:
-        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

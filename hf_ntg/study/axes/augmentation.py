@@ -49,7 +49,7 @@ def judge_augmentation(run: Run, bench: Workbench) -> dict:
         training = _filled(run, bench, split, few)
     arrays = FlowArrays.from_dataset(training)
     measures: dict[str, float] = {}
-    details: dict[str, Any] = {"real": len(few), "taught": len(training)}
+    details: dict[str, Any] = {"real": len(few), "training_flows": len(training)}
     for classifier in bench.profile.shot_classifiers:
         found = train_and_test(classifier, split.test_arrays, arrays, bench.profile.max_packets, run.seed)
         measures |= {f"{classifier}.{name}": found[name] for name in ("macro_f1", "weighted_f1", "accuracy")}

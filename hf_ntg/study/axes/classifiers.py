@@ -33,8 +33,8 @@ def train_and_test(name: str, test: FlowArrays, training: FlowArrays, max_packet
 
     Returns:
         ``macro_f1``, ``weighted_f1``, ``accuracy``; ``per_class`` F1; ``confusion``: [true class, predicted class,
-        flows] for every pair that occurs; ``taught``: number of flows trained on; ``inputs``: what the classifier sees
-        of a flow.
+        flows] for every pair that occurs; ``training_flows``: number of flows trained on; ``inputs``: what the
+        classifier sees of a flow.
 
     Raises:
         InputError: there is no such classifier, or its package is not installed.
@@ -53,7 +53,7 @@ def train_and_test(name: str, test: FlowArrays, training: FlowArrays, max_packet
     scores = score_predictions(names, test_view, predicted)
     pairs, flows = np.unique(np.stack([test_view.classes, predicted]), axis=1, return_counts=True)
     confusion = [[names[true], names[wrong], int(count)] for (true, wrong), count in zip(pairs.T, flows, strict=True)]
-    details = {"confusion": confusion, "taught": len(train_view), "inputs": inputs}
+    details = {"confusion": confusion, "training_flows": len(train_view), "inputs": inputs}
     return {"macro_f1": scores.pop("overall"), **scores, **details}
 
 

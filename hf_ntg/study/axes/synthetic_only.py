@@ -21,5 +21,5 @@ def judge_synthetic_only(run: Run, bench: Workbench) -> dict:
     if run.model != REAL:
         training = FlowArrays.from_dataset(bench.synthetic(run, run["times"]))
     found = train_and_test(run["classifier"], split.test_arrays, training, bench.profile.max_packets, run.seed)
-    details = {name: found.pop(name) for name in ("per_class", "confusion", "taught", "inputs")}
+    details = {name: found.pop(name) for name in ("per_class", "confusion", "training_flows", "inputs")}
     return {"measures": found, "details": details, "notes": []}

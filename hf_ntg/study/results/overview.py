@@ -10,7 +10,7 @@ from pathlib import Path
 from hf_ntg.errors import InputError
 from hf_ntg.study.plan import REAL, model_order
 from hf_ntg.study.results.summary import Score
-from hf_ntg.study.results.tables import Table
+from hf_ntg.study.results.table import Table
 
 __all__ = ["cards_table", "fill_tables", "overview_tables"]
 

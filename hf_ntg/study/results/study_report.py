@@ -14,7 +14,8 @@ from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED, 
 from hf_ntg.study.results import plots
 from hf_ntg.study.results.overview import overview_tables
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
-from hf_ntg.study.results.tables import Table, as_csv, as_markdown, cell_text, study_tables
+from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
+from hf_ntg.study.results.tables import study_tables
 from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
 from hf_ntg.training.config import MODEL_FAMILIES

@@ -17,7 +17,8 @@ from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tab
 from hf_ntg.study.results.plots import confusions
 from hf_ntg.study.results.study_report import findings, write_study
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
-from hf_ntg.study.results.tables import Table, as_csv, as_markdown, cell_text, study_tables
+from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
+from hf_ntg.study.results.tables import study_tables
 from hf_ntg.study.store import ResultStore, read_results, write_results
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +36,7 @@ SMALL = Profile(
     budgets=(0.5, 1.0),
     samplers=(("ddim", 50), ("dpm-solver++", 5)),
 )
-MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "told": "", "seconds": 1.0, "cpu_seconds": 1.0}
+MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "settings": "", "seconds": 1.0, "cpu_seconds": 1.0}
 DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
 QUALITY = {"real": 0, "gpt2": 1, "unet": 3, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "loss": 4}
 QUALITY |= dict.fromkeys(UNLABELLED_METHODS, 3)
