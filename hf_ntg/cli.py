@@ -16,7 +16,7 @@ import typer.main
 from hf_ntg.commands import augmenting, flows, generators, judging, sharing  # noqa: F401 (they register)
 from hf_ntg.commands.app import FOR_EVERY_COMMAND, Stopped, app, results, say
 from hf_ntg.errors import InputError
-from hf_ntg.launch import is_launched
+from hf_ntg.launch import living_launcher
 from hf_ntg.progress import logger
 from hf_ntg.trouble import machine_trouble
 from hf_ntg.workers import end_with_parent
@@ -35,11 +35,12 @@ def main() -> None:
     """
     _quiet_libraries()
     _log_to_stderr()
-    if is_launched():
-        end_with_parent(os.getppid())
     words, status, line = _common_options_first(sys.argv[1:]), 0, ""
     results.as_json, terminated = "--json" in words, _catch_sigterm()
     try:
+        launcher = living_launcher()
+        if launcher is not None:
+            end_with_parent(launcher)
         with contextlib.redirect_stdout(sys.stderr) if "--json" in words else contextlib.nullcontext():
             command = typer.main.get_command(app)
             status = command.main(words or ["--help"], prog_name="ntg", standalone_mode=False) or 0

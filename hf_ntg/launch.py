@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hf_ntg.errors import InputError
 
-__all__ = ["is_launched", "launched_share", "parse_share", "require_free_port"]
+__all__ = ["launched_share", "living_launcher", "parse_share", "require_free_port"]
 
+_STORE_TIMEOUT = 10.0  # seconds
 _LAUNCHERS = ("torchrun", "torch.distributed.run", "torch.distributed.launch", "accelerate")
 
 
@@ -38,15 +39,45 @@ def launched_share() -> tuple[int, int]:
         raise InputError(f"RANK {rank!r} and WORLD_SIZE {size!r} name no process; unset them") from error
 
 
-def is_launched() -> bool:
-    """Whether the parent of this process is a launcher, which it should not outlive."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return True
+def living_launcher() -> int | None:
+    """Id of the parent process where that is a launcher, which this process should not outlive; None without one.
+
+    Raises:
+        InputError: a launcher started this process, and has ended since.
+    """
+    parent = os.getppid()
+    if _is_launcher(parent):
+        return parent
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    if parent == 1 or not _store_is_open():
+        raise InputError("the launcher of this process has ended; give its command again")
+    return parent  # a program that launches processes by itself
+
+
+def _is_launcher(process: int) -> bool:
     try:
-        words = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:  # no such file system
         return False
     return any(Path(word).name in _LAUNCHERS or word in _LAUNCHERS for word in words[:4])
+
+
+def _store_is_open() -> bool:
+    """Whether torchrun's store, through which the processes of a job find each other, still takes connections.
+
+    It ends with the launcher. Without this check, a process would wait half an hour for the others.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return True
+    try:
+        address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        socket.create_connection(address, _STORE_TIMEOUT).close()
+    except ConnectionRefusedError:
+        return False
+    except (KeyError, ValueError, OSError):  # torch says what is wrong with it
+        return True
+    return True
 
 
 def require_free_port(port: int) -> None:

@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # processes are copied: none may 
 
 # What every job needs, imported once and before the processes are copied.
 import diffusers  # noqa: F401
+import pyarrow as pa
 import pyarrow.parquet as pq
 import sklearn.ensemble  # noqa: F401
 import torch
@@ -248,7 +249,10 @@ def _hash(path: Path) -> str:
 
 
 def _table(path: Path) -> str:
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowInvalid:  # a scratch file that a killed process has begun
+        return _hash(path)
     rows = hashlib.sha256(repr(table.to_pylist()).encode()).hexdigest()
     return f"{rows} {table.schema.to_string(show_schema_metadata=True)}"
 

@@ -2,8 +2,9 @@
 
     python scripts/measure_bombs.py [NAME …]
 
-Prints the size of each file, how reading it ended, its seconds, and the peak of the process's memory. An import of a
-small table comes first: what Python and the libraries take by themselves.
+Prints the size of each file, how reading it ended, its seconds, the peak of the process's memory, and the most bytes
+that lay in the folder of temporary files. An import of a small table comes first: what Python and the libraries take by
+themselves. Every bomb has to be streamed or refused, in less than a gigabyte of memory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +28,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _PROGRAM = """
-import atexit
+import atexit, sys
 from pathlib import Path
-atexit.register(lambda: print(Path("/proc/self/status").read_text()))
+place = sys.argv.pop()
+atexit.register(lambda: Path(place).write_text(Path("/proc/self/status").read_text()))
 from hf_ntg.cli import main
 main()
 """
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")  # of this program alone: a process inherits the peak of the one it came from
+_MOST = 1_000  # MiB
 _ROW = {"payload_length": [1, 2], "direction": [1, -1], "label": "web"}
 
 
@@ -40,24 +45,57 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=f"some of {', '.join(BOMBS)}; all by default")
     names = parser.parse_args().names or list(BOMBS)
-    print(f"{'bomb':<26} {'file, KiB':>10} {'exit':>5} {'seconds':>8} {'peak, MiB':>10}  said")
+    print(f"{'bomb':<26} {'file, KiB':>10} {'exit':>5} {'seconds':>8} {'peak, MiB':>10} {'disk, MiB':>10}  said")
+    failed = []
     for name in names:
         with tempfile.TemporaryDirectory() as scratch:
             path = BOMBS[name](Path(scratch))
             begin = time.monotonic()
-            status, peak, said = _read(path, Path(scratch) / "out.parquet")
-            size = path.stat().st_size / 1024
-            spent = time.monotonic() - begin
-            print(f"{name:<26} {size:>10,.0f} {status:>5} {spent:>8.1f} {peak:>10,.0f}  {said[:90]}", flush=True)
+            found = _read(path, Path(scratch))
+            size, spent = path.stat().st_size / 1024, time.monotonic() - begin
+            numbers = f"{size:>10,.0f} {found.status:>5} {spent:>8.1f} {found.peak:>10,.0f} {found.disk:>10,.0f}"
+            print(f"{name:<26} {numbers}  {found.said[:110]}", flush=True)
+            if found.status not in (0, 2, 3) or max(found.peak, found.disk) > _MOST:
+                failed.append(name)
+    sys.exit(bool(failed))
 
 
-def _read(path: Path, output: Path) -> tuple[int, float, str]:
-    """Import `path` in a process of its own: its exit code, its peak memory in MiB, and its last line."""
-    command = [sys.executable, "-c", _PROGRAM, "import", str(path), "--output", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    peak = _PEAK.search(done.stdout)
-    lines = (done.stderr.strip() or done.stdout.strip()).replace(str(path.parent), "").splitlines()
-    return done.returncode, int(peak[1]) / 1024 if peak else 0, lines[-1] if lines else ""
+@dataclass
+class _Reading:
+    """How an import ended: its exit code, the most MiB in memory and in its folder, and its line about the file."""
+
+    status: int
+    peak: float
+    disk: float
+    said: str
+
+
+def _read(path: Path, scratch: Path) -> _Reading:
+    """Import `path` in a process of its own, whose temporary files are in a folder of `scratch`."""
+    status, place = scratch / "status", scratch / "temporary"
+    place.mkdir()
+    words = ["import", str(path), "--output", str(place / "out.parquet"), str(status)]
+    most = 0
+    with (scratch / "said").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *words], stdout=log, stderr=log, env=os.environ | {"TMPDIR": str(place)}
+        )
+        while process.poll() is None:
+            most = max(most, sum(_size(one) for one in place.rglob("*")))
+            time.sleep(0.05)
+        log.seek(0)
+        lines = [line.strip().replace(f"{scratch}/", "") for line in log]
+    peak = _PEAK.search(status.read_text() if status.exists() else "")
+    telling = [line for line in lines if "refused" in line or "more than" in line or line.startswith("ntg: ")]
+    line = (telling or lines or [""])[-1]
+    return _Reading(process.returncode, int(peak[1]) / 1024 if peak else 0, most / 2**20, line)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_blocks * 512
+    except OSError:  # removed meanwhile
+        return 0
 
 
 def _small(folder: Path) -> Path:
@@ -104,6 +142,40 @@ def _long_labels(folder: Path) -> Path:
     return _parquet(folder, {"payload_length": lists, "direction": lists, "label": pa.array(["x" * 20_000_000] * rows)})
 
 
+def _long_row(folder: Path) -> Path:
+    rows, size = 100_000, 60_000_000
+    offsets = np.append(np.arange(rows, dtype=np.int32), np.int32(size))
+    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ones(size, np.int8)))
+    return _parquet(folder, {"payload_length": lists, "direction": lists, "label": pa.array(["web"] * rows)}, rows)
+
+
+def _false_footer(folder: Path) -> Path:
+    """The footer names 2 values where the page has 2e8."""
+    path = _long_lists(folder)
+    data, true = path.read_bytes(), _varint(2 * 200_000_000)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    few = bytes([0x84, *[0x80] * (len(true) - 2), 0])
+    path.write_bytes(data[:footer] + data[footer:].replace(true, few))
+    return path
+
+
+def _varint(number: int) -> bytes:
+    out = []
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def _long_texts(folder: Path) -> Path:
+    rows, size = 1_000, 20_000_000
+    offsets = pa.array(np.linspace(0, size, rows + 1).astype(np.int32))
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(size, np.int32)), ["out" * 100_000])
+    lists = pa.ListArray.from_arrays(offsets, pa.array(np.ones(size, np.int8)))
+    deep = pa.ListArray.from_arrays(offsets, texts)
+    return _parquet(folder, {"payload_length": lists, "direction": deep, "label": pa.array(["web"] * rows)}, rows)
+
+
 def _gz_line(folder: Path) -> Path:
     path = folder / "bomb.jsonl.gz"
     with gzip.open(path, "wb", 6) as file:
@@ -145,6 +217,9 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
     "Parquet, 2e8 packets": _long_lists,
     "Parquet, lists of lists": _deep_lists,
     "Parquet, 20 MB labels": _long_labels,
+    "Parquet, one long row": _long_row,
+    "Parquet, false footer": _false_footer,
+    "Parquet, lists of texts": _long_texts,
     "gzip, one line of 1 GB": _gz_line,
     "gzip, 2 GB of zeros": _gz_zeros,
     "zip, 2 GB of zeros": _zip,

@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.packings import unpacked_name
-from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once, with_plain_texts
+from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.flows.sources import KNOWN_SUFFIXES, expand_globs
@@ -112,8 +112,8 @@ def _read_parquet(file: Path, shown: str) -> Dataset:
 
     try:
         with open_parquet(file) as opened:
-            rows_at_once(opened, file, 1)
-            table = with_plain_texts(opened.read(), shown)
+            opened.rows_at_once(1)
+            table = with_plain_texts(opened.read(), shown, file)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{shown}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
     try:

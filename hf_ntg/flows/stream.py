@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.load import load_flows
-from hf_ntg.flows.parquet import open_parquet, rows_at_once, with_plain_texts
+from hf_ntg.flows.parquet import open_parquet, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 
 __all__ = ["stream_flows"]
@@ -30,8 +30,8 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
     try:
         with open_parquet(path) as file:
             marks = provenance_of_file(file.schema_arrow)
-            for batch in file.iter_batches(rows_at_once(file, path, flows_at_once), use_threads=False):
-                table = with_plain_texts(pa.Table.from_batches([batch]), str(path))
+            for batch in file.iter_batches(file.rows_at_once(flows_at_once), use_threads=False):
+                table = with_plain_texts(pa.Table.from_batches([batch]), str(path), path)
                 yield mark_flows(Dataset(table), marks)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
-from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, rows_at_once
+from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
@@ -132,8 +132,10 @@ class TableReader(TableFile):
                 if not self._columns and _is_ours(file.schema_arrow):
                     self.declared = Declared(up="1", down="-1", unit=UNITS["s"], timestamps=False)
                 named = [name for name in (*self._names.values(), self._ppi) if name in file.schema_arrow.names]
+                packets = [self._names[name] for name in (self.has if self._ppi is None else ())]
+                file.refuse_nested({name: 2 if name == self._ppi else int(name in packets) for name in named})
                 wanted = list(dict.fromkeys(named))
-                size, total = rows_at_once(file, self.path, BATCH), max(file.metadata.num_rows, 1)
+                size, total = file.rows_at_once(BATCH), max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(size, columns=wanted, use_threads=False):
                     yield from self._of_arrow(batch)
                     if self._on_read is not None:
