@@ -211,11 +211,14 @@ def export(
     (check_output_folder if per_flow else check_output_file)(output)
     from hf_ntg.flows import write_pcap
     from hf_ntg.flows.capture_out.options import parse_rates, parse_start
+    from hf_ntg.flows.disk_space import FILE_BYTES, LEAST_BYTES, flows_in_file, with_space_checked
     from hf_ntg.flows.stream import stream_flows
 
     settings: dict[str, Any] = {"rate": rate, "complete": complete, "mss": mss, "mtu": mtu}
     settings |= {"clients": clients, "servers": servers}
     settings |= {"class_rates": parse_rates(class_rate or []), "mix": mix, "start_time": parse_start(start)}
     settings |= {"payload": payload, "mark": mark, "dns": dns}
-    report = write_pcap(stream_flows(flows), output, seed, per_flow=per_flow, view=view, quiet=False, **settings)
+    least = FILE_BYTES if per_flow else LEAST_BYTES
+    parts = with_space_checked(stream_flows(flows), output, flows_in_file(flows), least)
+    report = write_pcap(parts, output, seed, per_flow=per_flow, view=view, quiet=False, **settings)
     show(f"{output}: {report}", path=str(output), report=str(report))

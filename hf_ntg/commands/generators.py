@@ -164,6 +164,7 @@ def generate(
     """
     from hf_ntg.flows.capture_out.write_pcap import CAPTURE_FORMATS, write_pcap
     from hf_ntg.flows.class_mix import counts_like, counts_of_mix, parse_mix
+    from hf_ntg.flows.disk_space import with_space_checked
     from hf_ntg.flows.provenance import with_command
     from hf_ntg.flows.save import TABLE_SUFFIXES, save_flows
     from hf_ntg.model_files import check_model_folder, model_folder
@@ -201,10 +202,11 @@ def generate(
     total = sum(wanted.values()) if isinstance(wanted, dict) else num_flows
     with stopping_says("nothing was written; give the same command to start again"):
         if output.suffix in TABLE_SUFFIXES:
-            save_flows(counted((with_command(part, public_command()) for part in flows), total), output)
+            marked = (with_command(part, public_command()) for part in flows)
+            save_flows(with_space_checked(counted(marked, total), output, total), output)
             show(f"{output}: {total} flows", path=str(output), flows=total)
         else:
-            report = write_pcap(counted(flows, total), output, seed)
+            report = write_pcap(with_space_checked(counted(flows, total), output, total), output, seed)
             show(f"{output}: {report}", path=str(output), flows=total, report=str(report))
 
 

@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import require_free_space
 from hf_ntg.flows.byte_stream import CHUNK, FREE_BYTES, MAX_RATIO, BrokenFileError, first_line, too_large
 from hf_ntg.flows.unpacking import is_pipe, printable_name
 
@@ -61,10 +62,14 @@ def unpack_zip(archive: Path, folder: Path) -> list[str]:
         One line for every member that is damaged, encrypted or itself a zip; the others are unpacked.
 
     Raises:
-        InputError: as :func:`zip_members`.
+        InputError: as :func:`zip_members`, or the disk has too little space for them.
     """
     problems = []
-    for number, name in enumerate(zip_members(archive)):
+    names = zip_members(archive)
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(archive) as opened:
+        require_free_space(folder, sum(info.file_size for info in opened.infolist()))
+    for number, name in enumerate(names):
         if name.lower().endswith(".zip"):
             problems.append(f"{archive}: {printable_name(name)}: a zip in a zip; unpack the outer one first")
             continue

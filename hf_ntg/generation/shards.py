@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from hf_ntg.errors import InputError, Interrupted
 from hf_ntg.files import write_text
 from hf_ntg.flows.class_mix import class_counts
+from hf_ntg.flows.disk_space import with_space_checked
 from hf_ntg.flows.provenance import with_command
 from hf_ntg.flows.save import save_flows
 from hf_ntg.generation.generator import FlowGenerator
@@ -73,13 +74,19 @@ def write_shards(
         },
     )
     written: list[Path] = []
+    files = [folder / f"train-{shard:05d}-of-{shards:05d}.parquet" for shard in range(shards)]
+    missing = sum(not files[shard].exists() for shard in range(share[0], shards, share[1]))
     for shard in range(share[0], shards, share[1]):
-        path = folder / f"train-{shard:05d}-of-{shards:05d}.parquet"
+        path = files[shard]
         own = range(shard * blocks // shards, (shard + 1) * blocks // shards)
         if not path.exists():
-            blocks_of_it = generator.stream_blocks(counts, seed, own, options=options)
+            drawn = generator.stream_blocks(counts, seed, own, options=options)
+            made: Iterator[object] = (with_command(block, command) for block in drawn)
+            if missing:  # once, for all files of this process
+                made = with_space_checked(made, path, int(counts.sum()) * missing // shards)
+                missing = 0
             try:
-                save_flows((with_command(block, command) for block in blocks_of_it), path)
+                save_flows(made, path)
             except KeyboardInterrupt as error:
                 kept = f"{len(written)} of {len(range(share[0], shards, share[1]))} files are kept"
                 raise Interrupted(f"interrupted; {kept}, the same command makes the others ({folder})") from error

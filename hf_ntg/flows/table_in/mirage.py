@@ -98,6 +98,8 @@ class MirageReader(TableFile):
         try:
             with zipfile.ZipFile(file) as archive:
                 members = sorted(archive.infolist(), key=lambda one: one.filename)
+                if depth and sum(member.file_size for member in members) > FREE_BYTES:
+                    raise BrokenFileError(f"{place}: unpacks to more than {FREE_BYTES >> 20} MiB; unpack it first")
                 for member in members:
                     try:
                         yield from self._from_member(archive, member, folder, depth)
@@ -121,6 +123,8 @@ class MirageReader(TableFile):
                 with archive.open(member) as inner:
                     capture = (folder + name).removesuffix(".json")
                     yield from self._from_json(inner, Path(name).name, capture, f"{self.path}: {folder}{name}")
+            elif not name.endswith("/"):
+                self.skipped["files in the zip that are no JSON"] += 1
         except BrokenFileError as error:
             self._note(error)
 
