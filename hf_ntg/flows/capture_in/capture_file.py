@@ -11,6 +11,7 @@ from hf_ntg.flows.byte_stream import OnRead
 from hf_ntg.flows.capture_in.packet_block import PacketBlock, Window
 from hf_ntg.flows.capture_in.pcap_records import PCAP_MAGICS, pcap_blocks
 from hf_ntg.flows.capture_in.pcapng_records import PCAPNG_MAGIC, pcapng_blocks
+from hf_ntg.flows.foreign_files import HEAD, foreign_format
 from hf_ntg.flows.unpacking import first_bytes, open_unpacked
 
 __all__ = ["is_capture", "read_packets"]
@@ -44,7 +45,8 @@ def read_packets(
         elif not magic:
             raise InputError(f"{path}: an empty file, not a capture")
         else:
-            raise InputError(f"{path}: neither pcap nor pcapng (it begins with {magic.hex(' ')})")
+            unknown = f"neither pcap nor pcapng (it begins with {magic.hex(' ')})"
+            raise InputError(f"{path}: {foreign_format(bytes(window.data[:HEAD])) or unknown}")
 
 
 def is_capture(path: Path) -> bool:

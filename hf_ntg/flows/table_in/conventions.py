@@ -12,36 +12,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.table_in.ragged import WORDS_FROM, Ragged
+from hf_ntg.flows.table_in.direction_words import passes_by, signs_of
+from hf_ntg.flows.table_in.list_cells import WORDS_FROM
+from hf_ntg.flows.table_in.ragged import Ragged
 
 __all__ = ["UNITS", "Convention", "Declared", "Survey", "decide", "trailing"]
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds in a unit of time."""
 
-_UP = frozenset(
-    {
-        "out", "outgoing", "outbound", "up", "upstream", "upload", "uplink", "ul", "tx", "sent", "send", "fwd",
-        "forward", "f", "c2s", "cs", "client", "client_to_server", "client->server", "src2dst", "src_to_dst",
-        "s2d", "->", ">", "+", "egress", "request", "req", "a2b", "orig", "originator", "initiator", "source",
-        "src",
-    }
-)  # fmt: skip
-_DOWN = frozenset(
-    {
-        "in", "incoming", "inbound", "down", "downstream", "download", "downlink", "dl", "rx", "received",
-        "recv", "receive", "bwd", "backward", "rev", "reverse", "b", "s2c", "sc", "server", "server_to_client",
-        "server->client", "dst2src", "dst_to_src", "d2s", "<-", "<", "-", "ingress", "response", "resp", "b2a",
-        "responder", "destination", "dst",
-    }
-)  # fmt: skip
-_VANTAGE = frozenset(
-    {
-        "out", "outgoing", "outbound", "tx", "sent", "send", "egress", "in", "incoming", "inbound", "rx",
-        "received", "recv", "receive", "ingress",
-    }
-)  # fmt: skip
-"""Words that say how packets pass the capture point, which may be on either side."""
 _SURE = 0.9  # share of flows whose first packet must agree before it decides
 _LONGEST_GAP = 3_600.0  # seconds; captures cut flows at shorter silences
 _MEAN_GAP = 30.0  # seconds between packets, on average, that no table of flows exceeds
@@ -91,6 +70,7 @@ class Survey:
     largest_time: float = 0.0
     time_sum: float = 0.0
     largest_start: float = 0.0
+    largest_later: float = 0.0  # of the times that are not the first of their row
 
     def add(self, lists: dict[str, Ragged]) -> None:
         """Count the rows of a batch."""
@@ -147,6 +127,8 @@ class Survey:
         self.fractions += int((nonzero != np.floor(nonzero)).sum())
         starts = times.values[inside & (position == 0) & np.isfinite(times.values)]
         self.largest_start = max(self.largest_start, float(starts.max(initial=0)))
+        later = times.values[inside & (position > 0) & np.isfinite(times.values)]
+        self.largest_later = max(self.largest_later, float(later.max(initial=0)))
         self.time_sum += float(np.abs(nonzero).sum())
         self.largest_time = max(self.largest_time, float(values.max()))
         steps = np.diff(times.values, prepend=0.0)
@@ -197,9 +179,14 @@ class Convention:
     """How to read the packet lists of one file.
 
     Attributes:
-        padding: kinds of padding to strip. directions: value of a direction to +1 or -1; empty if lengths have the
-            sign. signed: are lengths signed? unit: seconds in a unit of the times. timestamps: times of packets, not
-            gaps. short_gaps: is there no gap for the first packet? remarks: what was found out, not declared.
+        padding: kinds of padding to strip.
+        directions: value of a direction to +1 or -1; empty if lengths have the sign.
+        signed: are lengths signed?
+        unit: seconds in a unit of the times.
+        timestamps: times of packets, not gaps.
+        short_gaps: is there no gap for the first packet?
+        starts_first: is the time of the first packet the start of the flow, and the others gaps?
+        remarks: what was found out, not declared.
     """
 
     padding: tuple[str, ...] = ()
@@ -208,6 +195,7 @@ class Convention:
     unit: float = 1.0
     timestamps: bool = False
     short_gaps: bool = False
+    starts_first: bool = False
     remarks: list[str] = field(default_factory=list)
 
 
@@ -279,13 +267,14 @@ def _directions(
 def _worded(survey: Survey, values: dict[float, str], place: str, remedy: str, remarks: list[str]) -> dict[float, int]:
     """Directions given as words."""
     texts = set(values.values())
-    known = {value: 1 if text in _UP else -1 for value, text in values.items() if text in _UP | _DOWN}
+    signs = signs_of(texts)
+    known = {value: signs[text] for value, text in values.items() if text in signs}
     counts = Counter({values[value]: survey.directions[value] for value in values})
     if not known or sum(counts[values[value]] for value in known) < _SURE * sum(counts.values()):
         names = " and ".join(repr(name) for name, _ in counts.most_common(2))
         raise InputError(f"{place}: directions are {names}; {remedy}")
     first = Counter({sign: sum(survey.first[value] for value in known if known[value] == sign) for sign in (1, -1)})
-    if texts & _VANTAGE and first[-1] > _SURE * first.total():
+    if passes_by(texts) and first[-1] > _SURE * first.total():
         known = {value: -sign for value, sign in known.items()}
         remarks.append("directions are those of the capture point, on the server's side: the flows begin with 'in'")
     up, down = (sorted(values[value] for value in known if known[value] == sign) for sign in (1, -1))
@@ -300,9 +289,15 @@ def _decide_times(survey: Survey, declared: Declared, found: Convention) -> None
     for name, seconds in UNITS.items() if unit is None else ():  # the time since 1970 says its unit
         if _EPOCH * 4 < survey.largest_start * seconds < _EPOCH * 100:
             unit, found.timestamps = seconds, True
-            found.remarks.append(f"times are time stamps since 1970 in {name}: gaps are taken between them")
+            if survey.largest_later * seconds > _EPOCH:
+                found.remarks.append(f"times are time stamps since 1970 in {name}: gaps are taken between them")
             break
-    if declared.timestamps is not None:
+    is_date = unit is not None and survey.largest_start * unit > _EPOCH * 4
+    has_gaps = unit is not None and 0 < survey.largest_later * unit < _EPOCH
+    if is_date and has_gaps and not declared.timestamps:
+        found.timestamps, found.starts_first = False, True
+        found.remarks.append("the first time of a flow is its start since 1970: it is dropped, the others are gaps")
+    elif declared.timestamps is not None:
         found.timestamps = declared.timestamps
     elif not found.timestamps and unit is not None and survey.largest_start * unit > _EPOCH:
         found.timestamps = True

@@ -192,7 +192,7 @@ def _gaps(times: Ragged, convention: Convention) -> np.ndarray:
         values[starts] = 0
     else:
         values = values.copy()
-        values[starts[np.isnan(values[starts])]] = 0
+        values[starts if convention.starts_first else starts[np.isnan(values[starts])]] = 0
     return values * convention.unit
 
 

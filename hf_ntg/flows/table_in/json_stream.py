@@ -40,9 +40,9 @@ def json_members(file: IO[bytes], place: str) -> Iterator[tuple[str, object]]:
             return
 
 
-def json_items(file: IO[bytes], place: str) -> Iterator[object]:
-    """The values of the JSON array in `file`; arguments and errors as for :func:`json_members`."""
-    text = _Text(file, place)
+def json_items(file: IO[bytes], place: str, encoding: str = "utf-8-sig") -> Iterator[object]:
+    """The values of the JSON array in `file`; other arguments and errors as for :func:`json_members`."""
+    text = _Text(file, place, encoding)
     if text.mark() != "[":
         raise BrokenFileError(f"{place}: not a JSON array")
     text.at += 1
@@ -55,12 +55,12 @@ def json_items(file: IO[bytes], place: str) -> Iterator[object]:
 class _Text:
     """JSON text that is read as far as it is needed."""
 
-    def __init__(self, file: IO[bytes], place: str) -> None:
+    def __init__(self, file: IO[bytes], place: str, encoding: str = "utf-8-sig") -> None:
         self.file, self.place = file, place
         self.text, self.at = "", 0
         self.passed = 0  # characters before `text`
         self.ended = False
-        self.decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self.decode = codecs.getincrementaldecoder(encoding)().decode
         self.read_value = json.JSONDecoder().raw_decode
 
     def broken(self, problem: str) -> BrokenFileError:
@@ -112,6 +112,6 @@ class _Text:
         try:
             decoded = self.decode(fresh, final=self.ended)
         except UnicodeDecodeError as error:
-            raise self.broken(f"not UTF-8 text ({error.reason})") from error
+            raise self.broken(f"not {error.encoding.upper()} text ({error.reason})") from error
         self.passed += self.at
         self.text, self.at = self.text[self.at :] + decoded, 0

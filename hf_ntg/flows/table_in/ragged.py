@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,14 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["WORDS_FROM", "Ragged", "direction_list", "listed"]
-
-WORDS_FROM = 1e6
-"""Direction words are numbered from here, in the order in which a file has them."""
-
-_SEPARATORS = re.compile(r"[\s,;|]+")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_UNKNOWN = {"", "nan", "na", "null", "none", "n/a", "-nan"}
+__all__ = ["Ragged"]
 
 
 @dataclass
@@ -88,52 +79,3 @@ def _row_by_row(lists: list[list], unreadable: np.ndarray) -> tuple[np.ndarray, 
             unreadable[row] = True
             kept.append([])
     return np.concatenate(arrays), kept
-
-
-def listed(cell: object) -> object:
-    """A cell as a list of numbers: a list as it is; text as JSON, or as numbers with separators between; else None."""
-    if not isinstance(cell, str):
-        return cell.tolist() if isinstance(cell, np.ndarray) else cell
-    try:
-        numbers = json.loads(cell)
-        return numbers if isinstance(numbers, list) else [numbers]
-    except (ValueError, RecursionError):
-        parts = [part for part in _SEPARATORS.split(cell.strip("()[]{}<> \t")) if part]
-        if not parts:
-            return [] if cell.strip() else None
-        if all(part.lower() in _UNKNOWN for part in parts) and len(parts) == 1:
-            return None
-        return [_number(part) for part in parts]
-
-
-def _number(part: str) -> object:
-    if _NUMBER.fullmatch(part):
-        return float(part)
-    return None if part.lower() in _UNKNOWN else part
-
-
-def direction_list(cell: object, words: dict[str, int]) -> object:
-    """A cell of directions as a list of numbers; words get a number each from `words`, which grows.
-
-    Signs and arrows may follow one another without separators (``+--+``).
-    """
-    if isinstance(cell, str):
-        squeezed = cell.strip()
-        if squeezed and (set(squeezed) <= set("+-") or set(squeezed) <= set("<>")):
-            parts: object = list(squeezed)
-        else:
-            parts = listed(cell) if "<" not in cell and ">" not in cell else _SEPARATORS.split(squeezed.strip("[]() "))
-    else:
-        parts = listed(cell)
-    if not isinstance(parts, list) or not any(isinstance(part, str) for part in parts):
-        return parts
-    return [_word(part, words) if isinstance(part, str) else part for part in parts]
-
-
-def _word(part: str, words: dict[str, int]) -> object:
-    part = part.strip().strip("\"'").lower()
-    if _NUMBER.fullmatch(part):
-        return float(part)
-    if part in _UNKNOWN:
-        return None
-    return WORDS_FROM + words.setdefault(part, len(words))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
 from hf_ntg.flows.byte_stream import STREAM_ERRORS, BrokenFileError, OnRead
 from hf_ntg.flows.table_in.json_stream import json_items
+from hf_ntg.flows.table_in.totals import totals_of
 from hf_ntg.flows.unpacking import first_bytes, open_unpacked
 
 __all__ = ["BAD_ROW", "Record", "head_of", "header_of", "records"]
@@ -24,6 +26,7 @@ _BAD_JSON = "a line that is not a JSON object"
 _TOO_LONG = "a line of more than 64 million characters"
 _MAX_LINE = 64 << 20
 _SEPARATORS = ",;\t|"
+_EXCEL = re.compile(f"sep=[{_SEPARATORS}]", re.IGNORECASE)
 _HEAD = 1 << 18
 _FIRST_ROWS = 100
 
@@ -36,9 +39,10 @@ def head_of(path: Path) -> str:
     """
     with open_unpacked(path) as file:
         start = first_bytes(file, path, _HEAD)
-    if b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    encoding = _encoding(start)
+    if b"\0" in start and not encoding.startswith("utf-16"):
         return ""
-    return start.decode(_encoding(start), errors="replace")
+    return start.decode(encoding, errors="replace")
 
 
 def header_of(path: Path) -> list[str]:
@@ -50,28 +54,32 @@ def header_of(path: Path) -> list[str]:
         except BrokenFileError:
             return []
         return list(dict.fromkeys(str(name) for row in first for name in row))
-    lines = [line for line in head.splitlines() if line]
+    lines = head.splitlines()
     zeek = next((line for line in lines if line.startswith("#fields")), None)
     if zeek is not None:
         return zeek.split("\t")[1:]
-    names = _split(lines[0]) if lines else []
-    return names[0].split() if len(names) == 1 and names[0].startswith("#") else names
+    marked = next((line.split() for line in lines if line.startswith("#")), [])
+    if totals_of(marked) is not None:  # some tools separate names by blanks
+        return marked
+    header, separator, _ = _header(iter(lines))
+    return _split(header, separator)
 
 
 def records(path: Path, on_read: OnRead | None = None) -> Iterator[Record | str]:
     """The rows of a text table as mappings from column names to cells, or the reason why a row is skipped.
 
-    A damaged row does not end the reading. The separator of CSV is the one that splits the header into the most names.
+    A damaged row does not end the reading. The separator of CSV is the one that splits the header into the most names,
+    or the one that Excel's line ``sep=;`` names. Lines that begin with ``#`` before the header are comments.
 
     Raises:
         BrokenFileError: the packing is damaged, or a JSON array is.
     """
     head = head_of(path).lstrip("\ufeff \t\r\n")
     with open_unpacked(path, on_read) as file:
-        if head.startswith("["):
-            yield from _array(file, path)
-            return
         encoding = _encoding(first_bytes(file, path, 4))
+        if head.startswith("["):
+            yield from _array(file, path, encoding)
+            return
         text = io.TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="")
         lines = _Lines(text, path)
         yield from _json_lines(lines) if head.startswith("{") else _csv(lines)
@@ -110,11 +118,11 @@ class _Lines:
 def _csv(lines: _Lines) -> Iterator[Record | str]:
     """Yield the rows of a CSV file as mappings, or the reason why a row is skipped."""
     csv.field_size_limit(max(csv.field_size_limit(), _MAX_LINE))  # of the process; its default is 131,072
-    first = next((line for line in lines if line.strip()), "")
-    if not first:
+    first, separator, read = _header(lines)
+    header = _split(first, separator)
+    if not header:
         return
-    header = _split(first)
-    rows = csv.reader(lines, delimiter=_separator(first))
+    rows = csv.reader(chain(read, lines), delimiter=separator)
     while True:
         try:
             row = next(rows, None)
@@ -143,25 +151,54 @@ def _json_lines(lines: _Lines) -> Iterator[Record | str]:
             yield row if isinstance(row, dict) and _is_text(line) else _BAD_JSON
 
 
-def _array(file: BinaryIO, path: Path) -> Iterator[Record | str]:
-    for row in json_items(file, str(path)):
+def _array(file: BinaryIO, path: Path, encoding: str) -> Iterator[Record | str]:
+    for row in json_items(file, str(path), encoding):
         yield row if isinstance(row, dict) else _BAD_JSON
+
+
+def _header(lines: Iterator[str]) -> tuple[str, str, list[str]]:
+    """Find the header line of a CSV file, which may follow comments; return it, its separator, and the lines read
+    after it.
+
+    A line that begins with ``#`` is the header if it has as many fields as the first line after it without ``#``.
+    """
+    chosen = marked = ""
+    for line in lines:
+        text = line.strip("\ufeff\r\n ")
+        if not text:
+            continue
+        if not chosen and not marked and _EXCEL.fullmatch(text):
+            chosen = text[4:]
+        elif text.startswith("#"):
+            marked = line
+        else:
+            separator = chosen or _separator(line)
+            if marked and len(_split(marked, separator)) == len(_split(line, separator)):
+                return marked, separator, [line]
+            return line, separator, []
+    return marked, chosen or _separator(marked), []
 
 
 def _separator(header: str) -> str:
     return max(_SEPARATORS, key=lambda one: len(next(csv.reader([header], delimiter=one), [])))
 
 
-def _split(header: str) -> list[str]:
+def _split(header: str, separator: str) -> list[str]:
     """The names in a header line, without blanks around them."""
     try:
-        return [name.strip() for name in next(csv.reader([header.lstrip("\ufeff")], delimiter=_separator(header)), [])]
+        return [name.strip() for name in next(csv.reader([header.lstrip("\ufeff")], delimiter=separator), [])]
     except csv.Error:
         return []
 
 
 def _encoding(start: bytes) -> str:
-    return "utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if len(start) >= 4 and start[0] and start[2] and not start[1] and not start[3]:  # two letters of ASCII
+        return "utf-16-le"
+    if len(start) >= 4 and start[1] and start[3] and not start[0] and not start[2]:
+        return "utf-16-be"
+    return "utf-8-sig"
 
 
 def _is_text(text: str) -> bool:

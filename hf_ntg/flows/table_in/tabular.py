@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
+from hf_ntg.flows.table_in.list_cells import TRUTH, Dates, direction_list, has_decimal_commas, listed
 from hf_ntg.flows.table_in.ppi import PPI_COLUMNS, PPI_FACTS, ppi_lists, ppi_ragged
-from hf_ntg.flows.table_in.ragged import Ragged, direction_list, listed
+from hf_ntg.flows.table_in.ragged import Ragged
 from hf_ntg.flows.table_in.raw_batch import RawBatch
 from hf_ntg.flows.table_in.records import header_of, records
 from hf_ntg.flows.table_in.table_file import BATCH, TableFile
@@ -24,6 +26,7 @@ from hf_ntg.flows.table_in.totals import REMEDY, totals_of
 
 __all__ = ["TableReader", "known_export", "parse_columns"]
 
+_FIRST_ROWS = 100  # rows that tell whether commas are decimal
 _ADDRESSES = ("source", "destination")
 _OURS = (*FLOW_FEATURES, *_ADDRESSES, "timestamp", "ppi")
 _UNIT_IN_NAME = re.compile(
@@ -107,11 +110,19 @@ class TableReader(TableFile):
         self._label_column = label_column
         self._ppi: str | None = None  # the column of all packet lists
         self._is_parquet = False
+        self._dates = Dates()
+        self._with_commas: set[str] = set()  # packet columns whose numbers have decimal commas
         self._one_number = 0  # rows whose lengths are a number, not a list
         self._rows = 0
 
     def read_rows(self) -> Iterator[None]:
         self._find_columns(header_of(self.path))
+        first = [row for row in islice(records(self.path), _FIRST_ROWS) if isinstance(row, dict)]
+        self._with_commas = {
+            name for name in self.has if has_decimal_commas(row.get(self._names.get(name, "")) for row in first)
+        }
+        if self._with_commas:
+            self.noticed["tables with decimal commas"] += 1
         for row in records(self.path, self._on_read):
             self._rows += 1
             if isinstance(row, str):
@@ -247,6 +258,9 @@ class TableReader(TableFile):
             self.declared = replace(self.declared, up=_plain(up), down=_plain(down))
 
     def check(self, survey: Survey) -> None:
+        if self._dates.kind is not None:
+            self.declared = replace(self.declared, unit=UNITS["s"], timestamps=self._dates.kind == "dates")
+            self.noticed[f"columns of times that hold {self._dates.kind}"] += 1
         if survey.rows and self._one_number == self._rows:
             name = self._ppi or self._names["payload_length"]
             raise InputError(
@@ -266,13 +280,12 @@ class TableReader(TableFile):
             facts[name] = packed_address(facts[name])
         facts["capture"] = facts["capture"] or self.capture
         facts["flow_id"] = facts["flow_id"] or f"{facts['capture']}#{self._rows}"
-        self.add(
-            listed(length),
-            direction_list(cells.get("direction"), self.words),
-            listed(cells.get("inter_arrival_time")),
-            listed(cells.get("tcp_window")),
-            **facts,
+        lengths, times, windows = (
+            listed(cells.get(name), name in self._with_commas)
+            for name in ("payload_length", "inter_arrival_time", "tcp_window")
         )
+        times = self._dates.seconds(times)
+        self.add(lengths, direction_list(cells.get("direction"), self.words), times, windows, **facts)
 
 
 def _is_ours(schema: pa.Schema) -> bool:
@@ -286,7 +299,8 @@ def _is_ours(schema: pa.Schema) -> bool:
 def _plain(value: str) -> str:
     """A declared direction as conventions compare it: numbers in their shortest form, words in lower case."""
     text = value.strip().lower()
-    return f"{float(text):g}" if _floats(text) else text
+    number = TRUTH.get(text, float(text) if _floats(text) else None)
+    return text if number is None else f"{number:g}"
 
 
 def _is_one_number(cell: object) -> bool:

@@ -53,6 +53,8 @@ CODES = {
     "client and server": {1: "c2s", -1: "s2c"},
     "capitals": {1: "Upstream", -1: "Downstream"},
     "arrows": {1: "->", -1: "<-"},
+    "ends": {1: "C->S", -1: "S->C"},
+    "letters": {1: "c", -1: "s"},
 }
 
 
@@ -165,6 +167,42 @@ def test_declared_timestamps_and_gaps_without_the_first(tmp_path):
     path = write_csv(tmp_path / "t.csv", **lists)
     for pair in ("timestamp=when:s", "inter_arrival_time=gaps:s", "inter_arrival_time=unknown:s"):
         check(read(path, pair)[0])
+
+
+@pytest.mark.parametrize(("unit", "scale"), UNITS.items())
+@pytest.mark.parametrize("column", ["inter_arrival_time", "inter_arrival_time=inter_arrival_time:{unit}"])
+def test_a_start_since_1970_before_the_gaps(tmp_path, unit, scale, column):
+    times = [[(1_700_000_000 + row) * scale, *(gap * scale for gap in gaps[1:])] for row, gaps in enumerate(GAPS)]
+    path = write_csv(tmp_path / "t.csv", payload_length=LENGTHS, direction=DIRECTIONS, inter_arrival_time=times)
+    rows, reader = read(path, *([column.format(unit=unit)] if "=" in column else []))
+    check(rows)
+    assert any("is its start since 1970" in remark for remark in reader.noticed)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_times_as_dates(tmp_path, suffix):
+    begin = np.datetime64("2024-05-01T08:00:00", "ns")
+    stamps = [[begin + np.timedelta64(round(time * 1e9), "ns") for time in np.cumsum(gaps)] for gaps in GAPS]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".csv":
+        texts = [[str(one) + "Z" for one in row] for row in stamps]
+        write_csv(path, payload_length=LENGTHS, direction=DIRECTIONS, inter_arrival_time=texts)
+    else:
+        pq.write_table(
+            pa.table({"payload_length": LENGTHS, "direction": DIRECTIONS,
+                      "inter_arrival_time": pa.array(stamps, pa.list_(pa.timestamp("ns")))}), path
+        )  # fmt: skip
+    rows, reader = read(path)
+    check(rows)
+    assert "columns of times that hold dates" in reader.noticed
+
+
+def test_decimal_commas(tmp_path):
+    texts = ["[" + "; ".join(f"{gap:.3f}".replace(".", ",") for gap in gaps) + "]" for gaps in GAPS]
+    path = write_csv(tmp_path / "t.csv", ";", payload_length=LENGTHS, direction=DIRECTIONS, inter_arrival_time=texts)
+    rows, reader = read(path)
+    check(rows)
+    assert "tables with decimal commas" in reader.noticed
 
 
 def test_nulls_in_optional_columns_mean_unknown(tmp_path):

@@ -20,13 +20,30 @@ def zstd(data):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_separators_and_byte_order_marks(tmp_path, separator, encoding):
     text = separator.join(ROWS[0]) + "\r\n" + "".join(f'"{r["label"]}"{separator}{r["sizes"]}\r\n' for r in ROWS)
     path = tmp_path / "t.csv"
     path.write_bytes(text.encode(encoding))
     assert header_of(path) == ["label", "sizes"]
     assert list(records(path)) == ROWS
+
+
+@pytest.mark.parametrize(
+    "before", ["sep=;\r\n", "SEP=;\n\n", "# made by a tool, version 1\n#\n", "\n \n", "\ufeffsep=;\n", "# a;b;c\n"]
+)
+def test_lines_before_the_header(tmp_path, before):
+    path = tmp_path / "t.csv"
+    path.write_text(before + "label;sizes\na;1 2\nb;,|\n", encoding="utf-8")
+    assert header_of(path) == ["label", "sizes"]
+    assert list(records(path)) == [{"label": "a", "sizes": "1 2"}, {"label": "b", "sizes": ",|"}]
+
+
+def test_a_header_with_a_number_sign(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("#label,sizes\na,1 2\n#b,3\n")
+    assert header_of(path) == ["#label", "sizes"]
+    assert list(records(path)) == [{"#label": "a", "sizes": "1 2"}, {"#label": "#b", "sizes": "3"}]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda data: data])

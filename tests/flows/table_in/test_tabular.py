@@ -6,7 +6,6 @@ import pytest
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.schema import FLOW_FEATURES
-from hf_ntg.flows.table_in.ragged import listed
 from hf_ntg.flows.table_in.tabular import TableReader, parse_columns
 
 NAMES = ["payload_length=SIZES", "direction=DIRS", "inter_arrival_time=GAPS:ms", "label=app", "protocol=PROTO"]
@@ -76,22 +75,6 @@ def test_broken_tables(tmp_path):
     path = tmp_path / "flows.parquet"
     path.write_bytes(b"PAR1 nothing")
     assert "Parquet" in str(read(path)[1].broken)
-
-
-@pytest.mark.parametrize(
-    ("cell", "numbers"),
-    [
-        ("[1, 2]", [1, 2]),
-        ("1|2", [1, 2]),
-        ("(1; 2.5)", [1, 2.5]),
-        ("1 x", [1, "x"]),
-        ("", None),
-        ([1], [1]),
-        (None, None),
-    ],
-)
-def test_cells(cell, numbers):
-    assert listed(cell) == numbers
 
 
 def test_a_table_of_the_packages_own_schema_is_taken_as_it_is(tmp_path):
