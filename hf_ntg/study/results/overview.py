@@ -12,11 +12,62 @@ from hf_ntg.study.plan import REAL, model_order
 from hf_ntg.study.results.summary import Score
 from hf_ntg.study.results.table import Table
 
-__all__ = ["cards_table", "fill_tables", "overview_tables"]
+__all__ = ["cards_table", "fill_tables", "glance_tables", "overview_tables"]
 
 _CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "once_seen_copies")
 _BETTER = {"macro_f1": "higher", "flows_per_cpu_second": "higher"}  # of the other columns, lower is better
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
+
+
+def glance_tables(scores: Sequence[Score], classifier: str = "random_forest") -> list[Table]:
+    """Two tables over all flow tables and splits: how useful each generator's flows are, and how many are copies.
+
+    All generators have a row: leaving some out by their score on the test flows would be a choice made on test flows.
+    Replay is left out, since it returns the training flows.
+    """
+    learned = [score for score in scores if score.place["model"] not in (REAL, "replay")]
+    gaps = [s for s in learned if s.place["measure"] == "gap_points" and s.place["classifier"] == classifier]
+    most: dict[tuple[str, str], int] = {}
+    for score in gaps:
+        most[_where(score)] = max(score.place["times"], most.get(_where(score), 0))
+    gaps = [score for score in gaps if score.place["times"] == most[_where(score)]]
+    copies = [s for s in learned if (s.place["axis"], s.place["measure"]) == ("fidelity", "once_seen_copies")]
+    return [
+        *_over_places(
+            "glance-use",
+            "Points of macro-F1 below real flows",
+            gaps,
+            {place: f", {times}×" for place, times in most.items()},
+            "A random forest learned from synthetic flows alone, n× as many as training flows. It is compared with one "
+            "that learned from the real training flows; both are tested on real flows.",
+        ),
+        *_over_places(
+            "glance-copies",
+            "Copies of once-seen training flows above real, points",
+            copies,
+            {},
+            "Share of synthetic flows that repeat a training flow seen once, less that of unseen real flows.",
+        ),
+    ]
+
+
+def _where(score: Score) -> tuple[str, str]:
+    return score.place["flows"], score.place["by"]
+
+
+def _over_places(
+    name: str, title: str, scores: list[Score], behind: Mapping[tuple[str, str], str], note: str
+) -> list[Table]:
+    """One table: a row for each generator, a column for each flow table and split with `behind` it; none if empty."""
+    found = {(score.place["model"], _where(score)): score for score in scores}
+    places = list(dict.fromkeys(where for _, where in found))
+    rows = [
+        (model, tuple(found.get((model, where)) for where in places))
+        for model in sorted({model for model, _ in found}, key=model_order)
+    ]
+    heads = ("", *(f"{flows}, by {by}{behind.get((flows, by), '')}" for flows, by in places))
+    count = len(places)
+    return [Table(name, title, heads, rows, "glance", "", "", note, ("1",) * count, ("lower",) * count)] if rows else []
 
 
 def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") -> list[Table]:
@@ -43,7 +94,7 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             **{("macro_f1", size): (f"macro-F1, {size}×", "3") for size in times},
             **{("gap_points", size): (f"points below real, {size}×", "1") for size in times[-1:]},
             ("once_seen_copies", None): ("once-seen copies above real, points", "1"),
-            ("training_cpu_seconds", None): ("training, CPU s", "0"),
+            ("training_cpu_seconds", None): ("training, CPU s", "s"),
             ("flows_per_cpu_second", None): ("flows/CPU s", "0"),
         }
         measured = {key[3] for key in found if key[:2] == (flows, by)}
@@ -59,10 +110,9 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
             "on synthetic flows alone, n for each training flow, and tested on real ones. Once-seen copies: share of "
             "flows that repeat a training flow seen once, less that of unseen real flows."
         )
-        title = f"Overview: {flows}, split by {by}"
         better = tuple(_BETTER.get(measure, "lower") for measure, _ in columns)
         name = f"overview-{flows}-{by}"
-        tables.append(Table(name, title, ("", *heads), rows, "overview", flows, by, note, styles, better))
+        tables.append(Table(name, "Overview", ("", *heads), rows, "overview", flows, by, note, styles, better))
     return tables
 
 

@@ -33,6 +33,8 @@ _COLORS = {
     "independent": "#d5d5d5",
 }
 _GRAMS = ("#6f6f6f", "#9a9a9a", "#4f4f4f")
+_SCHEDULERS = ("#e07b16", "#b3432b", "#7a5195", "#2a8c82", "#5c8f2f", "#3a86c8")
+_SHADED = "#6f6f6f"
 _WIDTH = 10.4
 
 
@@ -86,15 +88,22 @@ def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str 
                 xerr=[score.half_width or 0 for _, score in found] if any(f.half_width for _, f in found) else None,
                 error_kw={"linewidth": 0.7, "ecolor": "#444444"},
                 color=[color_of(models[k]) for k, _ in found],
-                alpha=(place + 1.5) / (len(times) + 0.5),
+                alpha=_shade(place, len(times)),
             )
         axes.set_yticks(range(len(models)), models)
         axes.invert_yaxis()
         axes.axvline(0, color=REAL_COLOR, linewidth=1)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(f"points below real flows; top to bottom {', '.join(f'{size}×' for size in times)}")
+        axes.set_xlabel("points below real flows")
+        for place, size in enumerate(times):  # bars of no length, for the legend
+            axes.barh([0], [0], color=_SHADED, alpha=_shade(place, len(times)), label=f"{size}× as many flows")
 
-    return _panels(points, ("model", "times"), draw, legend=False, height=3.0)
+    return _panels(points, ("model", "times"), draw, height=3.0)
+
+
+def _shade(place: int, count: int) -> float:
+    """Opacity of the bar at a `place` among `count`: the more synthetic flows, the darker."""
+    return (place + 1.5) / (count + 0.5)
 
 
 def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
@@ -125,7 +134,7 @@ def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str
         ticks = sorted({k for _, k in own if k != "all"})
         axes.set_xticks(ticks, map(str, ticks))
         axes.minorticks_off()
-        axes.set_xlabel("real flows per class")
+        axes.set_xlabel("real flows per class (log scale)")
         axes.set_ylabel("macro-F1")
 
     return _panels(points, ("model", "shots"), draw)
@@ -161,14 +170,16 @@ def length_curves(scores: Sequence[Score]) -> str | None:
                     linestyle=("-", "--", ":", "-.")[places.index((flows, by)) % 4],
                     marker="o",
                     markersize=3,
-                    label=f"{model}, {flows}, {by}",
+                    label=f"{model}, {flows}, split by {by}",
                 )
             ticks = sorted({score.place["budget"] for score in own})
             axes.set_xscale("log")
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.minorticks_off()
-            axes.set_xlabel("length of training, × recipe")
-            axes.set_title(measures[measure], loc="left", fontsize=8)
+            axes.set_xlabel("length of training, × recipe (log scale)")
+            axes.set_title(measures[measure], loc="left", fontsize=8, fontweight="bold")
+            axes.grid(color="#eeeeee", linewidth=0.6)
+            axes.set_axisbelow(True)
         add_legend(figure, columns=4)
         return svg_of(figure)
 
@@ -176,16 +187,19 @@ def length_curves(scores: Sequence[Score]) -> str | None:
 def step_curves(scores: Sequence[Score]) -> str | None:
     """Macro-F1 of a classifier trained on a diffusion model's flows against denoising steps, by scheduler."""
     points = _by_place(scores, axis="sampling", measure="macro_f1")
+    schedulers = sorted({score.place["scheduler"] for own in points.values() for score in own})
+    colors = {name: _SCHEDULERS[place % len(_SCHEDULERS)] for place, name in enumerate(schedulers)}
+    tried = sorted({score.place["steps"] for own in points.values() for score in own})
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
-        for place, scheduler in enumerate(sorted({name for name, _ in own})):
+        for scheduler in sorted({name for name, _ in own}):
             steps = sorted(count for name, count in own if name == scheduler)
             line = [own[scheduler, count] for count in steps]
             axes.errorbar(
                 steps,
                 [score.mean for score in line],
                 yerr=[score.half_width or 0 for score in line],
-                color=f"C{place}",
+                color=colors[scheduler],
                 marker="o",
                 markersize=3,
                 linewidth=1.2,
@@ -193,20 +207,25 @@ def step_curves(scores: Sequence[Score]) -> str | None:
                 label=scheduler,
             )
         axes.set_xscale("log")
-        axes.set_xlabel("denoising steps")
+        axes.set_xticks(tried, _apart(tried))
+        axes.minorticks_off()
+        axes.set_xlabel("denoising steps (log scale)")
         axes.set_ylabel("macro-F1")
 
     return _panels(points, ("scheduler", "steps"), draw)
 
 
-def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> list[str]:
+def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> dict[str, str]:
     """For each table and split, two confusion matrices: trained on real flows, and on those of one `learned` generator.
 
     Rows are the true classes, and cells are shares of their test flows. The plot shows the first of `learned` that has
     results, with the most synthetic flows, for the first seed. It is not the best one on the test flows.
+
+    Returns:
+        The plot of each flow table and split, by their names.
     """
     own = [row for row in rows if row["axis"] == "synthetic-only" and row["classifier"] == classifier]
-    drawn = []
+    drawn = {}
     for flows, by in dict.fromkeys((row["flows"], row["by"]) for row in own):
         here = [row for row in own if (row["flows"], row["by"]) == (flows, by)]
         here = [row for row in here if row["seed"] == min(other["seed"] for other in here)]
@@ -215,7 +234,8 @@ def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "
         if not real or not made:
             continue
         shown = max(made, key=lambda row: (row["times"], -learned.index(row["model"])))
-        drawn.append(_confusion_pair(f"{flows}, by {by}", real[0], shown))
+        place = f"{flows}, split by {by}"
+        drawn[place] = _confusion_pair(place, real[0], shown)
     return drawn
 
 
@@ -268,6 +288,17 @@ def _by_place(scores: Sequence[Score], **wanted: object) -> dict[tuple[str, str]
     return found
 
 
+def _apart(values: Sequence[float]) -> list[str]:
+    """Labels for ticks on a logarithmic axis; those too near to the one before are left empty."""
+    labels: list[str] = []
+    last = 0.0
+    for value in values:
+        far = value >= 1.45 * last
+        labels.append(f"{value:,g}" if far else "")
+        last = value if far else last
+    return labels
+
+
 def _models(own: dict[tuple, Score]) -> list[str]:
     return sorted(dict.fromkeys(key[0] for key in own), key=model_order)
 
@@ -291,7 +322,7 @@ def _panels(
             axes.set_axis_off()
         for axes, ((flows, by), own) in zip(grid, points.items(), strict=False):
             draw(axes, {tuple(score.place[name] for name in key): score for score in own})
-            axes.set_title(caption_of(f"{flows}, by {by}"), loc="left", fontsize=8, fontweight="bold")
+            axes.set_title(caption_of(f"{flows}, split by {by}"), loc="left", fontsize=8, fontweight="bold")
             axes.grid(color="#eeeeee", linewidth=0.6)
             axes.set_axisbelow(True)
         if legend:

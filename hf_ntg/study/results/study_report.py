@@ -12,7 +12,7 @@ from hf_ntg.metrics import METRICS
 from hf_ntg.report.pages import page_templates
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
 from hf_ntg.study.results import plots
-from hf_ntg.study.results.overview import overview_tables
+from hf_ntg.study.results.overview import glance_tables, overview_tables
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
 from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
 from hf_ntg.study.results.tables import study_tables
@@ -20,9 +20,10 @@ from hf_ntg.study.run import read_plans
 from hf_ntg.study.store import RESULTS_FILE, ResultStore, identity_of, write_results
 from hf_ntg.training.config import MODEL_FAMILIES
 
-__all__ = ["all_tables", "findings", "overview_of", "write_study"]
+__all__ = ["all_tables", "overview_of", "write_study"]
 
 _SECTIONS = {
+    "glance": ("At a glance", "How useful are the flows of each generator, and how many of them are copies?"),
     "overview": ("Overview", "How realistic, useful, private and costly is each generator?"),
     "fidelity": ("Fidelity and privacy", "How close are they to real flows, and how many repeat training flows?"),
     "synthetic-only": ("Synthetic flows alone", "How good is a classifier that is trained on synthetic flows only?"),
@@ -33,7 +34,7 @@ _SECTIONS = {
 }
 _READING = (
     "Scores are means over seeds. Each seed has its own split, training and generation. With more than one seed, ± is "
-    "half the width of the 95 % confidence interval of the mean (Student's t). The row or column `real` is the score "
+    "half the width of the 95 % confidence interval of the mean (Student's t). The row or column “real” is the score "
     "of real flows: the best that can be expected, and the noise floor of each measure."
 )
 
@@ -72,51 +73,15 @@ def write_study(output: Path) -> str:
 
 
 def all_tables(rows: Sequence[dict]) -> list[Table]:
-    """All tables that the results of a study can fill, overviews first."""
+    """All tables that the results of a study can fill: those over all flow tables first, then overviews."""
     scores = scores_of(rows) + time_to_fidelity(rows)
-    return overview_tables(scores) + study_tables(scores)
+    return glance_tables(scores) + overview_tables(scores) + study_tables(scores)
 
 
 def overview_of(output: Path) -> list[Table]:
     """The overview tables of the finished runs in `output`."""
     rows = ResultStore(output).gather()
     return overview_tables(scores_of(rows) + time_to_fidelity(rows))
-
-
-def findings(scores: Sequence[Score], classifier: str = "random_forest") -> list[str]:
-    """A sentence for each table and split: how far each generator is below real flows, and how much it copies.
-
-    All generators are named. Picking the best by its score on the test flows would be a choice made on test flows.
-    Replay is left out, since it returns the training flows.
-    """
-    lines = []
-    copies = {_spot(score): score.mean for score in scores if _is_excess(score)}
-    gaps = [s for s in scores if s.place["measure"] == "gap_points" and s.place["classifier"] == classifier]
-    gaps = [s for s in gaps if s.place["model"] not in (REAL, "replay")]
-    for flows, by in dict.fromkeys((score.place["flows"], score.place["by"]) for score in gaps):
-        here = [score for score in gaps if _spot(score)[:2] == (flows, by)]
-        most = max(score.place["times"] for score in here)
-        own = sorted((s for s in here if s.place["times"] == most), key=lambda score: model_order(score.place["model"]))
-        lines.append(
-            f"{flows}, split by {by}. A forest trained on {most}× synthetic flows is under one trained on real flows "
-            f"by these points of macro-F1: {', '.join(_finding(score, copies) for score in own)}."
-        )
-    return lines
-
-
-def _finding(gap: Score, copies: dict[tuple, float]) -> str:
-    points = round(gap.mean, 1) + 0.0  # no negative zero
-    text = f"{gap.place['model']} {points:.1f}"
-    excess = copies.get(_spot(gap))
-    return text if excess is None else f"{text} (copies of once-seen training flows: {excess:+.1f} points above real)"
-
-
-def _is_excess(score: Score) -> bool:
-    return (score.place["axis"], score.place["measure"]) == ("fidelity", "once_seen_copies")
-
-
-def _spot(score: Score) -> tuple[str, str, str]:
-    return (score.place["flows"], score.place["by"], score.place["model"])
 
 
 def _missing(rows: list[dict], plans: list[dict]) -> Counter:
@@ -128,11 +93,14 @@ def _missing(rows: list[dict], plans: list[dict]) -> Counter:
 
 def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list[Table], missing: Counter) -> dict:
     """The values that the templates of the report need."""
-    places = dict.fromkeys((row["flows"], row["by"]) for row in rows)
+    splits: dict[str, dict[str, None]] = {}
+    for row in rows:
+        splits.setdefault(row["flows"], {})[row["by"]] = None
+    named = [f"{flows} (split by {' and by '.join(ways)})" for flows, ways in splits.items()]
     models = dict.fromkeys(row["model"] for row in rows if row["axis"] == "fidelity" and row["model"] != REAL)
     lead = (
-        f"{len(models)} generators on {len({flows for flows, _ in places})} flow tables, in {len(rows)} runs: "
-        f"{', '.join(f'{flows} by {by}' for flows, by in places)}."
+        f"{len(models)} generators on {len(splits)} flow table{'s' * (len(splits) > 1)}, in {len(rows):,} runs: "
+        f"{', '.join(named)}."
     )
     if missing:
         lead += f" Not finished: {missing.total()} planned runs are still to be done."
@@ -142,11 +110,11 @@ def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list
         own = [table for table in tables if table.axis == axis]
         if own:
             shown = [{"caption": caption, "svg": svg} for caption, svg in drawn.get(axis, []) if svg is not None]
-            cells = [_cells(table) for table in own]
-            sections.append({"name": axis, "title": title, "question": question, "figures": shown, "tables": cells})
+            sections.append(
+                {"name": axis, "title": title, "question": question, "figures": shown, "groups": _groups(own)}
+            )
     return {
         "lead": lead,
-        "findings": findings(scores),
         "reading": _READING,
         "sections": sections,
         "reals": (REAL, "few real flows alone", "all real training flows"),
@@ -159,7 +127,7 @@ def _page(rows: list[dict], plans: list[dict], scores: list[Score], tables: list
 def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, str | None]]]:
     few = "Macro-F1 of a random forest against real flows per class; "
     return {
-        "overview": [
+        "glance": [
             (
                 "The star is real flows. Good generators are near it: close to the test flows, with few copies.",
                 plots.frontier(scores),
@@ -171,8 +139,8 @@ def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, s
                 plots.gap_bars(scores),
             ),
             *(
-                ("Confusion matrices, as shares of the true class.", svg)
-                for svg in plots.confusions(rows, MODEL_FAMILIES)
+                (f"Confusion matrices of {place}, as shares of the true class.", svg)
+                for place, svg in plots.confusions(rows, MODEL_FAMILIES).items()
             ),
         ],
         "augmentation": [
@@ -197,6 +165,14 @@ def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, s
     }
 
 
+def _groups(tables: list[Table]) -> list[dict]:
+    """The tables of a section by their subject, to be folded together."""
+    titles = dict.fromkeys(table.title for table in tables)
+    return [
+        {"title": title, "tables": [_cells(table) for table in tables if table.title == title]} for title in titles
+    ]
+
+
 def _cells(table: Table) -> dict:
     styles = table.cell_styles()
     rows = [
@@ -208,13 +184,20 @@ def _cells(table: Table) -> dict:
         [(cell, place > 0 and (number, place - 1) in best) for place, cell in enumerate(row)]
         for number, row in enumerate(rows)
     ]
-    return {"title": table.title, "head": table.head, "rows": marked, "note": table.note, "name": table.name}
+    return {
+        "place": table.place,
+        "heading": table.heading,
+        "head": table.head,
+        "rows": marked,
+        "note": table.note,
+        "name": table.name,
+        "has_best": bool(best),
+    }
 
 
 def _markdown(page: dict, tables: list[Table]) -> str:
     parts = [f"# Study of network flow generators\n\n{page['lead']}\n\n{page['reading']}\n"]
-    parts += [f"- {line}" for line in page["findings"]]
-    parts += [f"\n## {table.title}\n\n{as_markdown(table)}\n{table.note}" for table in tables]
+    parts += [f"\n## {table.heading}\n\n{as_markdown(table)}\n{table.note}" for table in tables]
     if page["notes"]:
         parts.append("\n## Missing\n")
         parts += [f"- {note}" for note in page["notes"]]

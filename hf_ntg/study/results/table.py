@@ -24,7 +24,7 @@ class Table:
 
     Attributes:
         name: name of its file.
-        title, note: title and explanation.
+        title, note: subject and explanation. Tables of one subject, one for each flow table and split, share them.
         head: heading of each column.
         rows: name of the row, and a score or None for each further column.
         axis, flows, by: question, flow table and split.
@@ -69,6 +69,16 @@ class Table:
                 found |= {(place, k) if self.by_row else (k, place) for k, value in loss.items() if value == least}
         return found
 
+    @property
+    def place(self) -> str:
+        """Flow table and split, in words; empty for a table about several."""
+        return f"{self.flows}, split by {self.by}" if self.flows else ""
+
+    @property
+    def heading(self) -> str:
+        """Subject and place."""
+        return f"{self.title}: {self.place}" if self.place else self.title
+
     def cell_styles(self) -> Sequence[str]:
         """Format of each column, see :func:`cell_text`."""
         return self.styles or ("3",) * (len(self.head) - 1)
@@ -90,7 +100,7 @@ def as_text(table: Table) -> TextTable:
         (name, *(cell_text(cell, style) for cell, style in zip(cells, table.cell_styles(), strict=True)))
         for name, cells in table.rows
     ]
-    return TextTable(table.head, rows, table.title)
+    return TextTable(table.head, rows, table.heading)
 
 
 def as_csv(scores: Iterable[Score]) -> str:
@@ -110,10 +120,15 @@ def as_csv(scores: Iterable[Score]) -> str:
 
 
 def cell_text(score: Score | None, style: str = "3") -> str:
-    """A score as text. `style` is a number of decimals, ``%`` for a share, or ``si`` for large numbers."""
+    """A score as text.
+
+    `style` is a number of decimals, ``%`` for a share, ``si`` for large numbers, or ``s`` for seconds, whole from ten.
+    """
     if score is None:
         return "–"
     half = score.half_width
+    if style == "s":
+        style = "0" if abs(score.mean) >= 10 else "2"
     text = _number(score.mean, style)
     return text if half is None else f"{text.removesuffix(' %')} ± {_number(half, style)}"
 
@@ -126,4 +141,4 @@ def _number(value: float, style: str) -> str:
             if abs(value) >= size:
                 return f"{value / size:.2f}{mark}"
         return f"{value:.0f}"
-    return f"{value:,.{style}f}".replace("-", "−")
+    return f"{round(value, int(style)) + 0.0:,.{style}f}".replace("-", "−")  # + 0.0: no negative zero

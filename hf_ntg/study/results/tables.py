@@ -87,11 +87,10 @@ def _fidelity(found: _Found, flows: str, by: str) -> list[Table]:
         if any(cells):
             rows.append((title, cells))
     note = (
-        "As many synthetic flows as training flows, compared with the test flows. The column `real` compares the "
+        "As many synthetic flows as training flows, compared with the test flows. The column “real” compares the "
         "training flows with them; for novelty and privacy it compares the test flows with the training flows."
     )
-    title = f"Fidelity and privacy: {flows}, split by {by}"
-    table = Table(f"fidelity-{flows}-{by}", title, ("", *models), rows, "fidelity", flows, by, note)
+    table = Table(f"fidelity-{flows}-{by}", "Fidelity and privacy", ("", *models), rows, "fidelity", flows, by, note)
     return [replace(table, better=tuple(better), by_row=True)]
 
 
@@ -112,7 +111,6 @@ def _synthetic_only(found: _Found, flows: str, by: str) -> list[Table]:
             if not (measure == "gap_points" and model == REAL)
         ]
         name, note = f"synthetic-only-{measure}-{flows}-{by}", "n×: synthetic flows for each training flow."
-        title = f"{title}: {flows}, split by {by}"
         styles = (style,) * len(columns)
         better = ("lower" if measure == "gap_points" else "higher",) * len(columns)
         tables.append(Table(name, title, ("", *heads), rows, "synthetic-only", flows, by, note, styles, better))
@@ -134,7 +132,7 @@ def _augmentation(found: _Found, flows: str, by: str) -> list[Table]:
             rows += [(model, tuple(_few(found, model, protocol, k, measure) for k in shots)) for model in models]
             whole = found.get(ALL_REAL, measure, protocol=NONE, shots="all")
             rows.append(("all real training flows", (whole,) * len(shots)))
-            title = f"Few labels, {words}. Macro-F1 of a {_CLASSIFIER_NAMES.get(classifier, classifier)}: {flows}, {by}"
+            title = f"Macro-F1 of a {_CLASSIFIER_NAMES.get(classifier, classifier)}; {words}"
             name = f"augmentation-{protocol}-{classifier}-{flows}-{by}"
             note = "One split (seed 0). Each seed draws the few flows and trains the generator and the classifier."
             table = Table(name, title, ("", *heads), rows, "augmentation", flows, by, note)
@@ -149,8 +147,8 @@ def _few(found: _Found, model: str, protocol: str, shots: int, measure: str) -> 
 _EFFICIENCY = {
     "parameters": ("stored numbers", "si"),
     "disk_mib": ("on disk, MiB", "1"),
-    "training_seconds": ("training, s", "0"),
-    "training_cpu_seconds": ("training, CPU s", "0"),
+    "training_seconds": ("training, s", "s"),
+    "training_cpu_seconds": ("training, CPU s", "s"),
     "training_peak_mib": ("peak memory, MiB", "0"),
     "flops_alone": ("FLOPs per flow, one at a time", "si"),
     "flops_together": ("FLOPs per flow, 1,000 at once", "si"),
@@ -169,7 +167,7 @@ def _efficiency(found: _Found, flows: str, by: str) -> list[Table]:
         "model generates whole blocks, so a single flow costs a block. Other programs on the machine lengthen the "
         "seconds; CPU seconds depend on them less."
     )
-    title = f"Costs of generators: {flows}, split by {by}"
+    title = "Costs of generators"
     better = tuple("higher" if name.startswith("flows_per") else "lower" for name in columns)
     name = f"efficiency-{flows}-{by}"
     return [Table(name, title, ("", *heads), rows, "efficiency", flows, by, note, styles, better)]
@@ -182,7 +180,7 @@ _LENGTH = {
     "nearest_distance": ("nearest training flow", "4"),
     "membership_inference": ("attack by distance, AUC", "3"),
     "likelihood_membership": ("attack by likelihood, AUC", "3"),
-    "training_cpu_seconds": ("training, CPU s", "0"),
+    "training_cpu_seconds": ("training, CPU s", "s"),
 }
 
 
@@ -193,7 +191,7 @@ def _training_length(found: _Found, flows: str, by: str) -> list[Table]:
         for model in found.every("model")
         for budget in sorted(found.every("budget"))
     ]
-    title = f"Length of training: {flows}, split by {by}"
+    title = "Length of training"
     note = (
         "n ×: multiple of the recipe's length, with a schedule of that length. Macro-F1: a random forest, trained on "
         "as many synthetic flows as training flows."
@@ -222,7 +220,7 @@ def _sampling(found: _Found, flows: str, by: str) -> list[Table]:
         for model in found.every("model")
         for scheduler, steps in sorted(tried)
     ]
-    title = f"Schedulers and steps of diffusion: {flows}, split by {by}"
+    title = "Schedulers and steps of diffusion"
     note = (
         "One trained model, sampled in several ways. Macro-F1: a random forest, trained on as many synthetic flows as "
         "training flows. CPU seconds do not include the work of a GPU."

@@ -13,9 +13,9 @@ import pytest
 
 from hf_ntg import InputError
 from hf_ntg.study.plan import UNLABELLED_METHODS, Profile, plan_runs
-from hf_ntg.study.results.overview import cards_table, fill_tables, overview_tables
+from hf_ntg.study.results.overview import cards_table, fill_tables, glance_tables, overview_tables
 from hf_ntg.study.results.plots import confusions
-from hf_ntg.study.results.study_report import findings, write_study
+from hf_ntg.study.results.study_report import write_study
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
 from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
 from hf_ntg.study.results.tables import study_tables
@@ -133,7 +133,7 @@ def test_the_shown_confusions_are_not_the_best_on_the_test_flows():
         if row["axis"] == "synthetic-only":
             row["measures"] = row["measures"] | {"macro_f1": 1.0 if row["model"] == "unet" else 0.1}
             row["details"] = row["details"] | {"confusion": [[row["model"], row["model"], 3]]}
-    (drawn,) = confusions(found, ("gpt2", "unet"))
+    drawn = confusions(found, ("gpt2", "unet"))["web & mail, split by random"]
     assert ">gpt2<" in drawn
     assert ">unet<" not in drawn
 
@@ -164,14 +164,28 @@ def test_csv_holds_every_figure():
     assert (line["mean"], line["seeds"], line["by"]) == ("0.201", "3", "random")
 
 
-def test_findings_name_every_generator():
-    (line,) = findings(scores_of(rows()))
-    assert line.startswith(
-        "web & mail, split by random. A forest trained on 4× synthetic flows is under one trained on"
-    )
-    assert "gpt2 2.4 (copies of once-seen training flows: +10.1 points above real), unet 7.4 (" in line
-    assert "), 3-gram 4.9 (" in line
-    assert "replay" not in line
+def test_tables_at_a_glance_name_every_generator():
+    use, copies = glance_tables(scores_of(rows(flows=("a", "b"))))
+    assert use.head == ("", "a, by random, 4×", "b, by random, 4×")
+    assert copies.head == ("", "a, by random", "b, by random")
+    shown = {name: [cell_text(cell, "1") for cell in cells] for name, cells in use.rows}
+    assert list(shown) == ["gpt2", "unet", "3-gram"]
+    assert shown["gpt2"][0].startswith("2.4")
+    assert [cell.mean for cell in dict(copies.rows)["unet"]] == pytest.approx([30.1, 30.1])
+    assert glance_tables(scores_of(row for row in rows() if row["axis"] == "efficiency")) == []
+
+
+def test_the_tables_of_a_subject_are_folded_together(tmp_path):
+    lay(tmp_path, rows(flows=("a", "b")))
+    write_study(tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    sections = dict(re.findall(r'<h2 id="([a-z-]+)">(.*?)(?=<h2)', page, flags=re.DOTALL))
+    assert "<details" not in sections["glance"]
+    assert sections["glance"].index("<svg") < sections["glance"].index("<table")
+    assert sections["overview"].count("<details") == 1
+    assert sections["overview"].count("<table") == 2
+    assert "mathdefault" not in page
+    assert "`" not in page
 
 
 def test_whole_report_and_page_that_fetches_nothing(tmp_path):
