@@ -45,10 +45,16 @@ def train(
     flows: Annotated[str, typer.Argument(help="Training flows: table, capture, 'loopback' or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Folder for the model.")],
     model: Annotated[
-        str,
-        typer.Option(help=f"Family: {', '.join(MODEL_FAMILIES)}; with --epsilon also {PRIVATE_COUNTS}, which counts."),
-    ] = "gpt2",
-    initial_model: Annotated[str | None, typer.Option(help="Trained model of the family to start from.")] = None,
+        str | None,
+        typer.Option(
+            help=f"Family: {', '.join(MODEL_FAMILIES)}; with --epsilon also {PRIVATE_COUNTS}, which counts. Default "
+            "gpt2, or that of --initial-model."
+        ),
+    ] = None,
+    initial_model: Annotated[
+        str | None,
+        typer.Option(help="Trained model to start from: folder or Hub id. Its view, packets and sizes stay."),
+    ] = None,
     view: Annotated[str | None, _choice("view", "Packets that are learned")] = None,
     max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,
     times: Annotated[bool | None, typer.Option(help="Learn inter-arrival times, where there are any.")] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
     their rows. A time bin takes the row of the old bin nearest to it on the log scale. A new word, such as a class of
     another data set, starts from the mean of the old rows of its kind plus its own random initial row.
 
+    Warns where the source learned another packet view.
+
     Raises:
         InputError: `source` is not a model of this package, is of another family, or has other sizes.
     """
@@ -37,7 +40,15 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
         raise InputError(f"initial_model {source}: no causal model of hf_ntg to start from ({reason})") from error
     if old.config.model_type != model.config.model_type:
         raise InputError(
-            f"initial_model {source}: a {old.config.model_type}, which a {model.config.model_type} cannot start from"
+            f"initial_model {source}: a {old.config.model_type}, which a {model.config.model_type} cannot start from; "
+            f"choose model {old.config.model_type}"
+        )
+    _check_sizes(model, old, source)
+    if (view := tokenizer.grammar.view) != old_grammar.view:
+        warnings.warn(
+            f"initial_model {source}: it learned the packet view '{old_grammar.view}', and this training uses "
+            f"'{view}', in which other packets follow each other; leave out the view to keep its own",
+            stacklevel=2,
         )
     rows, means = matching_words(tokenizer.grammar, old_grammar)
     embedding, found = model.get_input_embeddings().weight, dict(old.named_parameters())
@@ -47,10 +58,22 @@ def start_from(model: PreTrainedModel, tokenizer: FlowTokenizer, source: str | P
         elif name.endswith("wpe.weight"):  # learned positions: copy as many as both have
             both = min(len(parameter), len(found[name]))
             parameter[:both] = found[name][:both]
-        elif parameter.shape == found[name].shape:
-            parameter.copy_(found[name])
         else:
-            raise InputError(f"initial_model {source}: its {name} has another shape; train with its sizes")
+            parameter.copy_(found[name])
+
+
+def _check_sizes(model: PreTrainedModel, old: PreTrainedModel, source: str | Path) -> None:
+    """Refuse a source whose width or number of layers differs."""
+    for name in ("hidden_size", "num_hidden_layers"):
+        wanted, found = getattr(model.config, name), getattr(old.config, name)
+        if wanted != found:
+            word = {"hidden_size": "width", "num_hidden_layers": "layers"}[name]
+            raise InputError(f"initial_model {source}: its {word} is {found}, not {wanted}; leave out width and layers")
+    shapes = {name: parameter.shape for name, parameter in old.named_parameters()}
+    embedding = model.get_input_embeddings().weight
+    for name, parameter in model.named_parameters():
+        if parameter is not embedding and not name.endswith("wpe.weight") and shapes.get(name) != parameter.shape:
+            raise InputError(f"initial_model {source}: its {name} has another shape; choose another model")
 
 
 def matching_words(new: FlowGrammar, old: FlowGrammar) -> tuple[np.ndarray, dict[int, slice]]:

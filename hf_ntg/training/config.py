@@ -13,6 +13,7 @@ from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS, PREDICTION
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.ranges import SEEDS, Range
+from hf_ntg.training.initial_model import initial_settings
 
 __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
 
@@ -67,7 +68,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "gpt2": {"min_steps": 300, "max_memory": 0.0},
     "llama": {"min_steps": 300, "max_memory": 0.0},
     "mamba": {"min_steps": 300, "max_memory": 0.0},
-    "unet": {"epochs": 300, "max_steps": 8_000, "optimizer": "adamw", "dropout": 0.1, "warmup": 0.05},
+    "unet": {
+        "epochs": 300,
+        "checkpoint_every": 10,
+        "max_steps": 8_000,
+        "optimizer": "adamw",
+        "dropout": 0.1,
+        "warmup": 0.05,
+    },
 }
 # Differences from these with `epsilon`. Noise is shared by all weights, so a small model learns more.
 PRIVATE_RECIPE: dict[str, Any] = {
@@ -180,20 +188,39 @@ class TrainingConfig:
     epsilon: float | None = None
     delta: float | None = None
     privacy_unit: str = "flow"
-    checkpoint_every: int = 10
+    checkpoint_every: int = 1
     resume: bool = True
     overwrite: bool = False
     mixed_precision: str = "no"
     tracker: str | None = None
 
     @classmethod
-    def recipe(cls, model: str = "gpt2", **given: Any) -> TrainingConfig:
-        """The measured recipe of a family, changed by what is `given`. With `epochs` given, its limits do not apply."""
+    def recipe(cls, model: str | None = None, **given: Any) -> TrainingConfig:
+        """The measured recipe of a family, changed by what is `given`. With `epochs` given, its limits do not apply.
+
+        Args:
+            model: the family; that of `initial_model`, or ``gpt2``, when None.
+            given: settings. With `initial_model`, its packet view, packets and sizes are taken where they are not
+                given.
+
+        Raises:
+            InputError: there is no such family or setting, a value is out of its range, or `initial_model` is no causal
+                model of the family.
+        """
         free = {"min_steps": 0, "max_steps": None, "max_memory": None} if "epochs" in given else {}
         private = PRIVATE_RECIPE if given.get("epsilon") is not None else {}
-        if given.get("initial_model") is not None:  # its sizes are the family's, unless given
-            private = {name: value for name, value in private.items() if name not in ("width", "layers")}
-        return cls(model=model, **(RECIPES.get(model, {}) | private | free | given))
+        initial: dict[str, Any] = {}
+        if given.get("initial_model") is not None:
+            initial = initial_settings(given["initial_model"])
+            family = initial.pop("model")
+            if model not in (None, family):
+                raise InputError(
+                    f"initial_model {given['initial_model']}: a {family}, which a {model} cannot start from; choose "
+                    f"model {family}, or none"
+                )
+            model = family
+        model = model or "gpt2"
+        return cls(model=model, **(RECIPES.get(model, {}) | private | initial | free | given))
 
     @classmethod
     def field_names(cls) -> set[str]:

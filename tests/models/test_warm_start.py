@@ -63,3 +63,13 @@ def test_what_cannot_be_started_from(tiny_gpt2, tmp_path):
         start_from(build_causal_lm("gpt2", tokenizer), tokenizer, tmp_path / "empty")
     with pytest.raises(InputError, match="unet has no words"):
         TrainingConfig("unet", initial_model=str(tiny_gpt2))
+    with pytest.raises(InputError, match="its width is 128, not 64; leave out width and layers"):
+        start_from(build_causal_lm("gpt2", tokenizer, width=64), tokenizer, tiny_gpt2)
+
+
+def test_another_view_is_said(tiny_gpt2):
+    tokenizer = FlowTokenizer.fit(other_flows(), max_packets=6, view="all")
+    sizes = load_causal_lm(tiny_gpt2).config
+    model = build_causal_lm("gpt2", tokenizer, width=sizes.n_embd, layers=sizes.n_layer)
+    with pytest.warns(UserWarning, match="it learned the packet view 'payload', and this training uses 'all'"):
+        start_from(model, tokenizer, tiny_gpt2)

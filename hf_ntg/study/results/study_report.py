@@ -168,9 +168,7 @@ def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, s
 def _groups(tables: list[Table]) -> list[dict]:
     """The tables of a section by their subject, to be folded together."""
     titles = dict.fromkeys(table.title for table in tables)
-    return [
-        {"title": title, "tables": [_cells(table) for table in tables if table.title == title]} for title in titles
-    ]
+    return [{"title": title, "tables": [_cells(table) for table in tables if table.title == title]} for title in titles]
 
 
 def _cells(table: Table) -> dict:
