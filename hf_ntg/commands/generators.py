@@ -53,7 +53,7 @@ def train(
     ] = None,
     initial_model: Annotated[
         str | None,
-        typer.Option(help="Trained model to start from: folder or Hub id. Its view, packets and sizes stay."),
+        typer.Option(help="Trained model to start from, whose view, packets and sizes stay."),
     ] = None,
     view: Annotated[str | None, _choice("view", "Packets that are learned")] = None,
     max_packets: Annotated[int | None, _setting("max_packets", "Packets of a flow that are learned.")] = None,

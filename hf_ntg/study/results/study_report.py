@@ -10,7 +10,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.metrics import METRICS
 from hf_ntg.report.pages import page_templates
-from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
+from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED
 from hf_ntg.study.results import plots
 from hf_ntg.study.results.overview import glance_tables, overview_tables
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
