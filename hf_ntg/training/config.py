@@ -13,7 +13,6 @@ from hf_ntg.constants import DEFAULT_VIEW, MAX_SEGMENT, PACKET_VIEWS, PREDICTION
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.ranges import SEEDS, Range
-from hf_ntg.training.initial_model import initial_settings
 
 __all__ = ["CHOICES", "MACHINE_SETTINGS", "MODEL_FAMILIES", "RANGES", "RECIPES", "TrainingConfig"]
 
@@ -211,6 +210,8 @@ class TrainingConfig:
         private = PRIVATE_RECIPE if given.get("epsilon") is not None else {}
         initial: dict[str, Any] = {}
         if given.get("initial_model") is not None:
+            from hf_ntg.training.initial_model import initial_settings  # which imports datasets
+
             initial = initial_settings(given["initial_model"])
             family = initial.pop("model")
             if model not in (None, family):
