@@ -2,9 +2,10 @@
 
     python scripts/benchmark_scaling.py model/ own.parquet --output scaling/
 
-The curve over flows is that of `model`. For the other curves a GPT-2 learns, for a few hundred steps, flows made from
-the table: chained to the number of packets, classes split at random, lengths cut to the vocabulary. Every figure is of
-a process of its own, so that the peak of its memory is its own too. A finished point is kept and not measured again.
+The curves over flows are those of `model`, with inter-arrival times and without. For the other curves a GPT-2 learns,
+for a few hundred steps, flows made from the table: chained to the number of packets, classes split at random, lengths
+cut to the vocabulary. Every figure is of a process of its own, so that the peak of its memory is its own too. A
+finished point is kept and not measured again.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ from timing import counted_tokens, machine
 from hf_ntg import FlowGenerator, TrainingConfig, load_flows, train
 from hf_ntg.files import write_text
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.report.plots import STYLE, SYNTHETIC, save_figure
+from hf_ntg.report.plots import REAL, STYLE, SYNTHETIC, add_legend, save_figure
 
 AXES = {
-    "flows": [1_000, 10_000, 100_000, 1_000_000],
+    "flows": [1_000, 10_000, 100_000],
+    "flows with times": [1_000, 10_000, 100_000],
     "packets": [10, 16, 32, 64],
     "classes": [10, 100, 300, 1_000],
     "vocabulary": [500, 1_000, 2_000, 3_000],
 }
-TITLES = {
-    "flows": "flows of the request",
-    "packets": "packets of a flow",
-    "classes": "classes of the model",
-    "vocabulary": "words of the vocabulary",
+PANELS = {  # title, and the axes that are drawn there
+    "flows of the request": ("flows with times", "flows"),
+    "packets of a flow": ("packets",),
+    "classes of the model": ("classes",),
+    "words of the vocabulary": ("vocabulary",),
 }
 FLOWS = 10_000  # drawn for a point of the other axes
 FLOWS_LEARNED = 8_000
@@ -75,8 +77,8 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace, axis: str, value: int) -> dict:
     """Draw flows and say what it took."""
-    if axis == "flows":
-        return drawn(FlowGenerator.from_pretrained(arguments.model), axis, value, value)
+    if axis in PANELS["flows of the request"]:
+        return drawn(FlowGenerator.from_pretrained(arguments.model), axis, value, value, times=axis != "flows")
     rng = np.random.default_rng(0)
     flows = FlowArrays.from_dataset(load_flows(arguments.flows))
     flows = flows.take(rng.permutation(len(flows))[:FLOWS_LEARNED])
@@ -104,12 +106,12 @@ def chained(flows: FlowArrays, packets: int) -> FlowArrays:
     return replace(flows, offsets=offsets, inter_arrival_time=None, tcp_window=None, **longer)
 
 
-def drawn(generator: FlowGenerator, axis: str, value: int, count: int) -> dict:
+def drawn(generator: FlowGenerator, axis: str, value: int, count: int, times: bool = False) -> dict:
     """What it takes to draw `count` flows, block after block, holding none of them."""
-    generator.generate(1_000)
+    generator.generate(1_000, times=times)
     with counted_tokens(generator.sampler.model) as tokens:
         started, cpu = time.perf_counter(), time.process_time()
-        for _ in generator.stream(count):
+        for _ in generator.stream(count, times=times):
             pass
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
@@ -138,20 +140,26 @@ def draw(points: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 2.5), layout="constrained")
-        for axis, panel in zip(AXES, figure.subplots(1, len(AXES)), strict=True):
-            own = [point for point in points if point["axis"] == axis]
-            costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
-            values = [point["value"] for point in own]
-            panel.plot(values, costs, color=SYNTHETIC, marker="o", markersize=4, linewidth=1.3)
-            panel.set(xscale="log", ylim=(0, 1.15 * max(costs)))
-            panel.set_title(TITLES[axis], loc="left", fontsize=8, fontweight="bold")
-            panel.set_xticks(values, [f"{value:,}" for value in values])
+        figure = Figure(figsize=(10.4, 2.7), layout="constrained")
+        for (title, axes), panel in zip(PANELS.items(), figure.subplots(1, len(PANELS)), strict=True):
+            shown = sorted({point["value"] for point in points if point["axis"] in axes})
+            highest = 0.0
+            for axis in axes:
+                own = [point for point in points if point["axis"] == axis]
+                costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
+                color, label = (SYNTHETIC, "with times") if "times" in axis else (REAL, "without times")
+                style = {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
+                panel.plot([point["value"] for point in own], costs, color=color, label=label, **style)
+                highest = max(highest, *costs)
+            panel.set(xscale="log", ylim=(0, 1.15 * highest))
+            panel.set_title(title, loc="left", fontsize=8, fontweight="bold")
+            panel.set_xticks(shown, [f"{value:,}" for value in shown])
             panel.minorticks_off()
             panel.grid(axis="y", color="#eeeeee", linewidth=0.8)
             panel.set_axisbelow(True)
         figure.supxlabel("logarithmic scale", fontsize=8, color="#444444")
         figure.supylabel("CPU seconds for 10,000 flows", fontsize=8, color="#444444")
+        add_legend(figure)
         save_figure(figure, path)
 
 

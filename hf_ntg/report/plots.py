@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,8 @@ STYLE: Any = {  # matplotlib's type lists every setting by name
     "svg.hashsalt": "hf_ntg",
 }
 _COLUMNS = 4
+_LEAST_WIDTH = 3.6  # inches of a figure with one panel
+_LETTERS_PER_INCH = 14  # of the font size of axis labels, at least
 _LONGEST_CAPTION = 60
 _JOINERS = "\u200c\u200d"  # invisible, but part of words and emoji
 
@@ -226,10 +229,11 @@ def _colors(columns: Sequence[str]) -> Iterator[tuple[str, str]]:
 @contextmanager
 def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tuple[str, Axes]]]]:
     """A grid with a panel for each name; only panels at the left and the bottom have tick labels."""
-    columns = min(_COLUMNS, max(len(names), 2))
+    columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2.6 * columns, 0.7 + height * rows), layout="constrained")
+        size = max(2.6 * columns, _LEAST_WIDTH), 0.7 + height * rows
+        figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes in grid[len(names) :]:
             axes.set_axis_off()
@@ -260,8 +264,10 @@ def _length_axis(axes: Axes, edges: list[float]) -> None:
 
 
 def _outer_labels(figure: Figure, x: str, y: str) -> None:
-    figure.supxlabel(x, fontsize=8, color="#444444")
-    figure.supylabel(y, fontsize=8, color="#444444")
+    """Labels of the figure's sides, on as many lines as they need."""
+    wide, high = (max(round(side * _LETTERS_PER_INCH), 10) for side in figure.get_size_inches())
+    figure.supxlabel(textwrap.fill(x, wide), fontsize=8, color="#444444")
+    figure.supylabel(textwrap.fill(y, high), fontsize=8, color="#444444")
 
 
 def caption_of(name: str) -> str:

@@ -41,12 +41,16 @@ def _scores(path: Path) -> list[str]:
     for name in _SHOWN:
         if name in found["metrics"]:
             metric = found["metrics"][name]
-            better = {"lower": "lower is better", "higher": "higher is better", "real": "best as real"}[
-                metric["better"]
-            ]
+            better = {"lower": "↓", "higher": "↑", "real": "="}[metric["better"]]
             values = " | ".join(format_score(metric["values"].get(column)) for column in columns)
-            lines.append(f"| {metric['title']} ({metric['unit']}; {better}) | {values} |")
-    return [*lines, "", "`real` is what real held-out flows reach, the best to expect. `4-gram` only counts.", ""]
+            lines.append(f"| {metric['title']}, {metric['unit']} {better} | {values} |")
+    marks = "↓ lower is better, ↑ higher is better, = best as real."
+    return [
+        *lines,
+        "",
+        f"{marks} `real` is what real held-out flows reach, the best to expect. `4-gram` only counts.",
+        "",
+    ]
 
 
 def _training(folder: Path) -> list[str]:

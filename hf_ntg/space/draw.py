@@ -28,6 +28,7 @@ from hf_ntg.space.visit import CaptureSettings, RealFlows, as_rows, copies_in_wo
 __all__ = ["Answer", "Draws", "Request"]
 
 MOST_CLASSES = 12  # that are plotted
+_PIXELS_PER_INCH = 72  # least width of a plot on the page
 _KEPT = 32  # answers
 
 
@@ -132,12 +133,17 @@ def _plot(real: FlowArrays | None, flows: FlowArrays, what: Any, classes: list[s
             raise
         return "<p>These flows have no inter-arrival times.</p>"
     sides = "synthetic flows (orange)" if real is None else "real flows (blue) and synthetic flows (orange)"
-    shown = {
-        "packets": f"Payload length and direction at each packet position, {sides}",
-        "times": f"Share of packets up to each inter-arrival time, {sides}",
+    name, shown = {
+        "packets": ("Plot of packets", f"Payload length and direction at each packet position, {sides}"),
+        "times": ("Plot of times", f"Share of packets up to each inter-arrival time, {sides}"),
     }[what]
     text = f"{shown}, one panel for each of these classes: {', '.join(classes)}"
-    return f'<figure class="plot"><img alt="{escape(text)}" src="{_png(figure)}"></figure>'
+    # Letters stay readable on a phone: the figure scrolls where it is wider than the page.
+    width = round(_PIXELS_PER_INCH * figure.get_figwidth())
+    return (
+        f'<figure class="plot" tabindex="0" role="group" aria-label="{name}">'
+        f'<img alt="{escape(text)}" style="min-width: {width}px" src="{_png(figure)}"></figure>'
+    )
 
 
 def _png(figure: Figure) -> str:

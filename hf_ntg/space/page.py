@@ -26,13 +26,21 @@ QUICKSTART_MODEL = "quickstart/model"
 FIRST_FLOWS = 200  # of the draw that a visitor finds
 KEPT_SECONDS = 3_600  # how long the files of a visitor are kept
 WAITING = 60  # visitors in the queue; more are asked to come back
+_FIELD = 240  # least width of a field, in pixels: two do not fit side by side on a phone
 _STYLE = """
-.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.gradio-container { max-width: 68rem !important; margin: 0 auto !important; overflow-wrap: anywhere; }
 .plot { margin: 0; overflow-x: auto; contain: inline-size; }
-.plot img { width: 100%; min-width: 560px; max-width: none; height: auto; display: block; }
+.plot img { width: 100%; max-width: none; height: auto; display: block; }
 .dark .plot img { filter: invert(1) hue-rotate(180deg); }
-.gradio-container table :is(td, th) { overflow-wrap: normal; word-break: normal; padding: .35rem .45rem; }
+.gradio-container button.label-wrap { text-align: left; }
+.gradio-container table :is(td, th) {
+  overflow-wrap: normal !important; word-break: normal !important; padding: .35rem .4rem !important;
+}
+.scores { overflow-x: auto; contain: inline-size; }
+.scores table { font-size: .85rem; width: 100%; display: table; }
+.scores table :is(td, th):not(:first-child) { text-align: right; white-space: nowrap; }
 :focus-visible { outline: 3px solid #2f7fd0 !important; outline-offset: 2px; }
+.wrap-inner input:focus-visible { outline: none !important; }
 """
 
 
@@ -65,8 +73,7 @@ def launch(
     }
     page = build_page(loaded)
     page.queue(max_size=WAITING)
-    log(f"serving at http://{host}:{port or 'the first free port from 7860'}; Ctrl-C ends it")
-    page.launch(
+    _, address, public = page.launch(
         server_name=host,
         server_port=port,
         share=share,
@@ -75,7 +82,11 @@ def launch(
         theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         max_file_size=MOST_BYTES,
         footer_links=[],
+        quiet=True,
+        prevent_thread_lock=True,
     )
+    log(f"serving at {address}{f' and {public}' if public else ''}; Ctrl-C ends it")
+    page.block_thread()
 
 
 def build_page(models: dict[str, tuple[FlowGenerator, RealFlows | None]]) -> gradio.Blocks:
@@ -111,41 +122,45 @@ def build_page(models: dict[str, tuple[FlowGenerator, RealFlows | None]]) -> gra
         model = gradio.Dropdown(names, value=names[0], label="Model", visible=len(names) > 1)
         with gradio.Row():
             chosen = gradio.Dropdown(
-                labels[names[0]], multiselect=True, label="Classes", info="None: all, as often as in the training flows"
+                labels[names[0]],
+                multiselect=True,
+                label="Classes",
+                info="None: all, as often as in the training flows",
+                min_width=_FIELD,
             )
-            count = gradio.Slider(1, MOST_FLOWS, value=FIRST_FLOWS, step=1, label="Flows")
+            count = gradio.Slider(1, MOST_FLOWS, value=FIRST_FLOWS, step=1, label="Flows", min_width=_FIELD)
         with gradio.Accordion("More settings: seed, sampler, capture, your own flows", open=False):
             with gradio.Row():
-                seed = gradio.Number(0, precision=0, minimum=0, label="Seed", info="The same seed: the same flows")
-                rate = gradio.Number(10, minimum=0.001, label="Flows a second", info="Of the capture")
+                seed = gradio.Number(0, precision=0, minimum=0, label="Seed", info="Same seed, same flows")
+                rate = gradio.Number(10, minimum=0.001, label="Flows a second", info="In the capture")
             controls = _controls(gradio, models[names[0]][0])
             with gradio.Row():
                 capture = CaptureSettings()
-                clients = gradio.Textbox(capture.clients, label="Client network", info="Private, IPv4 or IPv6")
-                servers = gradio.Textbox(capture.servers, label="Server network")
-                start = gradio.Textbox(capture.start, label="Start of the capture", info="Date and time, UTC")
-            upload = gradio.File(
-                label=f"Your flows, to compare: a capture or table of at most {MOST_BYTES >> 20} MB, deleted after "
-                f"{KEPT_SECONDS // 60} minutes at most",
-                file_types=FILE_TYPES,
-                type="filepath",
-                height=140,
+                network: dict[str, Any] = {"info": "Private, IPv4 or IPv6", "min_width": _FIELD}
+                clients = gradio.Textbox(capture.clients, label="Client network", **network)
+                servers = gradio.Textbox(capture.servers, label="Server network", **network)
+                start = gradio.Textbox(
+                    capture.start, label="Start of the capture", info="Date and time, UTC", min_width=_FIELD
+                )
+            gradio.Markdown(
+                f"Compare with your own flows: a capture or table of at most {MOST_BYTES >> 20} MB. It is deleted "
+                f"after {KEPT_SECONDS // 60} minutes at most."
             )
+            upload = gradio.File(label="Your flows", file_types=FILE_TYPES, type="filepath", height=140)
         button = gradio.Button("Generate", variant="primary")
-        status = gradio.HTML(min_height=72)
+        status = gradio.HTML('<p class="answer" role="status">The first flows are being drawn.</p>', min_height=72)
         gradio.Markdown("## Packets by position")
         packets = gradio.HTML()
         gradio.Markdown("## Times between packets")
         times = gradio.HTML()
-        archive = gradio.File(
-            label="Download: Parquet, CSV, JSON lines, and a pcapng with its labels, in one ZIP file", height=90
-        )
+        gradio.Markdown("## Download\n\nParquet, CSV, JSON lines, and a pcapng with its labels, in one ZIP file.")
+        archive = gradio.DownloadButton("Download the flows (ZIP)")
         with gradio.Accordion("The first flows as a table", open=False):
             rows = gradio.Dataframe(
                 headers=list(ROW_HEAD), label="+ from the initiator, - towards it, bytes", wrap=True
             )
         with gradio.Accordion("About the model: scores, training, limits", open=True):
-            about = gradio.Markdown(about_model(models[names[0]][0], names[0]))
+            about = gradio.Markdown(about_model(models[names[0]][0], names[0]), elem_classes="scores")
         inputs = [model, chosen, count, seed, rate, clients, servers, start, upload, *controls.values()]
         outputs = [status, packets, times, rows, archive]
         alone: Any = {"concurrency_limit": 1, "concurrency_id": "draw", "show_progress_on": [status]}

@@ -50,7 +50,14 @@ def browser():
 @pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], ids=str)
 def visitor(browser, url, request):
     width, scheme = request.param
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    phone = width < 500  # which lays out what is too wide on a wider page
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        accept_downloads=True,
+        is_mobile=phone,
+        has_touch=phone,
+    )
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.goto(url)
@@ -80,7 +87,7 @@ def test_from_opening_to_a_capture(visitor, tmp_path):
     page.get_by_label("Start of the capture").fill("2024-05-01T08:00")
     generate(page)
     with page.expect_download() as download:
-        page.locator("a[download]").first.click()
+        page.get_by_role("button", name="Download the flows").click()
     download.value.save_as(tmp_path / "synthetic.zip")
     with zipfile.ZipFile(tmp_path / "synthetic.zip") as packed:
         packed.extractall(tmp_path)
@@ -109,11 +116,11 @@ def test_a_wrong_field_is_named_and_the_last_answer_stays(visitor):
 def test_another_model_and_own_flows(visitor, flows, tmp_path):
     page, _ = visitor
     page.get_by_role("button", name="More settings").click()
-    assert page.get_by_label("Temperature").first.is_visible()
+    page.get_by_label("Temperature").first.wait_for()
     page.get_by_label("Model").click()
     page.get_by_role("option", name="lab/unet").click()
     page.get_by_label("Scheduler").wait_for()
-    assert not page.get_by_label("Temperature").first.is_visible()
+    page.get_by_label("Temperature").first.wait_for(state="hidden")
     write_pcap(flows.filter(lambda row: row["label"] == "web"), tmp_path / "own.pcapng")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "own.pcapng")
     page.get_by_text("own.pcapng").first.wait_for()

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from hf_ntg import FlowGenerator, InputError
+from hf_ntg import FlowGenerator, InputError, load_flows
 from hf_ntg.space import launch
 from hf_ntg.space.page import _shown_name
 
@@ -29,7 +29,7 @@ def test_visitors_do_not_see_where_the_model_is(tiny_gpt2):
 
 
 @pytest.mark.slow
-def test_the_page_answers(tiny_gpt2):
+def test_the_page_answers_with_a_capture_that_can_be_read(tiny_gpt2, tmp_path):
     pytest.importorskip("gradio")
     client_of = pytest.importorskip("gradio_client")
     from hf_ntg.space import build_page
@@ -45,9 +45,11 @@ def test_the_page_answers(tiny_gpt2):
         assert "not known here" in status
         assert len(rows["data"]) == 7
         with zipfile.ZipFile(archive) as packed:
-            assert {"synthetic.parquet", "synthetic.csv", "synthetic.jsonl", "synthetic.pcapng"} <= set(
-                packed.namelist()
-            )
+            packed.extractall(tmp_path)
+        names = {path.name for path in tmp_path.iterdir()}
+        assert {"synthetic.parquet", "synthetic.csv", "synthetic.jsonl", "synthetic.pcapng"} <= names
+        (tmp_path / "synthetic.flows.csv").unlink()  # the capture itself holds the labels
+        assert load_flows(tmp_path / "synthetic.pcapng")["label"] == ["web"] * 7
         with pytest.raises(Exception, match="Seed: give a whole number from 0"):
             client.predict("tiny", ["web"], 20, 2**63, *capture, api_name="/generate")
     finally:
