@@ -38,6 +38,9 @@ def import_(
         Path | None, typer.Option(help="CSV with the columns suffix (of the TLS server name) and label.")
     ] = None,
     label_ndpi: Annotated[bool, typer.Option(help="Label by nDPI; needs nfstream.")] = False,
+    labelled_only: Annotated[
+        bool, typer.Option("--labelled-only", help="Leave out flows that no rule labels.")
+    ] = False,
     max_packets: Annotated[int | None, number(COUNTS, "Packets to keep of each flow; all if not given.")] = None,
     idle_timeout: Annotated[
         float, number(Range(0, 10**9, above=True), "Captures: seconds of silence that end a flow.")
@@ -83,6 +86,7 @@ def import_(
         labels=LabelRules(
             label_table, label_sni, label_ndpi, label_pattern, label_by_folder, label, file=label_by_file
         ),
+        labelled_only=labelled_only,
         max_packets=max_packets,
         idle_timeout=idle_timeout,
         decapsulate=decapsulate,

@@ -39,7 +39,10 @@ def training_warnings(flows: FlowArrays, steps: int | None = None) -> list[str]:
         found.append(f"{len(rare)} {verb} fewer than {_FEW_OF_CLASS} flows ({shown}): bring more of them")
     unlabelled = counts.pop(None, 0)
     if unlabelled and counts:
-        found.append(f"{unlabelled} of {len(flows)} flows have no label: they form a class without a name")
+        found.append(
+            f"{unlabelled} of {len(flows)} flows have no label: they form a class without a name; "
+            "'ntg import --labelled-only' leaves them out"
+        )
     if len(counts) == 1 and not unlabelled:
         found.append(f"all flows are of one class ({next(iter(counts))!r})")
     if not counts:

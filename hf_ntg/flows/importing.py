@@ -10,6 +10,7 @@ import hashlib
 import multiprocessing
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
@@ -174,7 +176,7 @@ def _read_file(
     path: Path, capture: str, part: Path, options: ReadingOptions, pieces: tuple[Path, ...], on_read: OnRead
 ) -> FileReport:
     """Read one file, or the files `path` and `pieces` of one capture, into the Arrow file `part`."""
-    report, writer = FileReport(path), None
+    report, writer, unlabelled = FileReport(path), None, 0
     try:
         reader = options.reader(path, capture, on_read, pieces, part.parent)
         by_ndpi, ndpi_reads = None, True
@@ -185,12 +187,17 @@ def _read_file(
             if side_table is not None:
                 batch = replace(batch, flows=replace(batch.flows, label=side_table.labels(batch)))
             labels = options.labels.of_flows(batch, path, by_ndpi, report.rules_used)
-            report.classes.update(labels.tolist())
             table = _with_extras(replace(batch.flows, label=labels).to_table(), batch, options)
+            if options.labelled_only:
+                has_label = np.array([label is not None for label in labels], dtype=bool)
+                table, labels = table.filter(pa.array(has_label)), labels[has_label]
+            report.classes.update(labels.tolist())
             writer = writer or pa.ipc.new_file(part, table.schema)
             writer.write_table(table)
-            report.flows += len(batch)
+            report.flows += len(table)
+            unlabelled += len(batch) - len(table)
         report.skipped, report.noticed = reader.skipped, reader.noticed
+        report.skipped += Counter({"flows without a label": unlabelled})
         report.edges = reader.edges if isinstance(reader, CaptureReader) else CaptureEdges()
         if not ndpi_reads:
             report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1

@@ -35,6 +35,7 @@ class ReadingOptions:
     Args:
         labels: rules for labels. The flows of a capture that this package wrote keep the labels of the table next to it
             (``x.flows.csv``).
+        labelled_only: leave out flows that no rule labels.
         max_packets: packets to keep of each flow; all if None. ``packet_count`` always counts all.
         idle_timeout: captures: seconds without a packet after which the next one begins a new flow.
         decapsulate: captures: look inside tunnels (see :mod:`hf_ntg.flows.capture_in.tunnels`) and IP-in-IP.
@@ -51,6 +52,7 @@ class ReadingOptions:
     """
 
     labels: LabelRules = field(default_factory=LabelRules)
+    labelled_only: bool = False
     max_packets: int | None = None
     idle_timeout: float = DEFAULT_IDLE_TIMEOUT
     decapsulate: bool = False

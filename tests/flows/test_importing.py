@@ -42,6 +42,17 @@ def test_a_folder_of_everything(sources, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out.parquet"}
 
 
+def test_flows_without_a_label_are_left_out_and_counted(sources, tmp_path):
+    options = ReadingOptions(labels=LabelRules(pattern="in/(web)/"), labelled_only=True)
+    report = import_flows([sources], tmp_path / "out.parquet", options)
+    assert load_flows(tmp_path / "out.parquet")["label"] == ["com.app.one", "web"]
+    assert (report.flows, report.classes[None]) == (2, 0)
+    assert "skipped 1: flows without a label" in report.remarks()
+    options = ReadingOptions(labelled_only=True)
+    with pytest.raises(InputError, match=r"no flows in .*: skipped 2: flows without a label"):
+        import_flows([sources / "web", sources / "mail"], tmp_path / "none.parquet", options)
+
+
 def test_the_number_of_processes_does_not_matter(sources, tmp_path):
     for processes in (1, 2):
         import_flows([sources], tmp_path / f"{processes}.parquet", num_proc=processes)

@@ -72,11 +72,11 @@ class LabelRules:
         for path, rules in ((self.table, self._lines), (self.sni, self._name_lines)):
             if path is None:
                 continue
-            found += [f"{path}: {count} lines {problem}" for problem, count in rules.problems.items()]
+            found += [f"{path}: lines that {problem}: {count}" for problem, count in rules.problems.items()]
             idle = sorted((line, name) for name, line in rules.line_of.items() if name not in used)
             if idle:
                 example = f"line {idle[0][0]}: {idle[0][1]}"
-                found.append(f"{path}: {len(idle)} lines fit no flow (first: {example})")
+                found.append(f"{path}: lines that fit no flow: {len(idle)} (first: {example})")
         return found
 
     def of_file(self, path: Path) -> str | None:
@@ -181,6 +181,11 @@ class LabelRules:
     def _lines(self) -> RuleTable:
         rules = RuleTable()
         for line, row in read_rules(self.table, {"label"}, rules) if self.table else ():
+            if not row.keys() & {"capture", "source"}:
+                raise InputError(
+                    f"{self.table}: the columns are {', '.join(map(str, row))}; give label and capture, or label, "
+                    "source, source_port, destination, destination_port and protocol"
+                )
             try:
                 key = row.get("capture") or None, endpoints_of_line(row) if row.get("source") else None
             except ValueError as error:

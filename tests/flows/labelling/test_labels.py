@@ -71,11 +71,11 @@ def test_lines_of_a_table_that_label_nothing_are_counted(batch, tmp_path):
     assert rules.of_flows(found, path, None, used).tolist() == ["web", None, None]
     said = "\n".join(rules.remarks(used))
     for wanted in (
-        "2 lines contradict each other",
-        "2 lines have a host name or a wrong address in place of an IP address",
-        "1 lines have a port that is not 0 to 65535",
-        "1 lines have no label",
-        "1 lines fit no flow (first: line 5",
+        "lines that contradict each other and label nothing: 2",
+        "lines that have a host name or a wrong address in place of an IP address: 2",
+        "lines that have a port that is not 0 to 65535: 1",
+        "lines that have no label: 1",
+        "lines that fit no flow: 1 (first: line 5",
     ):
         assert wanted in said
 
@@ -121,3 +121,10 @@ def test_lines_that_say_nothing(tmp_path, line):
     table.write_text(f"source,source_port,destination,destination_port,protocol,label\n{line}\n")
     with pytest.raises(InputError, match="line 2"):
         LabelRules(table=table).check()
+
+
+def test_other_columns_are_named(batch, tmp_path):
+    found, path = batch
+    (tmp_path / "labels.csv").write_text("src,dst,label\n10.0.0.1,10.0.0.2,web\n")
+    with pytest.raises(InputError, match="the columns are src, dst, label; give label and capture, or label, source"):
+        LabelRules(table=tmp_path / "labels.csv").of_flows(found, path, None, set())
