@@ -27,6 +27,7 @@ _FORMATS: tuple[tuple[int, bytes, str, str], ...] = (  # place, bytes there, nam
         "save it as Parquet, with pyarrow.feather.read_table and pyarrow.parquet.write_table",
     ),
     (0, b"\xd0\xcf\x11\xe0", "a spreadsheet", "save the flows as CSV"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "fetch it with 'git lfs pull'"),
     (0, b"%PDF", "a PDF document", "give a capture or a table"),
     (0, b"\x0c\xa5", "records of nfdump", "they hold flow totals, not packets; import the capture instead"),
     (0, b"\xa5\x0c", "records of nfdump", "they hold flow totals, not packets; import the capture instead"),
@@ -40,6 +41,8 @@ def foreign_format(head: bytes) -> str | None:
     for place, magic, name, remedy in _FORMATS:
         if head[place:].startswith(magic):
             return f"{name}; {remedy}"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, not the file; download the file itself"
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" and head[2:3] in b"\x95}](c":
         return "a Python pickle, which could run any code; save the flows as Parquet or CSV"
     return None

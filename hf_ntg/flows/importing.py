@@ -107,7 +107,8 @@ def import_flows(
         if not report.flows:
             why = report.broken[0].error if report.broken else "; ".join(report.remarks()) or "they are empty"
             more = f" (and {len(report.broken) - 1} more broken files)" if len(report.broken) > 1 else ""
-            raise InputError(found.message(f"no flows in {', '.join(map(str, sources))}: {why}{more}"))
+            place = ", ".join(map(str, sources))
+            raise InputError(found.message(f"no flows in {place}: {(why or '').removeprefix(f'{place}: ')}{more}"))
         report.dropped_columns = _join(parts, output)
     return report
 

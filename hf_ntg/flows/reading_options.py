@@ -11,6 +11,9 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.byte_stream import OnRead
 from hf_ntg.flows.capture_in.assembler import DEFAULT_IDLE_TIMEOUT
 from hf_ntg.flows.capture_in.pcap import CAPTURE_SUFFIXES, CaptureReader
+from hf_ntg.flows.capture_in.pcap_records import PCAP_MAGICS
+from hf_ntg.flows.capture_in.pcapng_records import PCAPNG_MAGIC
+from hf_ntg.flows.foreign_files import HEAD, foreign_format
 from hf_ntg.flows.labelling.labels import LabelRules
 from hf_ntg.flows.labelling.side_table import is_side_table
 from hf_ntg.flows.packings import unpacked_name
@@ -80,7 +83,10 @@ class ReadingOptions:
             pieces: further files of the same capture. scratch: folder for temporary files.
         """
         with open_unpacked(path) as file:
-            magic = first_bytes(file, path)
+            head = first_bytes(file, path, HEAD)
+        foreign, magic = foreign_format(head), head[:4]
+        if foreign is not None:
+            raise InputError(f"{path}: {foreign}")
         cut: dict[str, Any] = {"max_packets": self.max_packets, "on_read": on_read, "scratch": scratch}
         kind = _kind_of_table(path, magic)
         if kind == "mirage":
@@ -112,6 +118,8 @@ class ReadingOptions:
 def _kind_of_table(path: Path, magic: bytes) -> str:
     """Return the format: ``mirage``, ``table`` (Parquet) or ``text``; empty if the file can only be a capture."""
     name = unpacked_name(path.name)
+    if magic in PCAP_MAGICS or magic == PCAPNG_MAGIC:
+        return ""
     if magic in ZIP_MAGICS:
         return "mirage"
     if magic == PARQUET_MAGIC or name.endswith(".parquet"):

@@ -33,15 +33,19 @@ FILES = {
     "an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(40),
     "a Python pickle": pickle.dumps({"a": [1]}),
     "records of nfdump": b"\x0c\xa5\x02\0" + bytes(40),
+    "a pointer of Git LFS": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    "a web page": b"\n<!DOCTYPE html><html><body>404</body></html>",
     "neither pcap nor pcapng": b"\x01\x02\x03\x04" + bytes(40),
 }
 
 
 @pytest.mark.parametrize("said", FILES)
-@pytest.mark.parametrize("name", ["x.bin", "x.pcap"])
+@pytest.mark.parametrize("name", ["x.bin", "x.pcap", "x.csv", "x.json", "x.parquet"])
 def test_other_formats_are_named_with_a_remedy(tmp_path, said, name):
     path = tmp_path / name
     path.write_bytes(FILES[said])
+    if said.startswith("neither") and name not in ("x.bin", "x.pcap"):
+        said = "x"
     with pytest.raises(InputError, match=said) as refused:
         import_flows([path], tmp_path / "flows.parquet")
     assert "\n" not in str(refused.value)

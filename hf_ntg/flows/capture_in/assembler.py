@@ -37,7 +37,7 @@ from hf_ntg.flows.capture_in.offload import (
     segment_sizes,
     split_segments,
 )
-from hf_ntg.flows.capture_in.packets import FIN, RST, SYN, Packets
+from hf_ntg.flows.capture_in.packets import ACK, FIN, RST, SYN, Packets
 from hf_ntg.flows.capture_in.pieces import CaptureEdges
 from hf_ntg.flows.schema import MAX_PAYLOAD, TCP
 
@@ -106,7 +106,7 @@ class BiflowAssembler:
     def take(self, everything: bool = False) -> BiflowBatch | None:
         """Return the finished flows once there are many, or all flows with `everything`; None if there is nothing."""
         if everything:
-            self.edges.open = {key: flow.last for key, flow in self._open.items()}
+            self.edges.open = {key: (flow.last, flow.first_sequence) for key, flow in self._open.items()}
             self._finished.extend(self._open.values())
             self._open.clear()
         enough = len(self._finished) >= _BATCH_FLOWS or self._packets.is_full
@@ -154,10 +154,11 @@ class BiflowAssembler:
             sequence, acknowledgement = int(packets.sequence[row]), int(packets.acknowledgement[row])
             flow.begin_tcp(int(packets.side[row]), int(packets.flags[row]), sequence, acknowledgement)
             self._learn_segment(packets, row, flow)
-        if not packets.flags[row] & SYN and key not in self._open:
+        if key not in self._open:
             time = int(packets.time[row])
             if time - self.edges.first <= self.idle_timeout:
-                self.edges.cut.setdefault(key, time)
+                is_syn = packets.flags[row] & (SYN | ACK) == SYN
+                self.edges.cut.setdefault(key, (time, int(packets.sequence[row]) if is_syn else None))
         self._open[key] = flow
         return flow
 

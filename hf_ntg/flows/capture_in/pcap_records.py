@@ -25,6 +25,7 @@ _FILE_HEADER = 24
 _RECORD_HEADER = 16
 _MODIFIED_HEADER = 24
 _TRIED_RECORDS = 32
+_YEAR = 366 * 86_400
 _SECOND, _MICROSECONDS = 1_000_000_000, 1_000_000
 _FEWEST_FRACTIONS = 3  # distinct fractions below 1,000,000 units that rule out nanoseconds
 _AS_NANOSECONDS = "packets whose fractions of a second are nanoseconds, though the magic number says microseconds"
@@ -123,15 +124,19 @@ class _Trial(NamedTuple):
 
 
 def _sensible_records(data: bytes, order: str, header: int) -> _Trial:
-    """Count the first records that are plausible if a record header has `header` bytes."""
-    fields, place, sensible, before = struct.Struct(order + "IIII"), _FILE_HEADER, 0, None
-    while sensible < _TRIED_RECORDS and place + header <= len(data):
-        seconds, fraction, captured, wire = fields.unpack_from(data, place)
-        before = seconds if before is None else before
-        if captured > MAX_CAPTURED or captured > wire or fraction >= _SECOND:
-            return _Trial(sensible, False)
-        if abs(seconds - before) > 366 * 86_400:
-            return _Trial(sensible, False)
-        sensible += 1
-        place += header + captured
-    return _Trial(sensible, sensible == _TRIED_RECORDS or place == len(data))
+    """Count the first records that are plausible if a record header has `header` bytes.
+
+    Half of their times must be within a year: single packets may have an absurd clock.
+    """
+    fields, place = struct.Struct(order + "IIII"), _FILE_HEADER
+    seconds: list[int] = []
+    is_sound = True
+    while is_sound and len(seconds) < _TRIED_RECORDS and place + header <= len(data):
+        second, fraction, captured, wire = fields.unpack_from(data, place)
+        is_sound = captured <= MAX_CAPTURED and captured <= wire and fraction < _SECOND
+        if is_sound:
+            seconds.append(second)
+            place += header + captured
+    near = max((sum(abs(one - other) <= _YEAR for other in seconds) for one in seconds), default=0)
+    is_whole = is_sound and (len(seconds) == _TRIED_RECORDS or place == len(data))
+    return _Trial(near, is_whole and 2 * near >= len(seconds))

@@ -187,3 +187,13 @@ def test_gzip_in_pieces_cut_off_or_damaged_gives_all_that_can_be_unpacked(tmp_pa
         found, error = _salvaged(path, damaged)
         assert len(found) >= least
         assert "gzip" in error
+
+
+@pytest.mark.parametrize("place", [0, 1, 5])
+@pytest.mark.parametrize("seconds", [0, 2**32 - 1])
+def test_an_absurd_time_does_not_change_the_size_of_record_headers(tmp_path, place, seconds):
+    packets = [(1_700_000_000 + number, bytes(60 + number)) for number in range(6)]
+    packets[place] = (seconds, packets[place][1])
+    path = tmp_path / "x.pcap"
+    path.write_bytes(make.pcap(packets))
+    assert [int(size) for block in read_packets(path) for size in block.captured] == [60, 61, 62, 63, 64, 65]

@@ -62,6 +62,49 @@ def test_pieces_given_one_by_one_in_any_order(tmp_path):
     assert read_pcap(files)["payload_length"] == [SIZES]
 
 
+@pytest.mark.parametrize("place", range(1, 10))
+def test_a_capture_may_be_cut_anywhere(tmp_path, place):
+    packets = [(time, data) for time, data in talk()]
+    for name, part in (("r_0.pcap", packets[:place]), ("r_1.pcap", packets[place:])):
+        (tmp_path / name).write_bytes(make.pcap(part, link=make.RAW_IP))
+    flows, _ = imported([tmp_path / "r_0.pcap", tmp_path / "r_1.pcap"], tmp_path)
+    assert flows["payload_length"] == [SIZES]
+
+
+def test_a_repeated_syn_continues_and_another_one_does_not(tmp_path):
+    syn, *rest = talk()
+    (tmp_path / "r_0.pcap").write_bytes(make.pcap([syn], link=make.RAW_IP))
+    (tmp_path / "r_1.pcap").write_bytes(make.pcap([(BASE + 0.005, syn[1]), *rest], link=make.RAW_IP))
+    flows, report = imported([tmp_path / "r_0.pcap", tmp_path / "r_1.pcap"], tmp_path)
+    assert flows["payload_length"] == [[0, *SIZES]]
+    other = make.conversation([517, -1400, 80, -900], start=BASE + 1, isn=(7, 8))
+    (tmp_path / "r_1.pcap").write_bytes(make.pcap(other, link=make.RAW_IP))
+    flows, report = imported([tmp_path / "r_0.pcap", tmp_path / "r_1.pcap"], tmp_path)
+    assert flows["payload_length"] == [[0], SIZES]
+    assert not any("rotated" in line for line in report.remarks())
+
+
+@pytest.mark.parametrize(
+    ("names", "pause", "captures"),
+    [
+        (["a_00001_20240101120000.pcap", "a_00002_20240101120009.pcap"], 30, 1),
+        (["dump.pcap", "dump.pcap1"], 30, 1),
+        (["dump.pcap09.gz", "dump.pcap10.gz"], 30, 1),
+        (["dump.pcap1", "dump.pcap3"], 30, 2),
+        (["a_00001_20240101120000.pcap", "b_00002_20240101120009.pcap"], 30, 2),
+        (["a_00001_20240101120000.pcap", "a_00002_20240101120009.pcap"], 300, 2),
+        (["a1.pcap", "a2.pcap"], 30, 2),
+    ],
+)
+def test_names_of_rings_join_files_between_whose_flows_they_were_cut(tmp_path, names, pause, captures):
+    for place, name in enumerate(names):
+        packets = talk(BASE + pause * place, ports=(40000 + place, 443))
+        (tmp_path / name).write_bytes(make.pcap(packets, link=make.RAW_IP))
+    flows, _ = imported([tmp_path / name for name in names], tmp_path)
+    assert flows["payload_length"] == [SIZES, SIZES]
+    assert len(set(flows["capture"])) == captures
+
+
 def test_a_piece_in_which_the_connection_is_silent(tmp_path):
     """A flow runs on from the first to the third file; the second, between them, has another."""
     first, last = talk()[:4], [(time + 20, data) for time, data in talk()[4:]]
