@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hf_ntg.flows.capture_in.pieces import CaptureEdges
+from hf_ntg.flows.provenance import Provenance
 from hf_ntg.flows.unpacking import printable_name
 from hf_ntg.text_tables import TextTable
 
@@ -28,6 +29,7 @@ class FileReport:
     edges: CaptureEdges = field(default_factory=CaptureEdges, repr=False)
     classes: Counter[str | None] = field(default_factory=Counter)
     rules_used: set[str] = field(default_factory=set)
+    marks: tuple[Provenance, ...] = ()  # of synthetic flows
 
 
 @dataclass
@@ -47,6 +49,14 @@ class ImportReport:
     @property
     def broken(self) -> list[FileReport]:
         return [file for file in self.files if file.error is not None]
+
+    @property
+    def marks(self) -> tuple[Provenance, ...]:
+        """The marks of synthetic flows; they say so if there are other flows too."""
+        marked = [file for file in self.files if file.marks]
+        is_mixed = any(file.flows and not file.marks for file in self.files)
+        marks = dict.fromkeys(mark for file in marked for mark in file.marks)
+        return tuple(replace(mark, holds_real=mark.holds_real or is_mixed) for mark in marks)
 
     @property
     def classes(self) -> Counter[str | None]:
@@ -74,6 +84,9 @@ class ImportReport:
         lines += [f"noticed {count}: {reason}" for reason, count in noticed.most_common()]
         if self.left_out:
             lines.append(f"left out {self.left_out}: files that are of no known format")
+        if self.marks:
+            mixed = ", together with others" if any(mark.holds_real for mark in self.marks) else ""
+            lines.append(f"the table holds synthetic flows of {', '.join(mark.model for mark in self.marks)}{mixed}")
         lines += self.about_rules
         if self.dropped_columns:
             lines.append(f"left out columns that not all files have: {', '.join(self.dropped_columns)}")

@@ -32,10 +32,12 @@ from hf_ntg.flows.capture_in.pieces import CaptureEdges, joined_pieces
 from hf_ntg.flows.import_report import FileReport, ImportReport
 from hf_ntg.flows.labelling.ndpi import ndpi_labels
 from hf_ntg.flows.labelling.side_table import SideTable
+from hf_ntg.flows.provenance import Provenance, provenance_metadata
 from hf_ntg.flows.reading import FlowBatch
 from hf_ntg.flows.reading_options import ReadingOptions
 from hf_ntg.flows.schema import FLOW_FEATURES
 from hf_ntg.flows.sources import find_sources
+from hf_ntg.flows.table_in.tabular import TableReader
 from hf_ntg.workers import worker_pool
 
 __all__ = ["import_flows"]
@@ -109,7 +111,7 @@ def import_flows(
             more = f" (and {len(report.broken) - 1} more broken files)" if len(report.broken) > 1 else ""
             place = ", ".join(map(str, sources))
             raise InputError(found.message(f"no flows in {place}: {(why or '').removeprefix(f'{place}: ')}{more}"))
-        report.dropped_columns = _join(parts, output)
+        report.dropped_columns = _join(parts, output, report.marks)
     return report
 
 
@@ -199,6 +201,7 @@ def _read_file(
             unlabelled += len(batch) - len(table)
         report.skipped, report.noticed = reader.skipped, reader.noticed
         report.skipped += Counter({"flows without a label": unlabelled})
+        report.marks = tuple(reader.marks) if isinstance(reader, TableReader) else ()
         report.edges = reader.edges if isinstance(reader, CaptureReader) else CaptureEdges()
         if not ndpi_reads:
             report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
@@ -230,7 +233,7 @@ def _hashed(address: bytes, key: bytes) -> str | None:
     return hashlib.blake2b(address, key=key[:64], digest_size=8).hexdigest() if address else None
 
 
-def _join(parts: list[Path], output: Path) -> tuple[str, ...]:
+def _join(parts: list[Path], output: Path, marks: tuple[Provenance, ...]) -> tuple[str, ...]:
     """Write all of `parts` to `output`, with the columns that all of them have; return the names of the others."""
     written = [part for part in parts if part.exists()]
     schemas = []
@@ -240,6 +243,7 @@ def _join(parts: list[Path], output: Path) -> tuple[str, ...]:
     every = [name for name in (*FLOW_FEATURES, *_EXTRA_COLUMNS) if any(name in names for names in schemas)]
     kept = [name for name in every if all(name in names for names in schemas)]
     schema = Features({name: FLOW_FEATURES.get(name, Value("string")) for name in kept}).arrow_schema
+    schema = schema.with_metadata({**schema.metadata, **provenance_metadata(marks)})
     with replacing(output) as scratch, pq.ParquetWriter(scratch, schema, compression="zstd") as writer:
         for table in _tables(written, kept):
             writer.write_table(table.cast(schema))

@@ -12,9 +12,10 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from hf_ntg.errors import InputError
 from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, with_plain_texts
-from hf_ntg.flows.provenance import mark_flows, provenance_of_file
+from hf_ntg.flows.provenance import PROVENANCE_COLUMN, mark_flows, provenance_of_file
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.flows.sources import KNOWN_SUFFIXES, expand_globs
+from hf_ntg.flows.table_in.records import header_of
 from hf_ntg.flows.unpacking import is_pipe, printable_name
 from hf_ntg.remote import hub_in_words
 
@@ -36,7 +37,8 @@ def load_flows(
     """Load a flow table in the project's schema.
 
     Args:
-        source: ``"loopback"`` (the bundled set), a Parquet file or a folder of them, a capture (pcap or pcapng, plain,
+        source: ``"loopback"`` (the bundled set), a Parquet file or a folder of them, JSON lines or CSV that ``ntg
+            generate`` wrote, a capture (pcap or pcapng, plain,
             compressed or a pipe), a glob, the id of a data set on the Hub (``"org/name"``), a list of all these, or a
             table in memory (see :func:`hf_ntg.flows.frames.as_dataset`).
         config, split: configuration and split of a data set on the Hub. If None, its default configuration, and all
@@ -85,6 +87,8 @@ def _read_file(path: Path, reading: dict) -> Dataset:
         raise InputError(f"{shown}: cannot be opened ({error.strerror})") from error
     if magic == PARQUET_MAGIC or path.suffix == ".parquet":
         return _read_parquet(path, shown)
+    if magic[:2] != b"PK" and PROVENANCE_COLUMN in (names := header_of(path)) and "payload_length" in names:
+        return _read_text(path, shown, reading)
     if magic[:2] == b"PK" or unpacked_name(path.name).endswith(
         (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".zip", ".txt", ".log")
     ):
@@ -92,6 +96,19 @@ def _read_file(path: Path, reading: dict) -> Dataset:
             f"{shown}: not a flow table; give .parquet, .pcap or .pcapng, or turn it into one by 'ntg import'"
         )
     return conform_flows(read_pcap(path, **reading), shown)
+
+
+def _read_text(path: Path, shown: str, reading: dict) -> Dataset:
+    """Load the JSON lines or the CSV file that :func:`~hf_ntg.flows.save_flows` wrote of marked flows."""
+    from hf_ntg.flows.table_in.tabular import TableReader
+
+    reader = TableReader(path, {}, max_packets=reading.get("max_packets"))
+    tables = [batch.flows.to_dataset() for batch in reader]
+    if reader.broken is not None or reader.skipped or not tables:
+        raise InputError(
+            f"{shown}: {reader.broken or dict(reader.skipped) or 'holds no flows'}; 'ntg import' keeps the rest"
+        )
+    return conform_flows(mark_flows(concatenate_datasets(tables), list(reader.marks)), shown)
 
 
 def _joined(tables: list[Dataset]) -> Dataset:

@@ -1,8 +1,9 @@
 """Provenance: which generator made a flow table, from what and with which seed; it travels with the table.
 
 In memory the marks are lines of ``Dataset.info.description``, which selecting, shuffling and concatenating keep. In a
-Parquet file they are in the schema's metadata. :func:`hf_ntg.load_flows` and :func:`hf_ntg.flows.save_flows` carry them
-from one to the other.
+Parquet file they are in the schema's metadata. JSON lines, CSV files and published data sets, whose metadata other
+libraries drop, have them in a column ``provenance``. :func:`hf_ntg.load_flows`, :func:`hf_ntg.flows.save_flows` and
+every function that takes flows carry them from one to the other.
 """
 
 from __future__ import annotations
@@ -15,20 +16,26 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 
 import hf_ntg
 from hf_ntg.errors import InputError
 
 __all__ = [
+    "PROVENANCE_COLUMN",
     "Provenance",
     "mark_flows",
+    "marks_in_text",
     "provenance_metadata",
     "provenance_of",
     "provenance_of_file",
+    "provenance_text",
     "with_command",
+    "with_marks_of_column",
 ]
 
+PROVENANCE_COLUMN = "provenance"
+"""Column that holds the marks as JSON, in every row, where a file has no other place for them."""
 _KEY = b"hf_ntg.provenance"
 _PREFIX = "hf_ntg.provenance: "
 
@@ -107,6 +114,34 @@ def provenance_metadata(marks: Iterable[Provenance]) -> dict[bytes, bytes]:
     """`marks` as metadata of a Parquet schema; nothing where there are none."""
     lines = [_as_json(mark) for mark in marks]
     return {_KEY: "\n".join(lines).encode()} if lines else {}
+
+
+def provenance_text(marks: Iterable[Provenance]) -> str:
+    """`marks` as the cell of :data:`PROVENANCE_COLUMN`: a JSON list."""
+    return json.dumps([asdict(mark) for mark in marks], ensure_ascii=False)
+
+
+def marks_in_text(text: object) -> tuple[Provenance, ...] | None:
+    """The marks in a cell of :data:`PROVENANCE_COLUMN`; None if the cell holds something else."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+        return tuple(Provenance(**mark) for mark in found) if isinstance(found, list) and found else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def with_marks_of_column(flows: Dataset) -> Dataset:
+    """`flows` with the marks of its column ``provenance`` in place of the column; unchanged if it has none of ours."""
+    if PROVENANCE_COLUMN not in flows.column_names:
+        return flows
+    feature = flows.features[PROVENANCE_COLUMN]
+    cells = [cell for cell in flows.unique(PROVENANCE_COLUMN) if cell is not None]
+    texts = feature.int2str(cells) if isinstance(feature, ClassLabel) else cells
+    found = [marks_in_text(text) for text in texts]
+    if any(marks is None for marks in found):
+        return flows
+    marks = [*provenance_of(flows), *(mark for marks in found for mark in marks or ())]
+    return mark_flows(flows.remove_columns(PROVENANCE_COLUMN), marks)
 
 
 def with_command(flows: Dataset, command: str) -> Dataset:

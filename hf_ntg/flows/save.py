@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -14,7 +15,13 @@ from datasets import Dataset
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import replacing
-from hf_ntg.flows.provenance import provenance_metadata, provenance_of
+from hf_ntg.flows.provenance import (
+    PROVENANCE_COLUMN,
+    Provenance,
+    provenance_metadata,
+    provenance_of,
+    provenance_text,
+)
 from hf_ntg.flows.schema import conform_parts
 
 __all__ = ["TABLE_SUFFIXES", "save_flows"]
@@ -26,8 +33,9 @@ FLOWS_PER_ROW_GROUP = 16_384
 def save_flows(flows: object, path: str | Path) -> Path:
     """Write `flows` in the format that the suffix of `path` names; the file appears whole or not at all.
 
-    Parquet keeps the types, and the mark of synthetic flows (see :mod:`hf_ntg.flows.provenance`), for which the other
-    formats have no place. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
+    Parquet keeps the types. JSON lines holds one object a flow. CSV holds the packet lists as JSON text, one cell each.
+    The marks of synthetic flows are in the metadata of Parquet, and in a column ``provenance`` of the other formats
+    (see :mod:`hf_ntg.flows.provenance`).
 
     Args:
         flows: a flow table, or a list or iterator of tables with the same columns and marks, of which one is held at
@@ -43,6 +51,8 @@ def save_flows(flows: object, path: str | Path) -> Path:
     parts = conform_parts(flows, "flows to save", may_be_empty=True)
     first = next(parts)
     tables = _same_columns(chain([first], parts), first.column_names)
+    if path.suffix != ".parquet":
+        tables = _with_column(tables, provenance_of(first))
     with replacing(path) as scratch:
         if path.suffix == ".parquet":
             # The features travel in the schema's metadata, so that datasets reads the same types back.
@@ -69,6 +79,14 @@ def _same_columns(parts: Iterable[Dataset], names: list[str]) -> Iterator[pa.Tab
         if part.column_names != names:
             raise InputError(f"flows to save: columns {', '.join(names)} and then {', '.join(part.column_names)}")
         yield part.with_format("arrow")[:]
+
+
+def _with_column(tables: Iterator[pa.Table], marks: tuple[Provenance, ...]) -> Iterator[pa.Table]:
+    """`tables` with their marks in a column; as they are where there are no marks."""
+    text = provenance_text(marks)
+    for table in tables:
+        cells = pa.array([text], pa.string()).take(pa.array(np.zeros(len(table), np.int64)))
+        yield table.append_column(PROVENANCE_COLUMN, cells) if marks else table
 
 
 def _gathered(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -19,7 +19,8 @@ capture                string          capture the flow came from: the group of 
 =====================  ==============  ==================================================================
 
 Only ``label`` (which may be null), ``payload_length`` and ``direction`` are required. Null in any other column of the
-schema means unknown. Columns that the schema does not know are kept as they are.
+schema means unknown. Columns that the schema does not know are kept as they are, except ``provenance`` with marks of
+synthetic flows, which become marks of the table (:mod:`hf_ntg.flows.provenance`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from hf_ntg.constants import MAX_DATAGRAM, MAX_SEGMENT, TCP, UDP
 from hf_ntg.errors import InputError
 from hf_ntg.flows.columns import MAX_PAYLOAD, number_column, packet_column, text_column
 from hf_ntg.flows.frames import as_dataset
+from hf_ntg.flows.provenance import with_marks_of_column
 
 __all__ = [
     "FLOW_FEATURES",
@@ -86,7 +88,7 @@ def conform_flows(flows: object, source: str) -> Dataset:
         InputError: a required column is missing, a column has the wrong type, a value is out of range, or the packet
             lists of a row differ in length. The message names the column, the first such row and its value.
     """
-    table = as_dataset(flows, source)
+    table = with_marks_of_column(as_dataset(flows, source))
     missing = [name for name in REQUIRED_COLUMNS if name not in table.column_names]
     if missing:
         raise InputError(

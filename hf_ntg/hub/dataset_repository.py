@@ -17,7 +17,13 @@ from datasets.splits import SplitDict, SplitInfo
 
 from hf_ntg.errors import InputError
 from hf_ntg.files import new_folder
-from hf_ntg.flows.provenance import Provenance, provenance_metadata, provenance_of_file
+from hf_ntg.flows.provenance import (
+    PROVENANCE_COLUMN,
+    Provenance,
+    provenance_metadata,
+    provenance_of_file,
+    provenance_text,
+)
 from hf_ntg.flows.schema import FLOW_FEATURES, conform_flows
 from hf_ntg.hub.configuration import Configuration
 from hf_ntg.hub.dataset_card import write_dataset_card
@@ -68,7 +74,8 @@ def lay_out_dataset(
 ) -> Path:
     """Write what :func:`publish_dataset` would send into the new `folder`, and scan it; returns the folder.
 
-    The column ``label`` becomes a ``ClassLabel``; :func:`hf_ntg.load_flows` gives the names back.
+    The column ``label`` becomes a ``ClassLabel``, and the marks a column ``provenance``; :func:`hf_ntg.load_flows`, and
+    every function that takes what ``load_dataset`` returns, give names and marks back.
 
     Args:
         source: a Parquet file that ``ntg generate`` wrote (configuration ``default``, split ``train``), a folder of
@@ -118,12 +125,13 @@ def _write_configuration(name: str, splits: dict[str, list[Path]], folder: Path,
     marks = {split: _mark(paths) for split, paths in splits.items()}
     counts = {split: sum(map(_class_counts, paths), Counter()) for split, paths in splits.items()}
     classes = sorted({label for found in counts.values() for label in found if label is not None})
+    texts = list(dict.fromkeys(provenance_text([mark]) for mark in marks.values()))
     features, infos, on_disk = None, SplitDict(), 0
     for split, paths in splits.items():
         flows = counts[split].total()
         shards = max(1, -(-flows // flows_per_shard))
         files = [folder / "data" / name / f"{split}-{k:05d}-of-{shards:05d}.parquet" for k in range(shards)]
-        found, num_bytes = _write_shards(paths, files, flows_per_shard, classes, marks[split])
+        found, num_bytes = _write_shards(paths, files, flows_per_shard, classes, marks[split], texts)
         if features is not None and found != features:
             raise InputError(f"{paths[0]}: other columns than the other splits of '{name}'; generate them alike")
         features = found
@@ -169,21 +177,34 @@ def _class_counts(path: Path) -> Counter[str | None]:
 
 
 def _write_shards(
-    paths: list[Path], files: list[Path], flows_per_shard: int, classes: list[str], mark: Provenance
+    paths: list[Path],
+    files: list[Path],
+    flows_per_shard: int,
+    classes: list[str],
+    mark: Provenance,
+    texts: list[str],
 ) -> tuple[Features, int]:
-    """Write the flows of `paths` to `files` in pieces; returns their features and their bytes in memory."""
+    """Write the flows of `paths` to `files` in pieces; returns their features and their bytes in memory.
+
+    The mark is in the files' metadata, and for readers that drop it, in a column: the one of `texts`, the marks of all
+    splits, that is this split's.
+    """
     files[0].parent.mkdir(parents=True, exist_ok=True)
     names = pa.array(classes, pa.string())
     writer: Any = None  # pyarrow has no types
     features, num_bytes, done = None, 0, 0
     for path, batch in _pieces(paths, flows_per_shard):
         flows = _published_columns(Dataset(pa.Table.from_batches([batch])), path)
-        features = Features({**flows.features, "label": ClassLabel(names=classes)})
+        features = Features(
+            {**flows.features, "label": ClassLabel(names=classes), PROVENANCE_COLUMN: ClassLabel(names=texts)}
+        )
         schema = features.arrow_schema
         schema = schema.with_metadata({**schema.metadata, **provenance_metadata([mark])})
         table = flows.with_format("arrow")[:]
         codes = pc.index_in(table.column("label"), value_set=names).cast(pa.int64())
-        table = table.set_column(table.column_names.index("label"), "label", codes).cast(schema)
+        table = table.set_column(table.column_names.index("label"), "label", codes)
+        own = pa.array([texts.index(provenance_text([mark]))] * len(table), pa.int64())
+        table = table.append_column(PROVENANCE_COLUMN, own).cast(schema)
         if done % flows_per_shard == 0:
             if writer is not None:
                 writer.close()

@@ -9,10 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
+from datasets import ClassLabel, Features
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.byte_stream import BrokenFileError, OnRead
 from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet
+from hf_ntg.flows.provenance import PROVENANCE_COLUMN, Provenance, marks_in_text, provenance_of_file
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS
 from hf_ntg.flows.table_in.conventions import UNITS, Declared, Survey
@@ -93,6 +95,9 @@ class TableReader(TableFile):
         label_column: column with the class of a table with ``PPI``.
         capture: value of ``capture`` where no column gives it; the file's name when None.
         max_packets, on_read, scratch: see :class:`hf_ntg.flows.table_in.table_file.TableFile`.
+
+    Attributes:
+        marks: the marks of synthetic flows in the table. Valid once it has been read.
     """
 
     def __init__(
@@ -110,6 +115,9 @@ class TableReader(TableFile):
         self._label_column = label_column
         self._ppi: str | None = None  # the column of all packet lists
         self._is_parquet = False
+        self.marks: dict[Provenance, None] = {}  # of synthetic flows, in order
+        self._last_marks: object = None
+        self._class_names: pa.Array | None = None  # of a label column with codes
         self._dates = Dates()
         self._with_commas: set[str] = set()  # packet columns whose numbers have decimal commas
         self._one_number = 0  # rows whose lengths are a number, not a list
@@ -140,9 +148,15 @@ class TableReader(TableFile):
         try:
             with open_parquet(self.path) as file:
                 self._find_columns(file.schema_arrow.names)
+                self.marks |= dict.fromkeys(provenance_of_file(file.schema_arrow))
+                self._class_names = _class_names(file.schema_arrow, self._names["label"])
                 if not self._columns and _is_ours(file.schema_arrow):
                     self.declared = Declared(up="1", down="-1", unit=UNITS["s"], timestamps=False)
-                named = [name for name in (*self._names.values(), self._ppi) if name in file.schema_arrow.names]
+                named = [
+                    name
+                    for name in (*self._names.values(), self._ppi, PROVENANCE_COLUMN)
+                    if name in file.schema_arrow.names
+                ]
                 packets = [self._names[name] for name in (self.has if self._ppi is None else ())]
                 file.refuse_nested({name: 2 if name == self._ppi else int(name in packets) for name in named})
                 wanted = list(dict.fromkeys(named))
@@ -161,6 +175,8 @@ class TableReader(TableFile):
         """A record batch as raw rows; rows that hold what Python cannot (text that is not UTF-8) are skipped."""
         try:
             cells = {name: _cells(batch.column(name)) for name in batch.schema.names}
+            if self._class_names is not None:
+                cells[self._names["label"]] = self._class_names.take(batch.column(self._names["label"])).to_pylist()
         except (ValueError, pa.ArrowException):
             if len(batch) == 1:
                 self.skip("values that cannot be read")
@@ -268,7 +284,17 @@ class TableReader(TableFile):
                 "one packet each are written as lists, such as [597])"
             )
 
+    def _take_marks(self, cell: object) -> None:
+        """Take the marks in the column ``provenance``; whoever has them has the table from this package."""
+        if cell != self._last_marks:
+            self._last_marks = cell
+            marks = marks_in_text(cell)
+            if marks and not self.marks and not self._columns:
+                self.declared = Declared(up="1", down="-1", unit=UNITS["s"], timestamps=False)
+            self.marks |= dict.fromkeys(marks or ())
+
     def _add_row(self, row: dict) -> None:
+        self._take_marks(row.get(PROVENANCE_COLUMN))
         if self._ppi is None:
             cells = {name: row.get(self._names[name]) for name in self.has}
         else:
@@ -294,6 +320,15 @@ def _is_ours(schema: pa.Schema) -> bool:
         name in schema.names and schema.field(name).type == FLOW_FEATURES.arrow_schema.field(name).type
         for name in ("payload_length", "direction", "inter_arrival_time")
     )
+
+
+def _class_names(schema: pa.Schema, label: str) -> pa.Array | None:
+    """The names of the classes if `label` is a column of their codes, as datasets describes it in the metadata."""
+    try:
+        feature = Features.from_arrow_schema(schema).get(label)
+    except (ValueError, TypeError, KeyError, AttributeError):  # bad metadata can cause any of these
+        return None
+    return pa.array(feature.names, pa.string()) if isinstance(feature, ClassLabel) else None
 
 
 def _plain(value: str) -> str:
