@@ -10,6 +10,7 @@ from hf_ntg.metrics.registry import RealFlows
 
 __all__ = ["evaluation_notes"]
 
+_SAME_SIZE = 0.05  # relative difference of two numbers of flows that changes no score
 FEW_CAPTURES = 10  # with fewer, the interval is unreliable
 
 
@@ -51,10 +52,10 @@ def _class_notes(counts: dict[str, Counter]) -> list[str]:
 
 def _size_notes(counts: dict[str, Counter]) -> list[str]:
     made, trained = (counts[name].total() for name in ("synthetic", "train"))
-    if made == trained:
+    if abs(made - trained) <= _SAME_SIZE * trained:
         return []
     return [
-        f"There are {made} synthetic flows (and as many of each baseline) against {trained} training flows in the "
+        f"There are {made:,} synthetic flows (and as many of each baseline) against {trained:,} training flows in the "
         "column 'real': a larger sample lowers divergences and trains a better classifier."
     ]
 

@@ -10,7 +10,7 @@ from hf_ntg.report import plots
 from hf_ntg.report.origin import origin_in_words
 from hf_ntg.report.pages import format_score, page_templates
 from hf_ntg.report.terms import PLAIN_WORDS
-from hf_ntg.report.verdicts import advice, verdicts
+from hf_ntg.report.verdicts import advice, in_short, verdicts
 from hf_ntg.text_tables import TextTable
 
 __all__ = ["headline", "headline_rows", "headline_table", "write_report"]
@@ -57,9 +57,11 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
     """
     directory = Path(directory)
     paths = {suffix: directory / f"report.{suffix}" for suffix in ("json", "md", "html")}
+    found = verdicts(result)
     page = {
         "summary": _summary(result),
-        "verdicts": verdicts(result),
+        "in_short": in_short(found),
+        "verdicts": found,
         "advice": advice(result),
         "origin": origin_in_words(result),
         "result": result,

@@ -44,7 +44,7 @@ def origin_in_words(result: dict) -> list[tuple[str, str]]:
     found = []
     model = result.get("model") or {}
     if model:
-        found.append(("Model", ", ".join([model["name"], *([model["family"]] if "family" in model else [])])))
+        found.append(("Model", f"{model['name']} ({model['family']})" if "family" in model else model["name"]))
     elif result.get("made_by"):
         found.append(("Model", ", ".join(_mark_in_words(mark) for mark in result["made_by"])))
     else:

@@ -159,7 +159,8 @@ def class_scores(result: dict) -> str:
                 scores[name], places, s=34, color=color, marker=mark, label=name, zorder=3 if mark == "o" else 2
             )
         axes.set_yticks(places, list(map(caption_of, names)))
-        axes.set_xlim(-0.02, 1.02)
+        lowest = min(map(min, scores.values()))
+        axes.set_xlim(max(np.floor(10 * lowest) / 10, 0) - 0.02, 1.02)
         axes.set_xlabel("F1 on real test flows")
         axes.grid(axis="x", color="#eeeeee", linewidth=0.8)
         axes.set_axisbelow(True)

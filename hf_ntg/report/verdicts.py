@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hf_ntg.report.pages import format_score
 
-__all__ = ["LEVELS", "Verdict", "advice", "verdicts"]
+__all__ = ["LEVELS", "Verdict", "advice", "in_short", "verdicts"]
 
 # The mark and the word are for readers who see no colours.
 LEVELS = {"good": ("●", "good"), "fair": ("▲", "fair"), "poor": ("■", "poor"), "unknown": ("○", "not measured")}
@@ -135,6 +135,13 @@ def verdicts(result: dict) -> list[Verdict]:
     """
     found = [_judge(question, result) for question in _QUESTIONS if question.metric in result["metrics"]]
     return [*found, *_against_ngram(result)]
+
+
+def in_short(found: list[Verdict]) -> str:
+    """How many of the verdicts have each level, in one sentence."""
+    counts = {level: sum(verdict.level == level for verdict in found) for level in LEVELS}
+    parts = [f"{count} {LEVELS[level][1]}" for level, count in counts.items() if count]
+    return f"Of {len(found)} answers, {', '.join(parts)}."
 
 
 def advice(result: dict) -> list[str]:

@@ -5,7 +5,7 @@ def test_a_trained_model_is_described(tiny_gpt2):
     found = describe_model(tiny_gpt2)
     assert (found["family"], found["epochs"], found["classes"]) == ("gpt2", 2, 3)
     words = dict(origin_in_words({"model": found, "judged": today(), "sets": {"synthetic": {"flows": 7}}}))
-    assert words["Model"].endswith(", gpt2")
+    assert words["Model"].endswith(" (gpt2)")
     assert "2 epochs" in words["Training"]
     assert words["When"] == f"trained {found['trained']}, judged {today()}"
 

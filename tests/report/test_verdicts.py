@@ -8,7 +8,7 @@ from hf_ntg.metrics import METRICS, evaluate_flows
 from hf_ntg.models.baselines import make_baseline
 from hf_ntg.report import write_report
 from hf_ntg.report.terms import PLAIN_WORDS
-from hf_ntg.report.verdicts import advice, verdicts
+from hf_ntg.report.verdicts import Verdict, advice, in_short, verdicts
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +80,9 @@ def test_copies_call_for_advice(result):
 
 def test_every_metric_has_plain_words():
     assert {metric.name for metric in METRICS} <= PLAIN_WORDS.keys()
+
+
+def test_all_verdicts_in_one_sentence():
+    found = [Verdict(question, level, "", "") for question, level in (("A?", "good"), ("B?", "poor"), ("C?", "fair"))]
+    assert in_short(found) == "Of 3 answers, 1 good, 1 fair, 1 poor."
+    assert in_short(found[:1]) == "Of 1 answers, 1 good."
