@@ -31,8 +31,8 @@ from hf_ntg.report.plots import REAL, STYLE, SYNTHETIC, add_legend, save_figure
 AXES = {
     "flows": [1_000, 10_000, 100_000],
     "flows with times": [1_000, 10_000, 100_000],
-    "packets": [10, 16, 32, 64],
-    "classes": [10, 100, 300, 1_000],
+    "packets": [10, 16, 32],
+    "classes": [10, 100, 1_000],
     "vocabulary": [500, 1_000, 2_000, 3_000],
 }
 PANELS = {  # title, and the axes that are drawn there
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("flows", help="flow table for the models of the other axes")
     parser.add_argument("--output", type=Path, required=True, help="folder for scaling.jsonl and scaling.png")
     parser.add_argument("--steps", type=int, default=300, help="of training, for a point of the other axes")
+    parser.add_argument("--axes", nargs="+", choices=AXES, default=list(AXES), help="what to measure; default all")
     parser.add_argument("--point", nargs=2, help=argparse.SUPPRESS)  # what a child process measures
     arguments = parser.parse_args()
     if arguments.point:
@@ -61,8 +62,8 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "scaling.jsonl"
     points = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    for axis, values in AXES.items():
-        for value in values:
+    for axis in arguments.axes:
+        for value in AXES[axis]:
             if not any(point["axis"] == axis and point["value"] == value for point in points):
                 again = [sys.executable, *sys.argv, "--point", axis, str(value)]
                 done = subprocess.run(again, stdout=subprocess.PIPE, text=True, check=True)
@@ -140,11 +141,14 @@ def draw(points: list[dict], path: Path) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 2.7), layout="constrained")
-        for (title, axes), panel in zip(PANELS.items(), figure.subplots(1, len(PANELS)), strict=True):
+        measured = {point["axis"] for point in points}
+        panels = {title: axes for title, axes in PANELS.items() if measured & set(axes)}
+        figure = Figure(figsize=(2.6 * len(panels), 2.7), layout="constrained")
+        grid = figure.subplots(1, len(panels), squeeze=False)[0]
+        for (title, axes), panel in zip(panels.items(), grid, strict=True):
             shown = sorted({point["value"] for point in points if point["axis"] in axes})
             highest = 0.0
-            for axis in axes:
+            for axis in filter(measured.__contains__, axes):
                 own = [point for point in points if point["axis"] == axis]
                 costs = [1e4 * point["cpu_seconds"] / point["flows"] for point in own]
                 color, label = (SYNTHETIC, "with times") if "times" in axis else (REAL, "without times")

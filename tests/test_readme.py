@@ -14,6 +14,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 HURRY = """
 from hf_ntg.training import config
 config.RECIPES["gpt2"] |= {"max_steps": 1, "max_packets": 3}
+config.RECIPES["mamba"]["max_steps"] = 1
 config.PRIVATE_RECIPE["max_steps"] = 1
 import __main__
 __main__.names = {}

@@ -41,8 +41,8 @@ def as_dataset(table: object, source: str) -> Dataset:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{source}: a column cannot be read ({first_line})") from error
     raise InputError(
-        f"{source}: {type(table).__name__} is no flow table; give a Dataset, a pandas or polars frame, "
-        "an Arrow table, or a list of rows"
+        f"{source}: {type(table).__name__} is no flow table; give a Dataset (load_flows reads a file), a pandas or "
+        "polars frame, an Arrow table, or a list of rows"
     )
 
 
