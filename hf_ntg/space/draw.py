@@ -113,7 +113,7 @@ def _compared(request: Request, real: RealFlows | None, classes: Sequence[str]) 
         uploaded = read_upload(request.upload, classes)
         return uploaded, f"Blue: {len(uploaded):,} flows that you uploaded."
     if real is None:
-        return None, "No real flows are at hand to compare with; upload yours below."
+        return None, "No real flows are at hand to compare with; upload yours under 'More settings'."
     held_out = _named(real.test)
     known = set(held_out.label) & set(classes)
     return (held_out, "Blue: real held-out flows.") if known else (None, "No real flow of these classes is at hand.")

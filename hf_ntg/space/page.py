@@ -28,7 +28,8 @@ KEPT_SECONDS = 3_600  # how long the files of a visitor are kept
 WAITING = 60  # visitors in the queue; more are asked to come back
 _FIELD = 240  # least width of a field, in pixels: two do not fit side by side on a phone
 _STYLE = """
-.gradio-container { max-width: 68rem !important; margin: 0 auto !important; overflow-wrap: anywhere; }
+.gradio-container { max-width: 68rem !important; margin: 0 auto !important; }
+.gradio-container :is(.answer, .prose) { overflow-wrap: anywhere; }
 .plot { margin: 0; overflow-x: auto; contain: inline-size; }
 .plot img { width: 100%; max-width: none; height: auto; display: block; }
 .dark .plot img { filter: invert(1) hue-rotate(180deg); }
