@@ -86,7 +86,7 @@ JOBS = (
     ),
     Job("publish model", "publish INPUT/gpt2 org/name --dry-run --folder OUT/repository", once=True),
     Job("publish flows", "publish INPUT/made.parquet org/name --dry-run --folder OUT/repository", once=True),
-    Job("launched gpt2", f"INPUT/flows.parquet --model gpt2 --epochs 20 {TRAINING}", launched=True),
+    Job("launched gpt2", f"INPUT/flows.parquet --model gpt2 --epochs 10 {TRAINING}", launched=True),
 )
 
 
