@@ -38,6 +38,7 @@ _LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; fil
 _LONGEST_ALLOWED = 255
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _PROBE, _PROBE_PREFIX = bytes(4096), ".probe."
+_NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)  # for a pipe or a link of such a name
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
@@ -186,24 +187,23 @@ def check_output_file(path: str | Path) -> None:
 def check_output_folder(path: str | Path) -> None:
     """Check that files can be written into folder `path`, made if it is missing, and leave nothing behind.
 
+    The missing folders are made in a scratch folder, so that processes that check one place do not meet.
+
     Raises:
         InputError: they cannot; the message says why.
     """
-    made: list[Path] = []
     try:
-        _make_folders(Path(path), made)
-        _sweep(Path(path), _PROBE_PREFIX)
-        handle, probe = _locked(Path(path), _PROBE_PREFIX, _new_file)
+        place, missing = _existing_part(Path(path))
+        _sweep(place, _PROBE_PREFIX)
+        handle, scratch = _locked(place, _PROBE_PREFIX, _new_folder)
         try:
-            _write_all(handle, _PROBE)
+            scratch.joinpath(*missing).mkdir(parents=True, exist_ok=True)
+            _write_all(scratch.joinpath(*missing) / "probe", _PROBE)
         finally:
+            shutil.rmtree(scratch, ignore_errors=True)
             os.close(handle)
-            probe.unlink()
     except (OSError, ValueError) as error:
         raise InputError(os_error_in_words(_as_os_error(error), path)) from error
-    finally:
-        for folder in reversed(made):
-            folder.rmdir()
 
 
 def require_free_space(folder: Path, needed: int) -> None:
@@ -289,8 +289,8 @@ def _sweep(folder: Path, prefix: str) -> None:
     """Remove the scratch files and folders of killed processes; running ones hold locks on theirs."""
     for path in folder.glob(f"{_escaped(prefix)}*.part"):
         try:
-            handle = os.open(path, os.O_RDONLY)
-        except OSError:  # gone, or another user's
+            handle = os.open(path, os.O_RDONLY | _NO_WAITING)
+        except OSError:  # gone, another user's, or a link
             continue
         try:
             if _try_lock(handle):
@@ -311,22 +311,29 @@ def _escaped(text: str) -> str:
     return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in text)
 
 
-def _make_folders(path: Path, made: list[Path]) -> None:
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        if path.parent == path:
+def _existing_part(path: Path) -> tuple[Path, list[str]]:
+    """The part of `path` that is there, a folder, and the names of the folders that are missing in it.
+
+    Raises:
+        FileExistsError: something that is no folder stands in the place of one.
+    """
+    missing: list[str] = []
+    place = path
+    while not place.is_dir():
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, "", os.fspath(place))
+        missing.insert(0, place.name)
+        if place.parent == place:
             break
-        path = path.parent
-    for folder in reversed(missing):
-        folder.mkdir()
-        made.append(folder)
+        place = place.parent
+    return _existing_part(Path(os.path.normpath(path))) if ".." in missing else (place, missing)
 
 
-def _write_all(handle: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(handle, data) :]
-    os.fsync(handle)
+def _write_all(path: Path, data: bytes) -> None:
+    with path.open("wb", buffering=0) as file:
+        while data:
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
 
 
 def _as_os_error(error: OSError | ValueError) -> OSError:

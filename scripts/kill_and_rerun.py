@@ -106,8 +106,8 @@ def main() -> None:
                 continue
             found = try_job(job, inputs, Path(scratch), options.points, options.seed)
             print(f"{job.name:<20} {options.points:>3} killed {options.points - len(found):>3} equal", flush=True)
+            print("".join(f"  {line}\n" for line in found), end="", flush=True)
             failures += found
-    print("\n".join(failures))
     sys.exit(bool(failures))
 
 
@@ -120,7 +120,7 @@ def try_job(job: Job, inputs: Path, scratch: Path, points: int, seed: int) -> li
     length = time.monotonic() - started
     wanted, failures = _contents(whole), []
     if status != 0:
-        return [f"{job.name}: the undisturbed run exits {status}: {LOG.read_text().strip()[-300:]}"]
+        return points * [f"{job.name}: the undisturbed run exits {status}: {LOG.read_text().strip()[-300:]}"]
     for point in range(points):
         cut = _fresh(job, scratch / "cut", inputs)
         after, number = rng.uniform(0.02, 1.05) * length, rng.choice(SIGNALS)

@@ -1,5 +1,6 @@
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -49,6 +50,23 @@ def test_scratch_folders_and_probes_of_killed_processes_are_swept_and_those_at_w
         assert not probe.exists()
         at_work.replace(tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "file"]
+
+
+def test_a_pipe_or_a_link_named_like_a_scratch_file_is_neither_waited_for_nor_followed(tmp_path):
+    (tmp_path / "elsewhere").touch()
+    os.mkfifo(tmp_path / ".text.aaaa.part")
+    os.mkfifo(tmp_path / ".probe.aaaa.part")
+    (tmp_path / ".text.bbbb.part").symlink_to(tmp_path / "elsewhere")
+    check_output_folder(tmp_path)
+    write_text(tmp_path / "text", "new")
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_processes_that_check_one_missing_folder_at_once_do_not_disturb_each_other(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(check_output_folder, tmp_path / "new" / "deep") for _ in range(200)]:
+            future.result()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_as_long_as_the_system_allows_is_written(tmp_path):
