@@ -17,6 +17,7 @@ from hf_ntg.commands import augmenting, flows, generators, judging, sharing  # n
 from hf_ntg.commands.app import FOR_EVERY_COMMAND, Stopped, app, results, say
 from hf_ntg.errors import InputError
 from hf_ntg.launch import living_launcher
+from hf_ntg.printable import printable
 from hf_ntg.progress import logger
 from hf_ntg.trouble import machine_trouble
 from hf_ntg.workers import end_with_parent
@@ -64,7 +65,7 @@ def main() -> None:
         with contextlib.suppress(ValueError):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if line:
-        print(f"ntg: {' '.join(line.split())}", file=sys.stderr, flush=True)
+        print(printable(f"ntg: {' '.join(line.split())}"), file=sys.stderr, flush=True)
     if results.as_json:
         results.print_json(command=_command_of(words), exit_code=status, **({"error": line} if line else {}))
     if status:
@@ -107,7 +108,7 @@ def _quiet_libraries() -> None:
 
 class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        print(record.getMessage(), file=sys.stderr, flush=True)
+        print(printable(record.getMessage()), file=sys.stderr, flush=True)
 
 
 def _log_to_stderr() -> None:

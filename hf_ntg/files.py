@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = [
     "naming_errors",
     "new_folder",
     "os_error_in_words",
+    "refuse_overwriting",
     "replacing",
     "require_free_space",
     "scratch_folder",
@@ -204,6 +205,22 @@ def check_output_folder(path: str | Path) -> None:
             os.close(handle)
     except (OSError, ValueError) as error:
         raise InputError(os_error_in_words(_as_os_error(error), path)) from error
+
+
+def refuse_overwriting(source: str | Path, outputs: Iterable[Path]) -> None:
+    """Check that none of the files `outputs` is `source`, or lies in it.
+
+    Raises:
+        InputError: one of them is.
+    """
+    try:
+        inputs = Path(source).resolve()
+    except (OSError, RuntimeError, ValueError):  # no name of a file; whoever reads it says so
+        return
+    for output in outputs:
+        path = output.resolve()
+        if path.exists() and (path == inputs or (inputs.is_dir() and path.is_relative_to(inputs))):
+            raise InputError(f"{output}: is read by this command, which would overwrite it; choose another place")
 
 
 def require_free_space(folder: Path, needed: int) -> None:

@@ -34,8 +34,8 @@ class Range:
             InputError: it is none, not finite, or out of the range.
         """
         kind = numbers.Integral if self.whole else numbers.Real
-        if isinstance(value, bool) or not isinstance(value, kind) or not self.holds(float(value)):
-            raise InputError(f"{name} {value}: give {self}")
+        if isinstance(value, bool) or not isinstance(value, kind) or not self.holds(_as_float(value)):
+            raise InputError(f"{name} {_shown(value)}: give {self}")
 
     def holds(self, value: float) -> bool:
         """Whether `value` is in the range; NaN never is."""
@@ -47,6 +47,21 @@ class Range:
         low = f"above {_short(self.low)}" if self.above else f"from {_short(self.low)}"
         high = f"below {_short(self.high)}" if self.below else f"to {_short(self.high)}"
         return f"a {'whole ' if self.whole else ''}number {low} {high}"
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 300 digits
+        return math.inf
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no whole numbers of more than 4,300 digits
+        return "of thousands of digits"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _short(bound: float) -> str:

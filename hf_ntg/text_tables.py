@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hf_ntg.printable import printable
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -37,7 +39,7 @@ class TextTable:
         lines = io.StringIO()
         Console(file=lines, width=_NO_LIMIT, color_system=None).print(self._drawn(on_terminal=False))
         text = "\n".join(line.rstrip() for line in lines.getvalue().splitlines())
-        return f"{self.title}\n{text}" if self.title else text
+        return f"{printable(self.title)}\n{text}" if self.title else text
 
     def print(self) -> None:
         """Print the table on standard output: drawn to the width of a terminal, or :meth:`plain` anywhere else."""
@@ -54,11 +56,14 @@ class TextTable:
         from rich.text import Text
 
         if on_terminal:
-            table = Table(box=box.ROUNDED, title=Text(self.title) if self.title else None, title_justify="left")
+            table = Table(
+                box=box.ROUNDED, title=Text(printable(self.title)) if self.title else None, title_justify="left"
+            )
         else:
             table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for number, name in enumerate(self.head):
-            table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+            table.add_column(Text(printable(name, keep="")), justify="right" if number else "left", overflow="fold")
         for row in self.rows:
-            table.add_row(*map(Text, row))  # Text, because square brackets in a str are markup
+            # Text, because square brackets in a str are markup.
+            table.add_row(*(Text(printable(cell, keep="")) for cell in row))
         return table

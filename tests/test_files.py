@@ -5,7 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.files import check_output_file, check_output_folder, lock_folder, replacing, scratch_folder, write_text
+from hf_ntg.files import (
+    check_output_file,
+    check_output_folder,
+    lock_folder,
+    refuse_overwriting,
+    replacing,
+    scratch_folder,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -100,6 +108,15 @@ def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="no permission"):
         check_output_folder(tmp_path / "new")
+
+
+def test_an_output_that_is_the_input_is_refused(tmp_path):
+    (tmp_path / "train.parquet").touch()
+    for source in (tmp_path, tmp_path / "train.parquet"):
+        with pytest.raises(InputError, match="is read by this command"):
+            refuse_overwriting(source, [tmp_path / "test.parquet", tmp_path / "train.parquet"])
+    refuse_overwriting("no\0name", [tmp_path / "train.parquet"])
+    refuse_overwriting(tmp_path / "train.parquet", [tmp_path / "test.parquet"])
 
 
 def test_a_lock_is_free_once_its_process_ended(tmp_path):

@@ -15,6 +15,7 @@ LAYERS = (
         "files",
         "json_files",
         "launch",
+        "printable",
         "progress",
         "ranges",
         "remote",

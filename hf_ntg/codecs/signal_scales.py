@@ -9,6 +9,7 @@ import numpy as np
 from hf_ntg.flows.schema import MAX_PAYLOAD
 
 __all__ = [
+    "FEWEST_TIMES",
     "Knots",
     "integers_of",
     "log_scaled",

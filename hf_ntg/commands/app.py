@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 import hf_ntg
 from hf_ntg.errors import InputError, Interrupted
+from hf_ntg.printable import printable, printable_json
 from hf_ntg.progress import Progress, logger
 from hf_ntg.ranges import SEEDS, Range
 
@@ -82,7 +83,7 @@ class _Results:
         self.as_json, self.found = False, list[dict[str, Any]]()
 
     def print_json(self, **facts: Any) -> None:
-        print(json.dumps(facts | {"results": self.found}, ensure_ascii=False, default=str))
+        print(printable_json(json.dumps(facts | {"results": self.found}, ensure_ascii=False, default=str)))
 
 
 results = _Results()
@@ -139,7 +140,7 @@ def show(line: str, **facts: Any) -> None:
     if results.as_json:
         results.found.append(facts or {"text": line})
     else:
-        print(line)
+        print(printable(line))
 
 
 def show_table(table: TextTable, facts: Sequence[dict[str, Any]] = ()) -> None:

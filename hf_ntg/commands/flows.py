@@ -9,7 +9,7 @@ import typer
 
 from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show, show_table
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_file, check_output_folder
+from hf_ntg.files import check_output_file, check_output_folder, refuse_overwriting
 from hf_ntg.progress import Progress
 from hf_ntg.ranges import COUNTS, PROCESSES, Range
 
@@ -147,6 +147,8 @@ def split(
     check_output_folder(output)
     from hf_ntg.flows import load_flows, save_flows, split_flows
 
+    places = [output] if folds is None else [output / f"fold-{fold}" for fold in range(folds)]
+    refuse_overwriting(flows, [place / f"{name}.parquet" for place in places for name in ("train", "test")])
     table = load_flows(flows)
     if folds is None:
         splits = {output: split_flows(table, by=by, test_size=test_size, seed=seed)}

@@ -12,8 +12,12 @@ import numpy as np
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.load import load_flows
+from hf_ntg.ranges import Range
 
 __all__ = ["class_counts", "counts_like", "counts_of_mix", "parse_mix"]
+
+
+_FLOWS = Range(0, 10**12, whole=True)
 
 
 def class_counts(
@@ -27,9 +31,16 @@ def class_counts(
     Without a label, the classes share `num_flows` by `weights` (K,), rounded by largest remainder.
 
     Raises:
-        InputError: an unknown label, a negative count, or counts that do not add up to `num_flows`.
+        InputError: an unknown label, a count that is no whole number from 0, or counts that do not add up to
+            `num_flows`.
     """
+    if not isinstance(label, str | Mapping | None):
+        raise InputError(f"label {label!r}: give the name of a class, or a number of flows for each class")
+    if num_flows is not None:
+        _FLOWS.check("num_flows", num_flows)
     if isinstance(label, Mapping):
+        for one, count in label.items():
+            _FLOWS.check(f"flows of {one!r}", count)
         wanted: dict[str | None, int] = dict(label.items())
         total = sum(label.values())
         if num_flows is not None and num_flows != total:
@@ -38,8 +49,6 @@ def class_counts(
         raise InputError("say how many flows: num_flows, or a count for each label")
     else:
         wanted = {label: num_flows}
-    if min(wanted.values(), default=0) < 0:
-        raise InputError("a number of flows cannot be negative")
     if label is None:
         return _share_out(num_flows or 0, weights)
     place = {name: k for k, name in enumerate(labels)}

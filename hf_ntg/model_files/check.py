@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import os_error_in_words
 from hf_ntg.model_files.causal import check_causal_folder
 from hf_ntg.model_files.diffusion import check_diffusion_folder
 
@@ -22,6 +23,13 @@ def check_model_folder(folder: Path) -> str:
         InputError: it holds no model, two models, a part that is missing or damaged, parts that contradict each other,
             or something that only other software writes. The message is one line and names the file.
     """
+    try:
+        return _checked_kind(folder)
+    except OSError as error:
+        raise InputError(os_error_in_words(error, error.filename or folder)) from error
+
+
+def _checked_kind(folder: Path) -> str:
     if (folder / "baseline.safetensors").is_file():
         return "baseline"  # its one file is checked where it is read, by hf_ntg.models.baselines
     kinds = {"causal": (folder / "flow_grammar.json").is_file(), "diffusion": (folder / "model_index.json").is_file()}

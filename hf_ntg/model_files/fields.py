@@ -28,6 +28,7 @@ __all__ = [
     "list_of",
     "optional",
     "read_object",
+    "same",
     "short_reason",
     "whole_numbers",
     "without_repeats",
@@ -183,8 +184,19 @@ def _obeys(value: Any, rule: Rule) -> bool:
         number = isinstance(value, int if rule.whole else int | float) and not isinstance(value, bool)
         return number and abs(value) < 1e300 and math.isfinite(value) and rule.holds(value)
     if isinstance(rule, tuple):
-        return any(value == allowed and type(value) is type(allowed) for allowed in rule)
+        return any(same(value, allowed) for allowed in rule)
     return rule(value)
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Whether two JSON values are equal, also in the types of their numbers: 1, 1.0 and true differ."""
+    if type(found) is not type(expected):
+        return False
+    if isinstance(found, dict):
+        return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in expected)
+    if isinstance(found, list):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return bool(found == expected)
 
 
 def _is_utf8(text: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
-from hf_ntg.model_files.fields import ANY_NUMBER, NAME, Rule, check_fields, complain, flag, optional, read_object
+from hf_ntg.model_files.fields import ANY_NUMBER, Rule, check_fields, complain, flag, optional, read_object, same
 
 __all__ = ["check_tokenizer"]
 
@@ -45,7 +45,7 @@ def check_tokenizer(folder: Path, grammar: FlowGrammar, words: list[str]) -> Non
     needed: dict[str, Rule] = {
         "model": lambda value: isinstance(value, dict) and value.keys() == {"type", "vocab", "unk_token"},
         "pre_tokenizer": ({"type": "WhitespaceSplit"},),
-        "added_tokens": lambda value: value == added,
+        "added_tokens": lambda value: same(value, added),
     }
     others: dict[str, Rule] = {
         "version": ("1.0",),
@@ -56,9 +56,13 @@ def check_tokenizer(folder: Path, grammar: FlowGrammar, words: list[str]) -> Non
     }
     found = read_object(path)
     check_fields(path, found, needed, others)
-    model: dict[str, Rule] = {"type": ("WordLevel",), "unk_token": NAME, "vocab": lambda value: isinstance(value, dict)}
+    model: dict[str, Rule] = {
+        "type": ("WordLevel",),
+        "unk_token": ("no such word",),
+        "vocab": lambda value: isinstance(value, dict),
+    }
     check_fields(path, found["model"], model)
-    if found["model"]["vocab"] != {word: place for place, word in enumerate(words)}:
+    if not same(found["model"]["vocab"], {word: place for place, word in enumerate(words)}):
         raise complain(path, "its words are not those of flow_grammar.json")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -218,7 +219,8 @@ class FlowDiffusionPipeline(DiffusionPipeline):
         condition = denoiser.condition(torch.as_tensor(classes, device=device), torch.as_tensor(headers, device=device))
         nothing = torch.full((len(classes),), -1, device=device)
         blank = denoiser.condition(nothing, nothing) if guidance != 1 else None
-        scheduler.set_timesteps(steps, device=device)
+        with _naming_settings(scheduler, steps):
+            scheduler.set_timesteps(steps, device=device)
         shape = (len(classes), self.processor.num_channels, self.processor.max_packets)
         sample = randn_tensor(shape, generator, device, self.unet.dtype) * getattr(scheduler, "init_noise_sigma", 1.0)
         takes_generator = "generator" in inspect.signature(scheduler.step).parameters
@@ -227,13 +229,27 @@ class FlowDiffusionPipeline(DiffusionPipeline):
             noisy, angle = _at_unit_variance(scheduler, sample, timestep)
             clean = _guided(denoiser, noisy, angle, condition, blank, guidance)
             output = _model_output(scheduler, clean, noisy, angle)
-            sample = scheduler.step(output, timestep, sample, **extra).prev_sample
+            with _naming_settings(scheduler, steps):
+                sample = scheduler.step(output, timestep, sample, **extra).prev_sample
         return _Drawn(sample / denoiser.scale, classes, headers, seed)
 
     def _read(self, drawn: _Drawn, snap: bool) -> FlowArrays:
         rng = np.random.default_rng([drawn.seed, 1])
         signals = drawn.signals.float().cpu().numpy()
         return self.processor.decode(signals, drawn.classes, drawn.headers, rng=rng, snap=snap)
+
+
+@contextmanager
+def _naming_settings(scheduler: Scheduler, steps: int) -> Iterator[None]:
+    """Errors of the scheduler in the block say that its settings and the number of steps do not fit."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"the settings of {type(scheduler).__name__} do not allow {steps} steps ({reason}); choose another "
+            "number of steps or another scheduler"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from html import escape
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from hf_ntg.printable import printable
+
 __all__ = ["describe_svg", "escape_markdown", "format_score", "page_templates"]
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
@@ -21,6 +23,7 @@ def page_templates(package: str = "hf_ntg.report") -> Environment:
     templates = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in packages]),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        finalize=_printable_text,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -29,6 +32,11 @@ def page_templates(package: str = "hf_ntg.report") -> Environment:
     templates.filters["markdown"] = escape_markdown
     templates.filters["described"] = describe_svg
     return templates
+
+
+def _printable_text(value: object) -> object:
+    """A value of a page; control characters of plain text are shown as escapes."""
+    return printable(value, keep="\n\r\t") if type(value) is str else value
 
 
 def describe_svg(svg: str, text: str) -> str:
@@ -45,4 +53,4 @@ def format_score(value: float | None) -> str:
 
 def escape_markdown(text: object) -> str:
     """Escape `text` so that Markdown shows it literally, on one line. For class names and other user input."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+    return _MARKDOWN.sub(r"\\\1", printable(" ".join(str(text).split())))

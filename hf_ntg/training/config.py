@@ -234,6 +234,10 @@ class TrainingConfig:
         return epochs if self.max_steps is None else max(1, min(epochs, self.max_steps // steps))
 
     def __post_init__(self) -> None:
+        for field in fields(self):  # NumPy's numbers, which JSON cannot hold
+            value = getattr(self, field.name)
+            if getattr(value, "ndim", None) == 0:
+                setattr(self, field.name, value.item())
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")

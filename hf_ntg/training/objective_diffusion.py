@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_ntg.codecs.processing_flow_signal import FlowSignalProcessor, FlowSignals
+from hf_ntg.codecs.signal_scales import FEWEST_TIMES
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.models.flow_denoiser import FlowDenoiser, build_unet, noise_target
@@ -24,6 +25,7 @@ __all__ = ["DiffusionObjective"]
 
 VALIDATION_DRAWS = 4  # number of noise levels at which every validation flow is evaluated
 MATCHED_DRAWS = 512  # flows of each class from which the distribution of a trained model's times is estimated
+MOST_DRAWS = 256 * MATCHED_DRAWS  # of all classes together; where there are more than 256, each gets fewer
 
 
 class DiffusionObjective(Objective):
@@ -84,14 +86,16 @@ class DiffusionObjective(Objective):
         if self.processor.time_knots is None:
             return
         pipeline.set_progress_bar_config(disable=True)
-        count = len(self.processor.labels)
+        labels = np.array(self.processor.labels, dtype=object)
+        flows = np.bincount(self._signals.classes, minlength=len(labels))
+        matched = np.flatnonzero(flows >= FEWEST_TIMES)  # the others have too few times
+        classes = np.repeat(matched, min(MATCHED_DRAWS, max(FEWEST_TIMES, MOST_DRAWS // max(1, len(matched)))))
         # One array: many small ones would keep the memory of each draw from being released.
-        drawn = np.empty((count, MATCHED_DRAWS, *self._signals.values.shape[1:]), dtype=np.float32)
-        for place, label in enumerate(self.processor.labels):
-            generator = torch.Generator().manual_seed(place)
-            drawn[place] = pipeline([label] * MATCHED_DRAWS, generator=generator, output_type="np").signals
-        classes = np.repeat(np.arange(count), MATCHED_DRAWS)
-        self.processor.match_times(self._signals, drawn.reshape(-1, *drawn.shape[2:]), classes)
+        drawn = np.empty((len(classes), *self._signals.values.shape[1:]), dtype=np.float32)
+        for place, start in enumerate(range(0, len(classes), MATCHED_DRAWS)):
+            batch, generator = slice(start, start + MATCHED_DRAWS), torch.Generator().manual_seed(place)
+            drawn[batch] = pipeline(labels[classes[batch]], generator=generator, output_type="np").signals
+        self.processor.match_times(self._signals, drawn, classes)
 
 
 class _DenoisingLoss(nn.Module):

@@ -191,7 +191,7 @@ def differences(requested: dict[str, Any], existing: dict[str, Any]) -> str:
     for name in sorted(requested["settings"].keys() | old_settings.keys()):
         new, old = requested["settings"].get(name), old_settings.get(name)
         if new != old:
-            found.append(f"{name} {new} (was {_shown(old)})")
+            found.append(f"{_shown(name)} {new} (was {_shown(old)})")
     words = {"flows": "the flows", "initial_model": "the initial model"}
     others = [
         name for name in ("flows", "initial_model", "processes", "hf_ntg") if requested[name] != existing.get(name)

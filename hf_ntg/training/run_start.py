@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any
             "repeat its command, or give --no-resume to start over"
         )
     if finished is not None and not config.overwrite:
-        if finished.get("identity") == identity and isinstance(finished.get("history"), list):
+        if finished.get("identity") == identity and _is_history(finished.get("history")):
             run.discard()  # what a run that was killed at its very end did not remove
             log(f"{run.folder}: already trained with these settings and flows; --overwrite trains it again")
             return RunStart(history=finished["history"])
@@ -56,3 +57,13 @@ def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any
         )
     run.begin(identity)
     return RunStart()
+
+
+def _is_history(found: Any) -> bool:
+    """Whether a record holds the losses of at least one epoch."""
+    numbers = [value for epoch in found for value in epoch.values()] if _is_list_of_objects(found) else []
+    return bool(numbers) and all(isinstance(value, int | float) and math.isfinite(value) for value in numbers)
+
+
+def _is_list_of_objects(found: Any) -> bool:
+    return isinstance(found, list) and bool(found) and all(isinstance(part, dict) and part for part in found)

@@ -15,6 +15,8 @@ from torch.nn import functional as F
 __all__ = ["softmax_loss"]
 
 MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # scores per chunk: to fit a CPU's cache, or to fill a GPU
+# Every chunk reads and writes the gradient of the head, so that few rows at once are slow where there are many classes.
+LEAST_ROWS = 128
 
 
 def softmax_loss(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,7 +35,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         wanted = any(ctx.needs_input_grad)
         grad_hidden, grad_head = torch.empty_like(hidden), torch.zeros_like(head, dtype=torch.float32)
         total = hidden.new_zeros((), dtype=torch.float32)
-        rows = max(1, MAX_SCORES.get(hidden.device.type, MAX_SCORES["cuda"]) // len(head))
+        rows = max(LEAST_ROWS, MAX_SCORES.get(hidden.device.type, MAX_SCORES["cuda"]) // len(head))
         for part in range(0, len(hidden), rows):
             chunk = slice(part, part + rows)
             scores = F.linear(hidden[chunk], head).float()  # (m, V)
@@ -49,7 +51,10 @@ class _SoftmaxLoss(torch.autograd.Function):
                 scores.scatter_add_(1, target, -weight)
                 scores = scores.to(hidden.dtype)
                 grad_hidden[chunk] = scores @ head.to(hidden.dtype)
-                grad_head += scores.t() @ hidden[chunk]
+                if hidden.dtype == grad_head.dtype:
+                    grad_head.addmm_(scores.t(), hidden[chunk])  # without a second matrix of its size
+                else:
+                    grad_head += scores.t() @ hidden[chunk]
         ctx.save_for_backward(grad_hidden, grad_head.to(head.dtype))
         return total
 

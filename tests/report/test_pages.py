@@ -12,7 +12,7 @@ from hf_ntg.report.pages import escape_markdown, format_score, page_templates
         ("[x](javascript:y)", r"\[x\](javascript:y)"),
         ("two\nlines\t", "two lines"),
         ("$\\frac$", r"\$\\frac\$"),
-        ("café ‮", "café ‮"),
+        ("café \u202e", r"café \\u202e"),
     ],
 )
 def test_a_name_is_shown_as_it_is(name, written):
