@@ -3,7 +3,11 @@ from datasets import Dataset
 
 import hf_ntg
 from hf_ntg.flows import save_flows
+from hf_ntg.metrics import load as load_metric
 from hf_ntg.models.baselines import make_baseline
+from hf_ntg.space.upload import read_upload
+from hf_ntg.study.plan import QUICK
+from hf_ntg.study.run import run_study
 
 _GOOD = {"label": "a", "payload_length": [5, 3, 7], "direction": [1, -1, 1], "inter_arrival_time": [0.0, 0.01, 0.01]}
 _WRONG = {
@@ -13,6 +17,13 @@ _WRONG = {
     "list": {"payload_length": ["a", "b", "c"]},
     "entries": {"direction": [1]},
 }
+
+
+def table(flows, folder):
+    """The flows in a file that nothing checked."""
+    path = folder / "wrong.parquet"
+    flows.to_parquet(path)
+    return path
 
 
 def _entries(good, folder):
@@ -33,6 +44,13 @@ def _entries(good, folder):
         "processor": hf_ntg.FlowSignalProcessor.fit,
         "baseline": make_baseline("replay").fit,
         "plot_flows": hf_ntg.plot_flows,
+        "metric": lambda flows: load_metric("flow_jsd").compute(references=good, predictions=flows),
+        "metric, its real side": lambda flows: load_metric("flow_jsd").compute(references=flows, predictions=good),
+        "augment": lambda flows: hf_ntg.augment(flows, "loss", per_class=20),
+        "augment, its unlabelled side": lambda flows: hf_ntg.augment(good, "loss", per_class=20, unlabelled=flows),
+        "classifier": lambda flows: hf_ntg.FewFlowsClassifier().fit(flows),
+        "study": lambda flows: run_study([str(table(flows, folder))], folder / "study", QUICK),
+        "page": lambda flows: read_upload(table(flows, folder), ["a"]),
     }
 
 
