@@ -1,8 +1,9 @@
 """Write random flows as tables in random conventions, import them, and compare: the values must be the same.
 
 A convention is drawn for each table: format (CSV with any separator, JSON lines, JSON array, Parquet), packing, how
-directions are written, what stands behind the last packet, gaps or time stamps in any unit, how lists are written, and
-a label column or a label table. Every table comes from the seed and its number.
+directions are written, what stands behind the last packet, gaps, time stamps or dates in any unit, how lists are
+written (JSON, separators, printed arrays, decimal commas), encoding and line ends, and a label column or a label table.
+Every table comes from the seed and its number.
 
     python scripts/fuzz_tables.py --count 1000 --seed 0
 """
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +38,15 @@ from hf_ntg.flows.table_in.tabular import parse_columns
 DIRECTIONS = {
     "signs": (1, -1), "0 and 1": (0, 1), "1 and 0": (1, 0), "1 and 2": (1, 2), "out and in": ("out", "in"),
     "forward and backward": ("fwd", "bwd"), "C2S and S2C": ("C2S", "S2C"), "arrows": ("->", "<-"), "signed": (1, -1),
-    "declared": ("red", "blue"),
+    "declared": ("red", "blue"), "ends": ("C->S", "S->C"), "to ends": ("to_server", "to_client"), "letters": ("c", "s"),
+    "truth": (True, False), "sites": ("L2R", "R2L"), "unicode": ("→", "←"),
 }  # fmt: skip
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 PADS = (None, None, -1, 0, float("nan"))
 LABELS = ("web", "voice call", "=cmd|'x'", "a;b,c\t|d", 'quote "q"', "µ-service", " padded ", "5", "x" * 300)
 PACKINGS = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
+LISTS = ("json", "blanks", "python", "numpy", "array", "decimal commas")
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
@@ -66,6 +71,7 @@ def written(flows: list[dict], rng: random.Random, folder: Path) -> tuple[Path, 
     """The flows as a table, the columns to declare, the rules for labels, and the convention in words."""
     way, pad, suffix = rng.choice(list(DIRECTIONS)), rng.choice(PADS), rng.choice(FORMATS)
     unit, stamps = rng.choice(list(UNITS)), rng.random() < 0.3
+    dates = stamps and rng.random() < 0.4
     packing = "" if suffix == ".parquet" else rng.choice(list(PACKINGS))
     width = max(len(flow["length"]) for flow in flows) + rng.randint(0, 3)
     up, down = DIRECTIONS[way]
@@ -76,17 +82,19 @@ def written(flows: list[dict], rng: random.Random, folder: Path) -> tuple[Path, 
             "payload_length": [n * s for n, s in zip(flow["length"], signs, strict=True)] if way == "signed"
             else flow["length"],
             "dir": [up if sign > 0 else down for sign in signs],
-            "t": times(flow["gap"], unit, 1_700_000_000 if stamps else None),
+            "t": date_texts(flow["gap"]) if dates else times(flow["gap"], unit, 1_700_000_000 if stamps else None),
             "tcp_window": flow["window"],
         }  # fmt: skip
         for name, values in lists.items():
-            behind = "" if isinstance(up, str) and name == "dir" else 0 if name == "tcp_window" else pad
+            is_text = (isinstance(up, str) and name == "dir") or (dates and name == "t")
+            behind = "" if is_text else 0 if name == "tcp_window" else pad
             columns[name].append(values if pad is None else values + [behind] * (width - len(values)))
     if way == "signed":
         del columns["dir"]
         if pad == -1:
             return written(flows, rng, folder)  # an entry of -1 may be a packet
-    declared = [f"{'timestamp' if stamps else 'inter_arrival_time'}=t:{unit}"]
+    unit = "dates" if dates else unit
+    declared = [f"{'timestamp' if stamps else 'inter_arrival_time'}=t" + ("" if dates else f":{unit}")]
     if way != "signed":
         declared.append("direction=dir:red/blue" if way == "declared" else "direction=dir")
     columns["source_port"] = [flow["source_port"] for flow in flows]
@@ -109,6 +117,12 @@ def times(gaps: list[float], unit: str, begin: int | None) -> list[float]:
     return (
         (stamps * UNITS[unit]).tolist() if unit in ("s", "ms") else [round(float(one) * UNITS[unit]) for one in stamps]
     )
+
+
+def date_texts(gaps: list[float]) -> list[str]:
+    """Dates with microseconds, in a time zone of two hours."""
+    begin = datetime(2023, 11, 14, 22, 13, 20, tzinfo=timezone(timedelta(hours=2)))
+    return [(begin + timedelta(microseconds=round(float(time) * 1e6))).isoformat() for time in np.cumsum(gaps)]
 
 
 def label_table(flows: list[dict], rng: random.Random, folder: Path) -> Path:
@@ -140,15 +154,18 @@ def write(columns: dict[str, list], path: Path, suffix: str, pack, rng: random.R
         out = io.StringIO()
         table = csv.writer(out, delimiter="\t" if suffix == ".tsv" else rng.choice(",;|"))
         table.writerow(columns)
-        as_json = rng.random() < 0.5
+        way = rng.choice(LISTS)
         for row in rows:
-            table.writerow([cell_text(cell, as_json) for cell in row.values()])
-        text = out.getvalue()
-    path.write_bytes(pack(text.encode(rng.choice(("utf-8", "utf-8-sig")) if suffix in (".csv", ".tsv") else "utf-8")))
+            table.writerow([cell_text(cell, way) for cell in row.values()])
+        text = rng.choice(("", "", "# made by a tool\r\n")) + out.getvalue()
+        text = text.replace("\r\n", rng.choice(("\r\n", "\n")))
+    path.write_bytes(pack(text.encode(rng.choice(ENCODINGS))))
 
 
 def arrow_column(cells: list) -> list:
     """Cells that Arrow can write: the lists of a column are of texts, of whole numbers, or of floats alone."""
+    if any(isinstance(one, bool) for cell in cells if isinstance(cell, list) for one in cell):
+        cells = [[int(one) if isinstance(one, bool) else one for one in cell] for cell in cells]
     kinds = {type(one) for cell in cells if isinstance(cell, list) for one in cell}
     if str in kinds:
         return [["" if one is None else one for one in cell] for cell in cells]
@@ -157,12 +174,23 @@ def arrow_column(cells: list) -> list:
     return cells
 
 
-def cell_text(cell: object, as_json: bool) -> object:
+def cell_text(cell: object, way: str) -> object:
     if not isinstance(cell, list):
         return cell
-    if as_json or any(isinstance(one, str) for one in cell) or len(cell) == 1:
+    has_text = any(isinstance(one, str) for one in cell)
+    if way == "json" or (has_text and way != "python"):
         return json.dumps(cell)
-    return " ".join(map(str, cell))
+    if way == "python":
+        return str(cell)
+    if way in ("numpy", "array"):
+        numbers = [float("nan") if one is None else one for one in cell]
+        is_whole = all(isinstance(one, int) for one in numbers)
+        array = np.array(numbers, np.int64 if is_whole else np.float64)
+        with np.printoptions(threshold=10**6, precision=17, linewidth=60):
+            return repr(array) if way == "array" else str(array)
+    if len(cell) == 1 or way == "blanks":
+        return json.dumps(cell) if len(cell) == 1 else " ".join(map(str, cell))
+    return "[" + "; ".join(str(one).replace(".", ",") for one in cell) + "]"
 
 
 def differences(flows: list[dict], path: Path, declared: list[str], rules: LabelRules, folder: Path) -> list[str]:

@@ -75,7 +75,7 @@ def has_decimal_commas(cells: Iterable[object]) -> bool:
         if not isinstance(cell, str) or "," not in cell:
             continue
         parts = [part for part in _SEPARATORS_BUT_COMMA.split(cell.strip(_BRACKETS)) if part]
-        if not all(_WITH_COMMA.fullmatch(part) for part in parts):
+        if not all(_WITH_COMMA.fullmatch(part) or part.lower() in _UNKNOWN for part in parts):
             return False
         seen |= len(parts) > 1
     return seen

@@ -36,6 +36,7 @@ def test_cells(cell, numbers):
 def test_decimal_commas():
     assert has_decimal_commas(["[0,0; 0,02]", "0,5", None, "3"])
     assert has_decimal_commas(["0,0 0,02"])
+    assert has_decimal_commas(["0,0; 0,02; nan"])
     assert not has_decimal_commas(["1,2,3", "[1, 2]"])
     assert not has_decimal_commas(["0,5", "[1]"])
     assert not has_decimal_commas(["1;2;3", ""])
