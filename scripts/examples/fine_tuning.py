@@ -34,12 +34,13 @@ def main() -> None:
     own = load_flows(options.flows) if options.flows else bundled.filter(lambda row: row["label"] in names[1::2])
     parts = split_flows(own, by="random", seed=0)
 
-    # A quarter of the usual learning rate keeps what the base model knows.
-    rate = TrainingConfig.recipe("gpt2").learning_rate
-    trainings = {"fine-tuned": {"initial_model": base, "learning_rate": rate / 4}, "from scratch": {}}
+    # A quarter of the usual learning rate keeps what the base model knows. From scratch, the family and sizes are its.
+    tuned = TrainingConfig.recipe(initial_model=base)
+    kept = {name: getattr(tuned, name) for name in ("model", "view", "max_packets", "width", "layers")}
+    trainings = {"fine-tuned": {"initial_model": base, "learning_rate": tuned.learning_rate / 4}, "from scratch": kept}
     for name, settings in trainings.items():
         folder = options.output / name.replace(" ", "-")
-        config = TrainingConfig.recipe("gpt2", epochs=options.epochs, output_dir=str(folder), **settings)
+        config = TrainingConfig.recipe(epochs=options.epochs, output_dir=str(folder), **settings)
         likelihood = train(parts["train"], config).log_likelihood(parts["test"]).mean()
         print(f"{name:>12}: {likelihood:8.2f} nats a held-out flow, model in {folder}")
 
