@@ -33,13 +33,14 @@ from attack_commands import COMMANDS, place_words
 from attack_files import FOREIGN, damaged_checkpoint, foreign, mutated_json, mutated_weights
 from attack_labels import label_attack
 from attack_publishing import publishing_attack
+from attack_strange import strange_attack
 
 from hf_ntg import FlowGenerator, InputError, TrainingConfig, cli, train
 from hf_ntg.errors import Interrupted
 from hf_ntg.flows import conform_flows, save_flows
 
 FAMILIES = ("gpt2", "llama", "mamba", "unet")
-KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline", "publishing", "label")
+KINDS = ("json", "weights", "foreign", "checkpoint", "command", "place", "baseline", "publishing", "label", "strange")
 SECONDS = 10.0  # for one attack; those that are refused before anything is loaded take far less
 
 
@@ -288,6 +289,7 @@ ATTACKS = {
     "baseline": baseline_attack,
     "publishing": publishing_attack,
     "label": label_attack,
+    "strange": strange_attack,
 }
 
 if __name__ == "__main__":

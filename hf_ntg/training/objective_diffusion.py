@@ -25,7 +25,7 @@ __all__ = ["DiffusionObjective"]
 
 VALIDATION_DRAWS = 4  # number of noise levels at which every validation flow is evaluated
 MATCHED_DRAWS = 512  # flows of each class from which the distribution of a trained model's times is estimated
-MOST_DRAWS = 256 * MATCHED_DRAWS  # of all classes together; where there are more than 256, each gets fewer
+MOST_DRAWS = 128 * MATCHED_DRAWS  # of all classes together; where there are more than 128, each gets fewer
 
 
 class DiffusionObjective(Objective):
