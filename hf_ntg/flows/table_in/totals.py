@@ -29,6 +29,7 @@ _TOOLS: tuple[tuple[str, set[str]], ...] = (
     ("Argus", {"stime", "ltime", "sbytes"}),
     ("Argus", {"dur", "spkts", "dpkts"}),
     ("Argus", {"srcpkts", "dstpkts"}),
+    ("Suricata", {"eventtype", "flow", "srcip", "destip"}),
     ("Tstat", {"cip", "cport", "cpktsall"}),
     ("Tstat", {"cip", "sip", "cbytesall"}),
     ("YAF", {"pkt", "oct", "rpkt", "roct"}),

@@ -87,6 +87,7 @@ TOTALS = {
     "IPFIX": "sourceIPv4Address,octetDeltaCount,packetDeltaCount",
     "Argus": "StartTime,Dur,Proto,SrcAddr,Sport,DstAddr,Dport,State,TotPkts,TotBytes,Label",
     "UNSW-NB15": "dur,proto,service,state,spkts,dpkts,sbytes,dbytes,label",
+    "Suricata": "timestamp,event_type,src_ip,dest_ip,flow",
     "Tstat": "#31#c_ip:1 c_port:2 c_pkts_all:3 c_bytes_all:9 s_ip:15",
 }
 
