@@ -1,5 +1,6 @@
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,7 +8,14 @@ from made_flows import table, two_services
 
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
+from hf_ntg.study.axes import classifiers
 from hf_ntg.study.axes.classifiers import CLASSIFIERS, train_and_test
+from hf_ntg.study.axes.networks import Schedule
+
+
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch):
+    monkeypatch.setattr(classifiers, "Schedule", partial(Schedule, steps=150))
 
 
 @pytest.fixture(scope="module")
