@@ -77,7 +77,7 @@ def test_low_temperature_leaves_the_likeliest_flow(generator):
         ({"num_flows": 3, "label": "mail"}, "'mail'"),
         ({"num_flows": 3, "label": {"web": 2}}, "add up to 2"),
         ({}, "how many"),
-        ({"num_flows": -1}, "negative"),
+        ({"num_flows": -1}, "a whole number from 0"),
         ({"num_flows": 3, "num_proc": 0}, "num_proc"),
         ({"num_flows": 3, "temperature": 0.0}, "temperature"),
         ({"num_flows": 3, "num_inference_steps": 5}, "it takes temperature"),
