@@ -113,14 +113,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = _swept_and_locked(target, _new_file)
-    try:
-        with naming_errors(target, scratch):
-            yield scratch
-        scratch.chmod(0o666 & ~_umask())
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
-        os.close(handle)
+    with _closing(handle):
+        try:
+            with naming_errors(target, scratch):
+                yield scratch
+            scratch.chmod(0o666 & ~_umask())
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -132,12 +132,12 @@ def scratch_folder(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = _swept_and_locked(target, _new_folder)
-    try:
-        with naming_errors(target, scratch):
-            yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        os.close(handle)
+    with _closing(handle):
+        try:
+            with naming_errors(target, scratch):
+                yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -197,12 +197,12 @@ def check_output_folder(path: str | Path) -> None:
         place, missing = _existing_part(Path(path))
         _sweep(place, _PROBE_PREFIX)
         handle, scratch = _locked(place, _PROBE_PREFIX, _new_folder)
-        try:
-            scratch.joinpath(*missing).mkdir(parents=True, exist_ok=True)
-            _write_all(scratch.joinpath(*missing) / "probe", _PROBE)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            os.close(handle)
+        with _closing(handle):
+            try:
+                scratch.joinpath(*missing).mkdir(parents=True, exist_ok=True)
+                _write_all(scratch.joinpath(*missing) / "probe", _PROBE)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
     except (OSError, ValueError) as error:
         raise InputError(os_error_in_words(_as_os_error(error), path)) from error
 
@@ -251,6 +251,15 @@ def lock_folder(folder: Path) -> Iterator[None]:
     try:
         if _try_lock(handle) is False:
             raise InputError(f"{folder}: another process is working there; wait for it or choose another folder")
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _closing(handle: int) -> Iterator[None]:
+    """Close an open file, and so free its lock, after the block."""
+    try:
         yield
     finally:
         os.close(handle)

@@ -51,10 +51,9 @@ def decide_start(run: RunFolder, config: TrainingConfig, identity: dict[str, Any
                 "replace it by --overwrite"
             )
         theirs = finished.get("identity")
-        what = f": {differences(identity, theirs)}" if isinstance(theirs, dict) else ""
-        raise InputError(
-            f"{run.folder}: holds a model of another run{what}; choose another folder, or replace it by --overwrite"
-        )
+        what = differences(identity, theirs) if isinstance(theirs, dict) else ""
+        held = "a model with a damaged record" if theirs == identity else f"a model of another run{what and ': '}{what}"
+        raise InputError(f"{run.folder}: holds {held}; choose another folder, or replace it by --overwrite")
     run.begin(identity)
     return RunStart()
 

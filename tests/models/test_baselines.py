@@ -109,7 +109,7 @@ def test_requests_that_cannot_be_met(tmp_path):
         ({"num_flows": 3, "label": "chat"}, "no class 'chat'; choose from ask, push"),
         ({"num_flows": 3, "label": {"ask": 2}}, "add up to 2"),
         ({}, "how many"),
-        ({"num_flows": -1}, "negative"),
+        ({"num_flows": -1}, "a whole number from 0"),
     ):
         with pytest.raises(InputError, match=message):
             drawn(model, **request)

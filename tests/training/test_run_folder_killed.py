@@ -52,7 +52,7 @@ def run(folder, overwrite):
             write_text(place.work / f"epoch-{epoch}.safetensors", str(epoch))
         with place.placing_model() as part:
             for name in NEW:
-                write_text(part / name, json.dumps({"identity": identity, "history": []}))
+                write_text(part / name, json.dumps({"identity": identity, "history": [{"loss": 1.0}]}))
 
 
 def contents(folder):
