@@ -13,6 +13,7 @@ LAYERS = (
         "constants",
         "errors",
         "files",
+        "output_places",
         "json_files",
         "launch",
         "printable",

@@ -10,7 +10,7 @@ import typer
 
 from hf_ntg.commands.app import Seed, app, number, public_command, show, show_table
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_file
+from hf_ntg.output_places import check_output_file
 from hf_ntg.ranges import COUNTS
 
 if TYPE_CHECKING:

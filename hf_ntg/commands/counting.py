@@ -8,7 +8,7 @@ from typing import Any
 from hf_ntg.commands.app import show
 from hf_ntg.constants import DEFAULT_VIEW, PRIVATE_COUNTS
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder
+from hf_ntg.output_places import check_output_folder
 from hf_ntg.training.config import RANGES
 
 __all__ = ["count_privately", "show_privacy"]

@@ -9,7 +9,7 @@ import typer
 
 from hf_ntg.commands.app import READ_IN_PART, Seed, app, number, say, show, show_table
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_file, check_output_folder, refuse_overwriting
+from hf_ntg.output_places import check_output_file, check_output_folder, refuse_overwriting
 from hf_ntg.progress import Progress
 from hf_ntg.ranges import COUNTS, PROCESSES, Range
 

@@ -12,8 +12,8 @@ from hf_ntg.commands.app import Seed, app, counted, number, public_command, say,
 from hf_ntg.commands.counting import count_privately, show_privacy
 from hf_ntg.constants import PRIVATE_COUNTS
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_file, check_output_folder
 from hf_ntg.models.scheduler_names import SCHEDULER_NAMES
+from hf_ntg.output_places import check_output_file, check_output_folder
 from hf_ntg.progress import Progress
 from hf_ntg.ranges import DRAWING, PROCESSES, Range
 from hf_ntg.training.config import CHOICES, MODEL_FAMILIES, RANGES, TrainingConfig

@@ -9,7 +9,7 @@ import typer
 
 from hf_ntg.commands.app import Seed, app, number, say, show, show_table, stopping_says
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder
+from hf_ntg.output_places import check_output_folder
 from hf_ntg.ranges import COUNTS
 from hf_ntg.training.config import RANGES
 

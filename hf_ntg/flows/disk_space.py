@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset
 
-from hf_ntg.files import require_free_space
 from hf_ntg.flows.frames import as_dataset
 from hf_ntg.flows.schema import column_of
+from hf_ntg.output_places import require_free_space
 
 __all__ = ["FILE_BYTES", "LEAST_BYTES", "flows_in_file", "with_space_checked"]
 

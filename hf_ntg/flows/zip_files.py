@@ -10,9 +10,9 @@ import zlib
 from pathlib import Path
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import require_free_space
 from hf_ntg.flows.byte_stream import CHUNK, FREE_BYTES, MAX_RATIO, BrokenFileError, first_line, too_large
 from hf_ntg.flows.unpacking import is_pipe, printable_name
+from hf_ntg.output_places import require_free_space
 
 __all__ = ["ZIP_ERRORS", "ZIP_MAGICS", "is_zip", "unpack_zip", "zip_members"]
 

@@ -15,7 +15,7 @@ from datasets import Dataset, concatenate_datasets
 
 from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder, scratch_folder
+from hf_ntg.files import scratch_folder
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.class_mix import class_counts
 from hf_ntg.flows.provenance import Provenance, mark_flows
@@ -25,6 +25,7 @@ from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
 from hf_ntg.json_files import read_object
 from hf_ntg.model_files import model_folder
 from hf_ntg.models.baselines import BASELINE_FILE
+from hf_ntg.output_places import check_output_folder
 from hf_ntg.privacy.guarantee import guarantee_in_words, read_guarantee
 from hf_ntg.progress import Progress
 from hf_ntg.ranges import PROCESSES, SEEDS

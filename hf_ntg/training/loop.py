@@ -21,11 +21,11 @@ from datasets import Dataset
 from torch.optim.swa_utils import AveragedModel
 
 from hf_ntg.errors import InputError, Interrupted
-from hf_ntg.files import require_free_space
 from hf_ntg.flows.advice import training_warnings
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.digest import flows_digest
 from hf_ntg.flows.schema import conform_flows
+from hf_ntg.output_places import require_free_space
 from hf_ntg.progress import Progress
 from hf_ntg.training.checkpoints import newest_checkpoint
 from hf_ntg.training.config import TrainingConfig

@@ -20,8 +20,9 @@ from typing import Any
 import hf_ntg
 from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
-from hf_ntg.files import check_output_folder, is_scratch, lock_folder, naming_errors, write_text
+from hf_ntg.files import is_scratch, lock_folder, naming_errors, write_text
 from hf_ntg.json_files import read_object
+from hf_ntg.output_places import check_output_folder
 from hf_ntg.training.checkpoints import is_checkpoint
 from hf_ntg.training.config import MACHINE_SETTINGS, TrainingConfig
 
