@@ -20,6 +20,7 @@ except ImportError:  # Windows has no flock: there, two processes are not kept a
     fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "NOT_UTF8",
     "is_scratch",
     "lock_folder",
     "naming_errors",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _LONGEST_NAME = 180  # bytes of a file's name that its scratch file repeats; file systems allow 255 in all
+NOT_UTF8 = "the name is not valid UTF-8, so that not every library can open it; choose another or rename it"
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)
 _NO_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)  # for a pipe or a link of such a name
 _REMEDIES = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hf_ntg.errors import InputError
-from hf_ntg.files import os_error_in_words, scratch_folder
+from hf_ntg.files import NOT_UTF8, os_error_in_words, scratch_folder
 
 __all__ = ["check_output_file", "check_output_folder", "refuse_overwriting", "require_free_space"]
 
@@ -24,6 +24,7 @@ def check_output_file(path: str | Path) -> None:
         InputError: it cannot; the message says why.
     """
     path = Path(path)
+    _refuse_other_bytes(path)
     if path.is_dir():
         raise InputError(os_error_in_words(IsADirectoryError(errno.EISDIR, ""), path))
     check_output_folder(path.parent)
@@ -43,6 +44,7 @@ def check_output_folder(path: str | Path) -> None:
     Raises:
         InputError: they cannot; the message says why.
     """
+    _refuse_other_bytes(Path(path))
     try:
         place, missing = _existing_part(Path(path))
         with scratch_folder(place / "probe") as scratch:
@@ -79,6 +81,13 @@ def require_free_space(folder: Path, needed: int) -> None:
     if free < needed:
         need, have = (f"{size / 2**20:,.1f} MiB" for size in (needed, free))
         raise InputError(f"{folder}: needs {need} of disk space, {have} are free; free some or choose another place")
+
+
+def _refuse_other_bytes(path: Path) -> None:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: {NOT_UTF8}") from error
 
 
 def _existing_part(path: Path) -> tuple[Path, list[str]]:

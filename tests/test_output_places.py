@@ -24,6 +24,8 @@ def test_places_that_cannot_be_written_are_named_and_left_as_they_were(tmp_path)
         (check_output_folder, tmp_path / "a\0b", "no valid name"),
         (check_output_file, tmp_path / "new" / "a\0b", "no valid name"),
         (check_output_file, "/dev/null", "a device"),
+        (check_output_file, tmp_path / "a\udcff", "not valid UTF-8"),
+        (check_output_folder, tmp_path / "a\udcff" / "b", "not valid UTF-8"),
         (check_output_file, tmp_path, "a folder; give the name of a file"),
         (check_output_file, tmp_path / "new" / ("n" * 300), "too long"),
     ]

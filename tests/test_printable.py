@@ -13,6 +13,7 @@ def test_characters_that_steer_a_terminal_are_shown_as_escapes():
     shown = printable(TEXT)
     assert shown == "a\\x1b[31m\\x9b\\u202e\\u2028\\ud800\\x00é\n\U0001f600\\ue000"
     assert printable("plain") == "plain"
+    assert printable("caf\udce9.pcap") == "caf\\xe9.pcap"  # a byte that is not UTF-8
     assert all(unicodedata.category(letter)[0] != "C" for letter in shown.replace("\n", ""))
 
 

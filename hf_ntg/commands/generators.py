@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,13 +118,22 @@ def train(
         show_privacy(output, config.model, result.privacy)
     elif result.is_main:
         last = result.history[-1]
-        said = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in last.items())
+        said = ", ".join(_in_words(last))
         facts = {"path": str(output), "model": config.model, "trained": result.trained, **last}
         show(
             f"{output}: {config.model}, {said}, processes {result.num_processes}",
             **facts,
             processes=result.num_processes,
         )
+
+
+def _in_words(record: dict[str, float]) -> Iterator[str]:
+    """The record of an epoch, for people; ``memory_used`` steers the learning rate and is left out."""
+    for name, value in record.items():
+        if name == "memory_excess":
+            yield f"copies above real: {round(100 * value, 1) + 0.0:.1f} points"
+        elif name != "memory_used":
+            yield f"{name.replace('_', ' ')} {value:.4g}"
 
 
 @app.command()

@@ -205,7 +205,7 @@ def _read_file(
         report.edges = reader.edges if isinstance(reader, CaptureReader) else CaptureEdges()
         if not ndpi_reads:
             report.noticed["captures that nDPI could not read (damaged or packed), so that it labels none of them"] += 1
-        if side_table is not None:
+        if side_table is not None and side_table.labelled:
             report.noticed["captures that 'ntg export' wrote, labelled by the table next to them (.flows.csv)"] += 1
         report.error = None if reader.broken is None else str(reader.broken)
     except InputError as error:

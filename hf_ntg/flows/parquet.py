@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hf_ntg.errors import InputError
+from hf_ntg.files import NOT_UTF8
 from hf_ntg.flows.byte_stream import MAX_RATIO, BrokenFileError
 from hf_ntg.flows.columns import MAX_LABEL
 from hf_ntg.flows.parquet_pages import ColumnSize, DamagedPagesError, column_sizes
@@ -80,6 +81,8 @@ def open_parquet(path: Path) -> FlowParquet:
     """
     try:
         file = FlowParquet(path)
+    except UnicodeEncodeError as error:
+        raise BrokenFileError(f"{path}: {NOT_UTF8}") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
         reason = (str(error).splitlines() or ["?"])[0]
         if isinstance(error, DamagedPagesError):

@@ -114,7 +114,7 @@ class TrainingConfig:
         max_steps: largest number of optimizer steps, rounded down to whole passes (at least one); None: no limit.
         max_memory: training ends when the share of a causal model's flows that repeat a once-seen training flow exceeds
             the share expected of real flows by this much. It is checked after every epoch, see
-            :mod:`hf_ntg.training.memory`. The rate falls as memory grows, see :mod:`hf_ntg.training.rate_curve`. None:
+            :mod:`hf_ntg.training.memory`. The rate falls as memory grows, see :mod:`hf_ntg.training.rates`. None:
             no limit.
         batch_size: flows per step, over all processes together.
         learning_rate: peak rate of AdamW, reached after the warm-up. The rate then falls along a cosine to `final_rate`

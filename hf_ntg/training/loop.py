@@ -26,7 +26,7 @@ from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.digest import flows_digest
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.output_places import require_free_space
-from hf_ntg.progress import Progress
+from hf_ntg.progress import Progress, log
 from hf_ntg.training.checkpoints import newest_checkpoint
 from hf_ntg.training.config import TrainingConfig
 from hf_ntg.training.divergence import DivergedError, refuse_divergence, refuse_non_finite
@@ -42,6 +42,7 @@ from hf_ntg.training.run_state import RunState
 
 __all__ = ["TrainingResult", "train"]
 
+_TOO_MANY_COPIES = "the model repeats single training flows more often than new real flows would (max_memory)"
 MOST_USED = 10.0  # recorded where more than this multiple of the allowed memory is used, or none is allowed
 
 
@@ -171,6 +172,8 @@ def _run_training(
                 accelerator.log({name: value for name, value in record.items() if name != "epoch"}, step=epoch + 1)
                 bar.describe(_in_words(record, objective.unit, rate))
                 if record.get("memory_used", 0.0) >= 1.0:
+                    if epoch + 1 < epochs and accelerator.is_main_process:
+                        log(f"training ends after epoch {epoch + 1} of {epochs}: {_TOO_MANY_COPIES}")
                     break
                 if config.checkpoint_every and (epoch + 1) % config.checkpoint_every == 0 and epoch + 1 < epochs:
                     state.save(accelerator, run.work, epoch + 1)

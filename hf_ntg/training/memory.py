@@ -7,6 +7,9 @@ them. But new real flows repeat some of them too, so only the excess over their 
 That estimate is for new flows of the training captures. Flows of other captures repeat less: on the bundled flows half
 as much. Where flows name their captures, each capture in turn is therefore compared with all others, and the estimate
 is the mean of both shares. Training cannot know which kind of flows the model is for.
+
+N flows cannot tell a share below 1 / N from none, and of few or long flows often none occurs twice. So the estimate is
+1 / N at least. Otherwise a model could repeat nothing, however improbable, and training would end after one epoch.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class OnceSeen:
 
     Attributes:
         expected: estimated share of new real flows that repeat a once-seen flow: 2 * (flows seen twice) / (all flows),
-            or the mean of that and :func:`_repeats_of_other_captures` where there are two captures or more.
+            or the mean of that and :func:`_repeats_of_other_captures` where there are two captures or more; at least
+            1 / (all flows).
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class OnceSeen:
         self.expected = 2.0 * (occurrences == 2).sum() / len(row)
         if captures is not None and len(np.unique(captures.astype(str))) > 1:
             self.expected = (self.expected + _repeats_of_other_captures(identity, captures.astype(str))) / 2
+        self.expected = max(self.expected, 1 / len(row))
         once = first[occurrences == 1]
         chosen = np.random.default_rng(0).permutation(once)[:MOST_MEASURED]
         self._sentences = sentences[chosen]

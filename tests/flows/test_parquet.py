@@ -101,3 +101,11 @@ def test_damaged_footers_and_pages_are_one_line(tmp_path):
         path.write_bytes(damaged)
         with contextlib.suppress(BrokenFileError):
             open_parquet(path).close()
+
+
+def test_a_name_that_is_not_utf8_is_said_to_be_so(tmp_path):
+    path = tmp_path / "a\udcff.parquet"
+    pq.write_table(pa.table({"label": ["a"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").rename(path)
+    with pytest.raises(InputError, match="the name is not valid UTF-8"):
+        open_parquet(path)

@@ -298,3 +298,11 @@ def test_a_limit_of_memory_ends_the_run(flows, tmp_path):
         assert len(result.history) == epochs
         assert json.loads((folder / "training_run.json").read_text())["epochs"] == epochs
         assert ("memory_excess" in result.history[0]) == (limit is not None)
+
+
+def test_flows_of_which_none_occurs_twice_are_learned_for_all_epochs(tmp_path):
+    flows = table(*[("web", [f"+{length}", f"-{1000 - length}", "+7"]) for length in range(1, 41)])
+    config = TrainingConfig(
+        output_dir=str(tmp_path / "m"), max_memory=0.0, **{**SMALL, "validation_share": 0.0, "epochs": 3}
+    )
+    assert len(train(flows, config).history) == 3

@@ -36,7 +36,7 @@ def test_each_capture_is_compared_with_the_others_where_they_are_known():
 def test_copies_are_the_probability_of_the_flows_seen_once():
     flows = table(("web", A), ("web", B), ("web", C), ("dns", A))
     found = once_seen(flows)
-    assert found.expected == 0
+    assert found.expected == 1 / 4  # the smallest share that four flows can show
     # Each flow has a third of its class, or all of it.
     assert found.copies(lambda s: np.log(np.where(labels_of(s) == labels_of(s).max(), 1 / 3, 1.0))) == pytest.approx(
         1.0

@@ -37,6 +37,8 @@ class PayloadFiller:
     QUIC; no message of RTP, STUN, DTLS or MPEG begins with it. Datagrams of DNS, DHCP, NTP and CoAP begin with the
     header of an empty message. Each MQTT packet is one message.
 
+    On ports of other registered protocols Wireshark parses the noise as that protocol, and may mark packets malformed.
+
     Args:
         mode: one of :data:`PAYLOADS`.
         rng: source of the noise.

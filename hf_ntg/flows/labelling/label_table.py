@@ -71,7 +71,7 @@ def read_rules(path: Path, needed: set[str], rules: RuleTable) -> Iterator[tuple
     for line, row in enumerate(records(path), start=2):
         if isinstance(row, str):
             rules.refuse(f"line {line}: {row}", f"cannot be read ({row})")
-        elif row["label"] in (None, ""):
+        elif not str(row["label"] or "").strip() and not (is_ours and row["label"]):
             rules.refuse(f"line {line}: no label", "have no label")
         elif len(str(row["label"])) > MAX_LABEL:
             rules.refuse(f"line {line}: a label of more than {MAX_LABEL:,} characters", "have a label that is too long")

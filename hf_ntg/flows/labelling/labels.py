@@ -24,7 +24,7 @@ from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import FlowBatch
 from hf_ntg.flows.unpacking import printable_name
 
-__all__ = ["LabelRules"]
+__all__ = ["LabelRules", "file_stem"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class LabelRules:
                 named = "label" in self._pattern.groupindex
                 return match["label"] if named else match[1]
         if self.file:
-            return _stem(path.name)
+            return file_stem(path.name)
         return printable_name(path.resolve().parent.name) if self.folder else self.constant
 
     def of_flows(
@@ -116,7 +116,7 @@ class LabelRules:
 
     def _of_flow(self, batch: FlowBatch, row: int, path: Path, used: set[str] | None) -> str | None:
         capture = batch.flows.capture[row] if batch.flows.capture is not None else None
-        found = self.by_endpoints(batch, row, [capture, path.name], used)
+        found = self.by_endpoints(batch, row, _names_of(capture, path), used)
         if found is None and batch.sni:
             found = self._by_name(batch.sni[row], used)
         return found
@@ -133,6 +133,11 @@ class LabelRules:
                     used.add(rule_name(key))
                 return rule
         return None
+
+    @property
+    def captures(self) -> set[str]:
+        """Names of captures in the table."""
+        return {capture for capture, _ in self._by_capture if capture is not None}
 
     def _by_name(self, name: str | None, used: set[str] | None) -> str | None:
         name = name.lower().rstrip(".") if name else None
@@ -198,7 +203,13 @@ class LabelRules:
         return rules
 
 
-def _stem(name: str) -> str:
+def _names_of(capture: str | None, path: Path) -> list[str | None]:
+    """Return the names by which a table may call a capture: its own, and its file's with and without packing."""
+    name = printable_name(path.name)
+    return [capture, name, name[: len(unpacked_name(name))]]
+
+
+def file_stem(name: str) -> str:
     """Return a file's name without the suffixes of compression and format."""
     stem = printable_name(name)
     stem = stem[: len(unpacked_name(stem))] or stem

@@ -2,7 +2,8 @@
 
 The table of ``x.pcap`` is ``x.flows.csv`` in the same folder. If ``x`` is a folder with one capture per flow,
 ``x.flows.csv`` is next to that folder and names the captures by their paths in it (see
-:mod:`hf_ntg.flows.capture_out.capture_record`).
+:mod:`hf_ntg.flows.capture_out.capture_record`). The captures may be packed (``x.pcap.gz``). A capture and its table may
+be renamed together: a table that names one capture only is that of the capture next to it, whatever name it gives.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_ntg.flows.capture_out.capture_record import TRUTH_COLUMNS
-from hf_ntg.flows.labelling.labels import LabelRules
+from hf_ntg.flows.labelling.labels import LabelRules, file_stem
 from hf_ntg.flows.reading import FlowBatch
 
 __all__ = ["SideTable", "is_side_table"]
@@ -31,28 +32,38 @@ def is_side_table(path: Path) -> bool:
 
 
 class SideTable:
-    """The lines of the table at `path` for the capture that it calls `name`."""
+    """The lines of the table at `path` for the capture that it calls `name`.
+
+    Attributes:
+        labelled: number of flows that it has labelled so far.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
-        self.path, self.name = path, name
+        self.path, self.labelled = path, 0
         self._rules = _rules(path, path.stat().st_mtime_ns)
+        named = self._rules.captures
+        self._names = [name, *(named if len(named) == 1 else ())]
 
     @classmethod
     def of(cls, capture: Path) -> SideTable | None:
         """Return the table next to `capture`, or next to its folder of captures; None if there is none."""
         place = capture.resolve()
-        candidates = [(place.with_name(place.stem + _SUFFIX), place.stem)]
+        stem = file_stem(place.name)
+        candidates = [(place.with_name(name + _SUFFIX), name) for name in (place.stem, stem)]
         candidates += [
-            (folder.with_name(folder.name + _SUFFIX), place.relative_to(folder).with_suffix("").as_posix())
+            (folder.with_name(folder.name + _SUFFIX), place.relative_to(folder).with_name(stem).as_posix())
             for folder in place.parents[:2]
         ]
         return next((cls(path, name) for path, name in candidates if is_side_table(path)), None)
 
     def labels(self, batch: FlowBatch) -> np.ndarray:
-        """Return the labels of the flows in `batch`, (N,) object; None for a flow without a label in the table."""
-        found = [self._rules.by_endpoints(batch, row, [self.name]) for row in range(len(batch))]
-        labels = np.empty(len(batch), object)
-        labels[:] = found
+        """Return the labels of the flows in `batch`, (N,) object. Flows without a label in the table keep their own."""
+        labels = batch.flows.label.copy()
+        for row in range(len(batch)):
+            found = self._rules.by_endpoints(batch, row, self._names)
+            if found is not None:
+                labels[row] = found
+                self.labelled += 1
         return labels
 
 

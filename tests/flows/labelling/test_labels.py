@@ -48,6 +48,17 @@ def test_a_table_of_5_tuples_in_either_direction_and_of_captures(batch, tmp_path
     assert labels(batch, table=table) == ["mail", "web", "mail"]
 
 
+@pytest.mark.parametrize(
+    ("file", "written"),
+    [("mail.pcap.gz", "mail.pcap"), ("mail.pcap.gz", "mail.pcap.gz"), ("a\udce9.pcap", "a\\xe9.pcap")],
+)
+def test_a_table_names_a_capture_with_or_without_its_packing_and_with_escaped_bytes(batch, tmp_path, file, written):
+    table = tmp_path / "table.csv"
+    table.write_text(f"capture,label\n{written},mail\n")
+    found, path = batch
+    assert LabelRules(table=table).of_flows(found, path.with_name(file), None).tolist() == ["mail"] * 3
+
+
 def test_the_name_of_the_file_is_the_label(batch):
     assert labels(batch, file=True) == ["mail-01"] * 3
     assert LabelRules(file=True).of_file(Path("a/Zoom 1.2.pcapng.gz")) == "Zoom 1.2"
@@ -65,6 +76,7 @@ def test_lines_of_a_table_that_label_nothing_are_counted(batch, tmp_path):
         f"www.example.com,1,{make.SERVER},443,tcp,a\n"
         f"{make.CLIENT},http,{make.SERVER},443,tcp,a\n"
         f"{make.CLIENT},2,{make.SERVER},443,tcp,\n"
+        f"{make.CLIENT},3,{make.SERVER},443,tcp,  \n"
     )
     found, path = batch
     rules, used = LabelRules(table=table), set()
@@ -74,7 +86,7 @@ def test_lines_of_a_table_that_label_nothing_are_counted(batch, tmp_path):
         "lines that contradict each other and label nothing: 2",
         "lines that have a host name or a wrong address in place of an IP address: 2",
         "lines that have a port that is not 0 to 65535: 1",
-        "lines that have no label: 1",
+        "lines that have no label: 2",
         "lines that fit no flow: 1 (first: line 5",
     ):
         assert wanted in said

@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 from written_flows import flow, table
 
@@ -35,6 +37,39 @@ def test_a_table_that_the_user_gives_says_more_than_the_one_next_to_the_capture(
     rules = LabelRules(table=tmp_path / "own.csv")
     import_flows([tmp_path / "x.pcap"], tmp_path / "back.parquet", ReadingOptions(labels=rules))
     assert set(load_flows(tmp_path / "back.parquet")["label"]) == {"mine"}
+
+
+@pytest.mark.parametrize("name", ["x.pcap.gz", "y.pcap", "y.pcap.gz", "y.pcapng.gz"])
+def test_packed_captures_keep_their_labels_and_so_do_those_renamed_with_their_table(tmp_path, name):
+    suffix = name.removesuffix(".gz").partition(".")[2]
+    write_pcap(table(*ROWS), tmp_path / f"x.{suffix}")
+    written = (tmp_path / f"x.{suffix}").read_bytes()
+    (tmp_path / f"x.{suffix}").unlink()
+    (tmp_path / name).write_bytes(gzip.compress(written) if name.endswith(".gz") else written)
+    (tmp_path / "x.flows.csv").rename(tmp_path / f"{name[0]}.flows.csv")
+    report = import_flows([tmp_path / name], tmp_path / "back.parquet")
+    assert report.classes == {"web": 1, "dns": 1, None: 1, 'a, "b"/c': 1}
+    assert "labelled by the table next to them" in " ".join(report.remarks())
+
+
+def test_packed_captures_of_single_flows_keep_their_labels(tmp_path):
+    write_pcap(table(*ROWS), tmp_path / "x", per_flow=True)
+    for path in list((tmp_path / "x").rglob("*.pcap")):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    (tmp_path / "x").rename(tmp_path / "y")
+    (tmp_path / "x.flows.csv").rename(tmp_path / "y.flows.csv")
+    report = import_flows([tmp_path / "y"], tmp_path / "back.parquet")
+    assert report.classes == {"web": 1, "dns": 1, None: 1, 'a, "b"/c': 1}
+
+
+def test_a_table_that_fits_no_flow_leaves_the_labels_of_a_pcapng_file(tmp_path):
+    write_pcap(table(*ROWS), tmp_path / "x.pcapng")
+    lines = (tmp_path / "x.flows.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "x.flows.csv").write_text(lines[0])
+    report = import_flows([tmp_path / "x.pcapng"], tmp_path / "back.parquet")
+    assert report.classes == {"web": 1, "dns": 1, None: 1, 'a, "b"/c': 1}
+    assert "table next to" not in " ".join(report.remarks())
 
 
 def test_a_table_alone_is_no_source(tmp_path):
