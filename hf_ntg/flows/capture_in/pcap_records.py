@@ -21,6 +21,7 @@ PCAP_MAGICS = {
     b"\x34\xcd\xb2\xa1": ("<", 1_000, 24),
 }
 """Maps the first bytes of a pcap file to byte order, nanoseconds per unit of the fraction, and record header size."""
+_CAPTURE_MAGICS = {*PCAP_MAGICS, b"\n\r\r\n"}  # and pcapng
 _FILE_HEADER = 24
 _RECORD_HEADER = 16
 _MODIFIED_HEADER = 24
@@ -92,6 +93,12 @@ def _check_rest(window: Window, place: int, order: str, header: int) -> None:
     if left >= header:
         (captured,) = struct.unpack_from(order + "I", window.data, place + 8)
         if captured > MAX_CAPTURED:
+            for start in (
+                place,
+                place - _RECORD_HEADER,
+            ):  # a file header of pcap passes for the header of an empty record
+                if start >= 0 and window.data[start : start + 4] in _CAPTURE_MAGICS:
+                    raise window.broken(start, "another capture begins here; join captures with mergecap, not with cat")
             raise window.broken(place, f"a record claims {captured} bytes, more than {MAX_CAPTURED}")
     if window.ended and left:
         raise window.broken(place, f"the file breaks off inside a record ({left} bytes of it are there)")

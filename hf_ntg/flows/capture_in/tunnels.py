@@ -13,6 +13,7 @@ __all__ = ["inside_gre", "inside_udp"]
 
 _UDP_HEADER = 8
 _VXLAN_PORT, _GENEVE_PORT, _GTP_PORT = 4789, 6081, 2152
+_LINUX_VXLAN_PORT, _VXLAN_ALONE = 8472, 0x08000000  # Linux and flannel use this port, which is not theirs
 _GTP_USER_DATA, _MOST_GTP_EXTENSIONS = 255, 8
 _ERSPAN, _ERSPAN_3, _GRE_PPP = 0x88BE, 0x22EB, 0x880B
 
@@ -50,6 +51,7 @@ def inside_udp(data: np.ndarray, layers: Layers) -> tuple[Layers, np.ndarray]:
     parts = []
     # RFC 7348: the flag for a valid network identifier
     vxlan = held & (port == _VXLAN_PORT) & (first & 0x08 > 0)
+    vxlan |= held & (port == _LINUX_VXLAN_PORT) & (numbers_at(data, place + 8, ">u4") == _VXLAN_ALONE)
     tunnel = layers.take(vxlan)
     parts.append(tunnel.moved(_UDP_HEADER + 8, np.full(len(tunnel.rows), BRIDGED)))
     # RFC 8926: version 0, length of the options in words of four bytes, ethertype of what follows

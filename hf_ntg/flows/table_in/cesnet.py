@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.reading import no_columns, packed_address
 from hf_ntg.flows.schema import conform_flows
 from hf_ntg.flows.table_in.conventions import UNITS, Declared
+from hf_ntg.flows.table_in.raw_batch import text_of
 from hf_ntg.flows.table_in.records import header_of, records
 from hf_ntg.flows.table_in.table_file import TableFile
 from hf_ntg.flows.table_in.totals import REMEDY, totals_of
+from hf_ntg.progress import log
 
 __all__ = ["CesnetReader", "from_datazoo"]
 
@@ -135,13 +138,26 @@ def from_datazoo(data, labels=None, *, capture: str = "datazoo") -> Dataset:
         payload_length=length[there].astype(np.int32),
         direction=direction[there].astype(np.int8),
         inter_arrival_time=(milliseconds[there] / 1000).astype(np.float32),
-        label=np.array([None if label is None else str(label) for label in labels], object)[kept],
+        label=np.array(_class_names(labels), object)[kept],
         flow_id=np.array([f"{capture}#{row + 1}" for row in np.flatnonzero(kept)], object),
         capture=np.full(len(count), capture, object),
         protocol=protocol,
         packet_count=count.astype(np.int32),
     )
     return conform_flows(flows.to_dataset(), "datazoo")
+
+
+def _class_names(labels) -> list[str | None]:
+    """The `labels` of a list, array or pandas column as text; None where they are missing."""
+    if hasattr(labels, "isna"):  # pandas has several values for what is missing
+        labels = labels.to_numpy(object, na_value=None)
+    unreadable: Counter[str] = Counter()
+    names = [
+        text_of(label, "label", unreadable) for label in (labels.tolist() if hasattr(labels, "tolist") else labels)
+    ]
+    for problem, count in unreadable.items():
+        log(f"datazoo: {problem}: {count}")
+    return names
 
 
 def _datazoo_packets(data) -> np.ndarray:

@@ -62,7 +62,9 @@ class RawBatch:
 
 
 def text_of(cell: object, column: str, noticed: Counter[str]) -> str | None:
-    """A cell as text; None where it is empty, or cannot be kept."""
+    """A cell as text; None where it is empty, or cannot be kept. Bytes are read as UTF-8."""
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "backslashreplace")
     if cell is None or cell == "" or cell != cell:
         return None
     text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -137,6 +137,14 @@ def test_cut_anywhere_gives_the_packets_before(tmp_path, name):
     ("data", "problem"),
     [
         (make.pcap([]) + struct.pack("<IIII", 1, 0, 300_000, 300_000) + bytes(300_000), "claims 300000 bytes"),
+        (
+            make.pcap(make.conversation([10], start=1_700_000_000)) * 2,
+            "another capture begins here; join captures with mergecap",
+        ),
+        (
+            make.pcap([]) + section() + block(1, bytes(8)) * 9,
+            "another capture begins here; join captures with mergecap",
+        ),
         (section() + block(1, bytes(8)) + struct.pack("<III", 6, 13, 0), "claims 13 bytes"),
         (section() + interface() + enhanced(1, b"abcd")[:-4] + b"\1\0\0\0", "two lengths differ"),
         (section()[:8] + bytes(20), "byte-order magic"),

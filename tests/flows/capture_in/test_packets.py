@@ -132,8 +132,10 @@ def test_ipv6_fragments():
 
 
 VXLAN = make.udp(5000, 4789, struct.pack(">II", 0x08000000, 42 << 8) + make.ethernet(PACKET))
+LINUX_VXLAN = make.udp(5000, 8472, VXLAN[8:])
 TUNNELS = {
     "VXLAN": (17, VXLAN, [(5000, 4789, len(VXLAN) - 8, 0, 0, 0, 0)]),
+    "VXLAN of Linux": (17, LINUX_VXLAN, [(5000, 8472, len(VXLAN) - 8, 0, 0, 0, 0)]),
     "GRE": (47, struct.pack(">HH", 0, 0x0800) + PACKET, []),
     "GRE with key": (47, struct.pack(">HHI", 0x2000, 0x0800, 5) + PACKET, []),
     "Ethernet in GRE": (47, struct.pack(">HH", 0, 0x6558) + make.ethernet(PACKET), []),

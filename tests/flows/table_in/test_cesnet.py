@@ -1,6 +1,7 @@
 import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hf_ntg.errors import InputError
@@ -112,6 +113,19 @@ def test_datazoo_arrays():
     assert flows["payload_length"] == [[517, 1448], [100]]
     assert flows["inter_arrival_time"] == [[0, 0.25], [0]]
     assert flows["label"] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (np.array([b"a", "b", None], object), ["a", None]),
+        (pd.Series(["a", "b", pd.NA]), ["a", None]),
+        ([1, "b", float("nan")], ["1", None]),
+        (np.array([1.0, 2.0, np.nan]), ["1", None]),
+    ],
+)
+def test_missing_classes_of_datazoo_and_those_in_bytes_or_numbers(labels, names):
+    assert from_datazoo(ppi(), labels)["label"] == names
 
 
 def test_datazoo_frames_flat_or_not():

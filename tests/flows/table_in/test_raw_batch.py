@@ -8,7 +8,18 @@ from hf_ntg.flows.table_in.raw_batch import ADDRESSES, NUMBERS, TEXTS, RawBatch,
 
 
 @pytest.mark.parametrize(
-    ("cell", "text"), [("web", "web"), (5.0, "5"), (5.5, "5.5"), ("", None), (None, None), (float("nan"), None)]
+    ("cell", "text"),
+    [
+        ("web", "web"),
+        (" web ", " web "),
+        (b"caf\xc3\xa9", "café"),
+        (b"\xff", "\\xff"),
+        (5.0, "5"),
+        (5.5, "5.5"),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+    ],
 )
 def test_texts(cell, text):
     noticed = Counter()
