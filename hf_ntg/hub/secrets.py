@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.core.scan import scan_line
-from detect_secrets.settings import transient_settings
+_show_warning = warnings.showwarning
+
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class  # noqa: E402
+from detect_secrets.core.scan import scan_line  # noqa: E402
+from detect_secrets.settings import transient_settings  # noqa: E402
 
 __all__ = ["has_secret", "names_secret", "secret_rules"]
+
+if warnings.showwarning is not _show_warning:  # detect-secrets sends all warnings to a log that nobody reads
+    logging.captureWarnings(False)
 
 # detect-secrets has also rules that guess by entropy or by a word nearby; hashes and settings would set those off.
 _GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "KeywordDetector", "IPPublicDetector")
