@@ -59,7 +59,11 @@ class LabelRules:
         return any(rules)
 
     def check(self) -> None:
-        """Raise InputError if a rule cannot be read."""
+        """Raise InputError if a rule cannot be read, or the constant is blank."""
+        if self.constant is not None and not self.constant.strip():
+            raise InputError(
+                f"label {self.constant!r}: is blank; give a name, or leave it out for flows without a label"
+            )
         self._lines.check(self.table)
         self._name_lines.check(self.sni)
         _ = self._pattern
@@ -85,7 +89,7 @@ class LabelRules:
             match = self._pattern.search(printable_name(path.as_posix()))
             if match:
                 named = "label" in self._pattern.groupindex
-                return match["label"] if named else match[1]
+                return (match["label"] if named else match[1]) or None
         if self.file:
             return file_stem(path.name)
         return printable_name(path.resolve().parent.name) if self.folder else self.constant

@@ -35,6 +35,7 @@ def test_one_label_the_folder_or_the_name(batch):
     assert labels(batch, folder=True) == ["folder"] * 3
     assert labels(batch, pattern=r"/([a-z]+)-\d+\.pcap$") == ["mail"] * 3
     assert labels(batch, pattern=r"(\d+)-(?P<label>none)", constant="x") == ["x"] * 3
+    assert labels(batch, pattern=r"mail(x?)") == [None] * 3
 
 
 def test_a_table_of_5_tuples_in_either_direction_and_of_captures(batch, tmp_path):
@@ -116,6 +117,7 @@ def test_what_the_source_says_is_not_overwritten_by_a_constant(batch):
 @pytest.mark.parametrize(
     ("rules", "problem"),
     [
+        ({"constant": " "}, "is blank"),
         ({"pattern": "("}, "not a regular expression"),
         ({"pattern": "abc"}, "brackets"),
         ({"table": Path("none.csv")}, "cannot be opened"),
