@@ -18,6 +18,7 @@ def attacks(monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_hundred_attacks_hold(attacks, tiny_gpt2, tiny_mamba, tiny_unet, tmp_path):
     models = {"gpt2": tiny_gpt2, "mamba": tiny_mamba, "unet": tiny_unet}

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from hub_client import HubClient
 from loopback_hub import LoopbackHub
 
@@ -35,6 +36,7 @@ def blocks(language):
     return re.findall(rf"```({language})\n(.*?)```", README, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_everything_runs_in_order(flows, tmp_path):
     for label in ("web", "dns"):
         (tmp_path / "captures").mkdir(exist_ok=True)

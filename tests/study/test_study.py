@@ -68,6 +68,7 @@ def test_every_planned_run_is_there_once(whole):
     assert kept == ["a-capture-s0-2-gram", "a-capture-s0-gpt2", "a-capture-s0-unet"]
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_rows(whole, sources, tmp_path, monkeypatch):
     done = []
 

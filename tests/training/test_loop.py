@@ -56,7 +56,7 @@ def test_short_flows_count_as_much_as_long_ones(tmp_path):
     assert sum(protocol == 17 for protocol in drawn["protocol"]) / 2_000 == pytest.approx(0.5, abs=0.12)
 
 
-@pytest.mark.parametrize("family", ["gpt2", "mamba"])
+@pytest.mark.parametrize("family", ["gpt2", pytest.param("mamba", marks=pytest.mark.slow)])
 def test_killed_run_resumes_to_the_same_model(flows, tmp_path, monkeypatch, family):
     config = {"model": family, **SMALL, "epochs": 4}
     whole = train(flows, TrainingConfig(output_dir=str(tmp_path / "whole"), **config))
