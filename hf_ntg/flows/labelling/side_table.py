@@ -53,6 +53,7 @@ class SideTable:
         candidates += [
             (folder.with_name(folder.name + _SUFFIX), place.relative_to(folder).with_name(stem).as_posix())
             for folder in place.parents[:2]
+            if folder.name  # the root has none
         ]
         return next((cls(path, name) for path, name in candidates if is_side_table(path)), None)
 

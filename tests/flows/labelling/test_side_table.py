@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import pytest
 from written_flows import flow, table
@@ -7,7 +8,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows import load_flows, write_pcap
 from hf_ntg.flows.importing import import_flows
 from hf_ntg.flows.labelling.labels import LabelRules
-from hf_ntg.flows.labelling.side_table import is_side_table
+from hf_ntg.flows.labelling.side_table import SideTable, is_side_table
 from hf_ntg.flows.reading_options import ReadingOptions
 
 ROWS = [
@@ -29,6 +30,11 @@ def test_an_exported_folder_comes_back_with_its_labels(tmp_path, per_flow, sourc
     assert sorted(found) == ['a, "b"/c', "dns", "other", "web"]
     assert sum("table next to" in line for line in report.remarks()) == 1
     assert not report.left_out
+
+
+@pytest.mark.parametrize("place", ["/no-such-capture.pcap", "/no-such-folder/x.pcap"])
+def test_captures_near_the_root_have_no_table(place):
+    assert SideTable.of(Path(place)) is None
 
 
 def test_a_table_that_the_user_gives_says_more_than_the_one_next_to_the_capture(tmp_path):
