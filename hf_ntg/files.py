@@ -143,7 +143,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: there is something at `path` already.
     """
-    target = Path(path)
+    target = Path(path) if Path(path).name else Path(path).resolve()  # "." has no name for a scratch folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: there is something already; give a new or empty folder")
     with scratch_folder(target) as scratch:

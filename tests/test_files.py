@@ -4,7 +4,7 @@ import os
 import pytest
 
 from hf_ntg import InputError
-from hf_ntg.files import lock_folder, replacing, scratch_folder, write_text
+from hf_ntg.files import lock_folder, new_folder, replacing, scratch_folder, write_text
 from hf_ntg.output_places import check_output_folder
 
 
@@ -60,6 +60,14 @@ def test_a_pipe_or_a_link_named_like_a_scratch_file_is_neither_waited_for_nor_fo
     check_output_folder(tmp_path)
     write_text(tmp_path / "text", "new")
     assert (tmp_path / "elsewhere").exists()
+
+
+def test_the_empty_working_directory_can_be_the_new_folder(tmp_path, monkeypatch):
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    with new_folder(".") as scratch:
+        (scratch / "file").touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["in", "in/file"]
 
 
 def test_a_name_as_long_as_the_system_allows_is_written(tmp_path):
