@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_object"]
+__all__ = ["read_object_or_empty"]
 
 
-def read_object(path: str | Path) -> dict[str, Any]:
+def read_object_or_empty(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file; empty if there is no such file, or none that holds an object."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -10,7 +10,6 @@ that fit nothing. Every capture comes from the seed and its number.
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import csv
 import gzip
@@ -19,14 +18,13 @@ import lzma
 import random
 import struct
 import sys
-import tempfile
-import traceback
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from fuzzing import Case, count_failures, run_from_command_line
 
 from hf_ntg.flows import load_flows
 from hf_ntg.flows.importing import import_flows
@@ -263,31 +261,16 @@ def differences(capture: Made, right: list[Sent], rng: random.Random, folder: Pa
     return [f"{name} differs in {count} of {len(flows)} flows" for name, count in wrong.items() if count]
 
 
+def made_case(rng: random.Random, folder: Path) -> Case:
+    """A random capture, and its judgement."""
+    capture, right = made(rng)
+    return ", ".join(capture.said), lambda: differences(capture, right, rng, folder)
+
+
 def run(count: int, seed: int) -> int:
     """Try `count` captures; print and count those that are read wrongly."""
-    failed = 0
-    for number in range(count):
-        rng = random.Random(f"{seed} {number}")
-        with tempfile.TemporaryDirectory() as name:
-            capture, right = made(rng)
-            try:
-                wrong = differences(capture, right, rng, Path(name))
-            except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
-                wrong = [traceback.format_exc()]
-        if wrong:
-            failed += 1
-            print(f"capture {number} ({', '.join(capture.said)}): {'; '.join(wrong)}", flush=True)
-    print(f"{count} captures tried, {count - failed} held, {failed} failed")
-    return failed
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    return min(run(options.count, options.seed), 100)
+    return count_failures("capture", made_case, count, seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_from_command_line(__doc__, run))

@@ -10,7 +10,6 @@ Every table comes from the seed and its number.
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import csv
 import gzip
@@ -19,8 +18,6 @@ import json
 import lzma
 import random
 import sys
-import tempfile
-import traceback
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -28,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fuzzing import Case, count_failures, run_from_command_line
 
 from hf_ntg.flows import load_flows
 from hf_ntg.flows.importing import import_flows
@@ -212,32 +210,17 @@ def differences(flows: list[dict], path: Path, declared: list[str], rules: Label
     return [f"{name} differs in {count} of {len(flows)} flows" for name, count in wrong.items() if count]
 
 
+def made_case(rng: random.Random, folder: Path) -> Case:
+    """A random table, and its judgement."""
+    flows = made_flows(rng)
+    path, declared, rules, convention = written(flows, rng, folder)
+    return str(convention), lambda: differences(flows, path, declared, rules, folder)
+
+
 def run(count: int, seed: int) -> int:
     """Try `count` tables; print and count those that are read wrongly."""
-    failed = 0
-    for number in range(count):
-        rng = random.Random(f"{seed} {number}")
-        with tempfile.TemporaryDirectory() as name:
-            folder, flows = Path(name), made_flows(rng)
-            path, declared, rules, convention = written(flows, rng, folder)
-            try:
-                wrong = differences(flows, path, declared, rules, folder)
-            except Exception:  # noqa: BLE001 (whatever it is, it is what we look for)
-                wrong = [traceback.format_exc()]
-        if wrong:
-            failed += 1
-            print(f"table {number} ({convention}): {'; '.join(wrong)}", flush=True)
-    print(f"{count} tables tried, {count - failed} held, {failed} failed")
-    return failed
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=1_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    return min(run(options.count, options.seed), 100)
+    return count_failures("table", made_case, count, seed)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_from_command_line(__doc__, run))

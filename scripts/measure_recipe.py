@@ -27,7 +27,7 @@ from hf_ntg import FlowGenerator, TrainingConfig, load_flows, split_flows
 from hf_ntg.constants import RUN_FILE
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
-from hf_ntg.json_files import read_object
+from hf_ntg.json_files import read_object_or_empty
 from hf_ntg.metrics.copies import once_seen_copies
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.membership import likelihood_membership
@@ -110,7 +110,9 @@ class Cell:
             began = time.process_time()
             fit_generator(model, self.train_flows, config, folder, self.arguments.packets, self.arguments.view)
             row = {"train": len(self.train), "test": len(self.test), "fit_cpu_seconds": time.process_time() - began}
-            row |= {name: read_object(folder / RUN_FILE)[name] for name in ("epochs", "steps")} if config else {}
+            row |= (
+                {name: read_object_or_empty(folder / RUN_FILE)[name] for name in ("epochs", "steps")} if config else {}
+            )
             generator = FlowGenerator.from_pretrained(folder)
             row |= {"real": self.real, "real_jsd": self.real_jsd}
             row["by_multiple"] = {str(n): self.judge(generator, n) for n in self.arguments.multiples}

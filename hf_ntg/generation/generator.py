@@ -22,7 +22,7 @@ from hf_ntg.flows.provenance import Provenance, mark_flows
 from hf_ntg.generation.loading import load_sampler
 from hf_ntg.generation.parallel import block_count, draw_blocks
 from hf_ntg.generation.sampler import LikelihoodSampler, Sampler, check_options
-from hf_ntg.json_files import read_object
+from hf_ntg.json_files import read_object_or_empty
 from hf_ntg.model_files import model_folder
 from hf_ntg.models.baselines import BASELINE_FILE
 from hf_ntg.output_places import check_output_folder
@@ -139,7 +139,7 @@ class FlowGenerator:
 
         A private training records no number that its flows decide. Empty for a model without a record.
         """
-        return {} if self.source is None else read_object(self.source / RUN_FILE)
+        return {} if self.source is None else read_object_or_empty(self.source / RUN_FILE)
 
     def __repr__(self) -> str:
         shown = [str(label) for label in self.labels[:_SHOWN_CLASSES]]

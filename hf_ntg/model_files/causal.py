@@ -26,7 +26,14 @@ from hf_ntg.model_files.tokenizer import check_tokenizer
 from hf_ntg.model_files.weights import Shapes, check_weights
 from hf_ntg.ranges import Range
 
-__all__ = ["check_causal_folder"]
+__all__ = ["SIZE_FIELDS", "check_causal_folder"]
+
+SIZE_FIELDS = {
+    "gpt2": ("n_embd", "n_layer"),
+    "llama": ("hidden_size", "num_hidden_layers"),
+    "mamba": ("hidden_size", "num_hidden_layers"),
+}
+"""Names of width and number of layers in the configuration of each family."""
 
 MAX_TIME_BINS = 10_000
 _SHARE, _WIDTH, _LAYERS = Range(0, 1), Range(1, 8_192, whole=True), Range(1, 64, whole=True)

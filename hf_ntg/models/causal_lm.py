@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.errors import InputError
 from hf_ntg.model_files import check_model_folder, model_folder
+from hf_ntg.model_files.causal import SIZE_FIELDS
 
 __all__ = ["CAUSAL_FAMILIES", "build_causal_lm", "load_causal_lm"]
 
@@ -96,8 +97,7 @@ def _sizes(family: str, width: int | None, layers: int | None) -> dict[str, int]
     """The settings of a family that differ from its preset for another width or number of layers."""
     if width is not None and width % 8:
         raise InputError(f"width {width}: give a multiple of 8")
-    names = ("n_embd", "n_layer") if family == "gpt2" else ("hidden_size", "num_hidden_layers")
-    found = {name: value for name, value in zip(names, (width, layers), strict=True) if value is not None}
+    found = {name: value for name, value in zip(SIZE_FIELDS[family], (width, layers), strict=True) if value is not None}
     if family == "llama" and width is not None:
         found["intermediate_size"] = _PRESETS["llama"]["intermediate_size"] * width // WIDTH
     return found

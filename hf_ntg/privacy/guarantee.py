@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.constants import RUN_FILE
-from hf_ntg.json_files import read_object
+from hf_ntg.json_files import read_object_or_empty
 
 __all__ = ["guarantee_in_words", "read_guarantee"]
 
 
 def read_guarantee(folder: Path) -> dict[str, Any] | None:
     """The entry ``privacy`` of a model's record; None for a model without a guarantee, or without a readable record."""
-    facts = read_object(folder / RUN_FILE).get("privacy")
+    facts = read_object_or_empty(folder / RUN_FILE).get("privacy")
     needed = ("epsilon", "delta", "unit")
     return facts if isinstance(facts, dict) and all(name in facts for name in needed) else None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_ntg.constants import RUN_FILE
-from hf_ntg.json_files import read_object
+from hf_ntg.json_files import read_object_or_empty
 
 __all__ = ["describe_model", "origin_in_words", "today"]
 
@@ -20,7 +20,7 @@ def describe_model(folder: str | Path) -> dict[str, Any]:
         ``device`` of the training, ``initial_model`` that it started from, ``hf_ntg`` and ``trained``, the date.
     """
     folder = Path(folder)
-    run, config = read_object(folder / RUN_FILE), read_object(folder / "training_config.json")
+    run, config = read_object_or_empty(folder / RUN_FILE), read_object_or_empty(folder / "training_config.json")
     found: dict[str, Any] = {
         name: run[name] for name in ("flows", "classes", "epochs", "steps", "device") if name in run
     }

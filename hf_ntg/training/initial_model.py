@@ -8,15 +8,9 @@ from typing import Any
 
 from hf_ntg.errors import InputError
 from hf_ntg.model_files import check_model_folder, model_folder
+from hf_ntg.model_files.causal import SIZE_FIELDS
 
 __all__ = ["initial_settings"]
-
-# Names of width and number of layers in the configuration of each family.
-_SIZES = {
-    "gpt2": ("n_embd", "n_layer"),
-    "llama": ("hidden_size", "num_hidden_layers"),
-    "mamba": ("hidden_size", "num_hidden_layers"),
-}
 
 
 def initial_settings(source: str | Path) -> dict[str, Any]:
@@ -39,7 +33,7 @@ def initial_settings(source: str | Path) -> dict[str, Any]:
         json.loads((folder / name).read_text(encoding="utf-8")) for name in ("config.json", "flow_grammar.json")
     )
     family = config["model_type"]
-    width, layers = (config[name] for name in _SIZES[family])
+    width, layers = (config[name] for name in SIZE_FIELDS[family])
     return {
         "model": family,
         "view": grammar.get("view", "all"),

@@ -21,7 +21,7 @@ import hf_ntg
 from hf_ntg.constants import RUN_FILE
 from hf_ntg.errors import InputError
 from hf_ntg.files import is_scratch, lock_folder, naming_errors, write_text
-from hf_ntg.json_files import read_object
+from hf_ntg.json_files import read_object_or_empty
 from hf_ntg.output_places import check_output_folder
 from hf_ntg.training.checkpoints import is_checkpoint
 from hf_ntg.training.config import MACHINE_SETTINGS, TrainingConfig
@@ -114,7 +114,7 @@ class RunFolder:
         """The record of the model in the folder, empty for one without a readable record; None without a model."""
         if not self._model_parts():
             return None
-        return read_object(self.folder / RUN_FILE)
+        return read_object_or_empty(self.folder / RUN_FILE)
 
     def begin(self, identity: dict[str, Any]) -> None:
         """Start a new run in place of an unfinished one."""

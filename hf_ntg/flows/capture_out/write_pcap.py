@@ -246,7 +246,8 @@ def _write_packets(stream: _Stream, capture: IO[bytes], packets: np.ndarray) -> 
 def _write_folder(stream: _Stream, flows: Dataset | Iterable[object], folder: Path, bar: Progress) -> None:
     """Write a capture for each flow, in one folder per label. The output folder appears only when it is complete."""
     folders = FolderNames()
-    side_table = folder.resolve().with_name(f"{folder.resolve().name}.flows.csv")
+    whole = folder.resolve()  # "." has no name
+    side_table = whole.with_name(f"{whole.name}.flows.csv")
     with new_folder(folder) as scratch, CaptureTruth.at(side_table) as truth:
         for batch in stream.schedule.batches(flows):
             first = stream.report.flows

@@ -1,10 +1,10 @@
-import importlib.util
+import importlib
 from pathlib import Path
 
+SCRIPTS = Path(__file__).parents[3] / "scripts"
 
-def test_tables_in_random_conventions_read_back_alike(capsys):
-    place = Path(__file__).parents[3] / "scripts" / "fuzz_tables.py"
-    spec = importlib.util.spec_from_file_location("fuzz_tables", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+
+def test_tables_in_random_conventions_read_back_alike(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    module = importlib.import_module("fuzz_tables")
     assert module.run(count=60, seed=7) == 0, capsys.readouterr().out
