@@ -18,15 +18,30 @@ def test_choices_take_the_place_of_the_profile():
     assert found.shot_models == ("gpt2",), "of the profile's own, those that were chosen"
     assert chosen_profile(FULL, {"models": "llama"}).shot_models == ("llama",)
     assert chosen_profile(FULL, {"seeds": "3,"}).seeds == (3,)
+    assert chosen_profile(FULL, {"times": "1,4"}).times == (1, 4)
 
 
 @pytest.mark.parametrize(
     ("choice", "said"),
-    [({"seeds": "two"}, "whole numbers"), ({"models": " ,"}, "names nothing"), ({"shots": "5,-1"}, "whole numbers")],
+    [
+        ({"seeds": "two"}, "whole numbers"),
+        ({"models": " ,"}, "names nothing"),
+        ({"shots": "5,-1"}, "whole numbers"),
+        ({"times": "0,1"}, "from 1"),
+    ],
 )
 def test_choices_that_mean_nothing(choice, said):
     with pytest.raises(InputError, match=said):
         chosen_profile(FULL, choice)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [({"classifiers": "oracle"}, "no classifier 'oracle'"), ({"shot_methods": "magic"}, "'?magic'?")],
+)
+def test_names_that_do_not_exist_are_refused_before_the_work(tmp_path, choice, said):
+    with pytest.raises(InputError, match=said):
+        study_command(["loopback"], tmp_path, True, choice, None, None)
 
 
 def test_shard_is_two_numbers(tmp_path):

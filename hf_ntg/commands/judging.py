@@ -118,7 +118,10 @@ def study(
     by: Annotated[str | None, typer.Option(help="Splits, by commas: random, capture.")] = None,
     axes: Annotated[str | None, typer.Option(help="Questions, by commas; all if not given.")] = None,
     seeds: Annotated[str | None, typer.Option(help="How many seeds, or which, by commas: '3' is '0,1,2'.")] = None,
+    times: Annotated[str | None, typer.Option(help="Synthetic flows for each training flow, by commas.")] = None,
+    classifiers: Annotated[str | None, typer.Option(help="Classifiers of synthetic flows alone, by commas.")] = None,
     shots: Annotated[str | None, typer.Option(help="Few labels: real flows a class, by commas.")] = None,
+    shot_methods: Annotated[str | None, typer.Option(help="Few labels: transformations, by commas.")] = None,
     shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
     shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
     budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
@@ -138,9 +141,9 @@ def study(
     from hf_ntg.commands.study_options import study_command
 
     check_output_folder(output)
-    choices = {"models": models, "by": by, "seeds": seeds, "shots": shots}
-    choices |= {"view": view}
-    choices |= {"shot_models": shot_models, "shot_classifiers": shot_classifiers, "budget_models": budget_models}
+    choices = {"models": models, "by": by, "seeds": seeds, "view": view, "times": times, "classifiers": classifiers}
+    choices |= {"shots": shots, "shot_methods": shot_methods, "shot_models": shot_models}
+    choices |= {"shot_classifiers": shot_classifiers, "budget_models": budget_models}
     with stopping_says("finished runs are kept; the same command continues"):
         failed, overview = study_command(
             flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say

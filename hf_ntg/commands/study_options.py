@@ -55,7 +55,7 @@ def study_command(
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
     """`profile` changed by the given choices, each a comma-separated list."""
-    readers = {"seeds": _seeds, "shots": lambda text: tuple(map(_number, _words(text))), "view": _view}
+    readers = {"seeds": _seeds, "shots": _counts, "times": _counts, "view": _view}
     given: dict[str, Any] = {
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
     }
@@ -89,6 +89,13 @@ def _words(text: str) -> tuple[str, ...]:
 def _seeds(text: str) -> tuple[int, ...]:
     numbers = tuple(map(_number, _words(text)))
     return tuple(range(numbers[0])) if "," not in text else numbers
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    found = tuple(map(_number, _words(text)))
+    if 0 in found:
+        raise InputError(f"{text!r}: give numbers from 1, by commas")
+    return found
 
 
 def _number(word: str) -> int:

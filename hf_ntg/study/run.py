@@ -61,7 +61,7 @@ def run_study(
     from hf_ntg.study.axes.bench import Workbench
 
     named = _named(sources)
-    _check_models(profile)
+    _check_names(profile)
     planned = plan_runs(profile, list(named), axes)
     mine = shard_of(planned, *shard)
     bench = Workbench(output, named, profile, worker=f"{shard[0]}of{shard[1]}", redo_stale=redo_stale)
@@ -165,11 +165,17 @@ def _named(sources: Sequence[str]) -> dict[str, str]:
     return named
 
 
-def _check_models(profile: Profile) -> None:
-    """Check that all models of `profile` exist."""
+def _check_names(profile: Profile) -> None:
+    """Check that all models, classifiers and transformations of `profile` exist."""
+    from hf_ntg.augmentation.methods import check_method
     from hf_ntg.models.baselines import make_baseline
+    from hf_ntg.study.axes.classifiers import check_classifier
     from hf_ntg.training.config import MODEL_FAMILIES
 
+    for name in (*profile.classifiers, *profile.shot_classifiers):
+        check_classifier(name)
+    for name in set(profile.shot_methods) - {"auto"}:
+        check_method(name)
     for name in (*profile.models, *profile.shot_models, *profile.budget_models):
         if name in MODEL_FAMILIES:
             continue

@@ -15,10 +15,20 @@ from hf_ntg.metrics.views import FlowView, cut_to, view_flows
 from hf_ntg.study.axes.cesnet_network import CesnetInputs, make_cesnet_network
 from hf_ntg.study.axes.networks import PacketCNN, Schedule, packet_inputs, train_network
 
-__all__ = ["CLASSIFIERS", "EXTRA_CLASSIFIERS", "train_and_test"]
+__all__ = ["CLASSIFIERS", "EXTRA_CLASSIFIERS", "check_classifier", "train_and_test"]
 
 CLASSIFIERS = ("random_forest", "gradient_boosting", "cnn")
 EXTRA_CLASSIFIERS = ("mm_cesnet_v2",)  # these need another package
+
+
+def check_classifier(name: str) -> None:
+    """Refuse a classifier that does not exist.
+
+    Raises:
+        InputError: `name` is not one of `CLASSIFIERS` and `EXTRA_CLASSIFIERS`.
+    """
+    if name not in CLASSIFIERS + EXTRA_CLASSIFIERS:
+        raise InputError(f"no classifier {name!r}; choose one of {', '.join(CLASSIFIERS + EXTRA_CLASSIFIERS)}")
 
 
 def train_and_test(name: str, test: FlowArrays, training: FlowArrays, max_packets: int, seed: int) -> dict:
@@ -44,12 +54,11 @@ def train_and_test(name: str, test: FlowArrays, training: FlowArrays, max_packet
     if name in ("cnn", "mm_cesnet_v2"):
         timed = all(view.flows.inter_arrival_time is not None for view in views)
         predicted, inputs = _network_predictions(name, train_view, test_view, timed, seed)
-    elif name in CLASSIFIERS:
+    else:
+        check_classifier(name)
         model = make_classifier(cast(Classifier, name), train_view, seed, jobs=torch.get_num_threads())
         predicted = model.fit(train_view.signed_sizes, train_view.classes).predict(test_view.signed_sizes)
         inputs = ["direction and length"]
-    else:
-        raise InputError(f"no classifier {name!r}; choose one of {', '.join(CLASSIFIERS + EXTRA_CLASSIFIERS)}")
     scores = score_predictions(names, test_view, predicted)
     pairs, flows = np.unique(np.stack([test_view.classes, predicted]), axis=1, return_counts=True)
     confusion = [[names[true], names[wrong], int(count)] for (true, wrong), count in zip(pairs.T, flows, strict=True)]
