@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 
 import numpy as np
@@ -91,16 +91,19 @@ def evaluate_flows(
     real = RealFlows(arrays["train"], arrays["test"], _held_back_of(arrays))
     fitted = {name: make_baseline(name).fit(arrays["train"], max_packets) for name in baselines}
     wanted = {label: count for label, count in counts["synthetic"].items() if label in counts["train"]}
-    judged: dict[str, FlowArrays | None] = {"real": None, "synthetic": arrays["synthetic"]}
-    for name, model in fitted.items():
-        judged[name] = FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
-    likelihoods = {}
+
+    def draw_baselines() -> dict[str, FlowArrays]:
+        return {
+            name: FlowArrays.from_dataset(FlowGenerator(model).generate(label=wanted, seed=seed))
+            for name, model in fitted.items()
+        }
+
+    judged, metrics = _measure_all(real, arrays["synthetic"], draw_baselines, max_packets, seed)
     if log_likelihood is not None:
         scorers = {"synthetic": log_likelihood} | {
             name: model.log_likelihood for name, model in fitted.items() if isinstance(model, NGram)
         }
-        likelihoods = {LIKELIHOOD_MEMBERSHIP.name: _judge_likelihoods(scorers, real, list(judged), max_packets, seed)}
-    metrics = _measure_all(real, judged, max_packets, seed) | likelihoods
+        metrics[LIKELIHOOD_MEMBERSHIP.name] = _judge_likelihoods(scorers, real, list(judged), max_packets, seed)
     shown = {"real": real.test} | {name: flows for name, flows in judged.items() if flows is not None}
     found = {
         "hf_ntg": hf_ntg.__version__,
@@ -122,19 +125,40 @@ def evaluate_flows(
     return Evaluation(found)
 
 
-def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_packets: int, seed: int) -> dict[str, dict]:
-    """Compute every metric for every set: by metric, its description and the result for each column."""
+def _measure_all(
+    real: RealFlows,
+    synthetic: FlowArrays,
+    draw_baselines: Callable[[], dict[str, FlowArrays]],
+    max_packets: int,
+    seed: int,
+) -> tuple[dict[str, FlowArrays | None], dict[str, dict]]:
+    """Compute every metric for every set.
+
+    Args:
+        draw_baselines: draws the flows of each baseline; it is called while the first metrics are computed.
+
+    Returns:
+        The judged sets, None in place of the real flows; and by metric its description and the result for each set.
+    """
     # Two threads: a forest's trees and NumPy's loops leave the interpreter to the other thread. The slow metrics come
     # first, a forest next to each boosting, which needs the interpreter most.
-    columns = list(judged)
-    work = [(metric, name) for metric in METRICS for name in columns]
-    work.sort(key=lambda one: columns.index(one[1]) if one[0].name in _SLOW else len(columns))
+    judged: dict[str, FlowArrays | None] = {"real": None, "synthetic": synthetic}
+    slow = [metric for metric in METRICS if metric.name in _SLOW]
+    quick = [metric for metric in METRICS if metric.name not in _SLOW]
+    jobs: dict[tuple[str, str], Future[dict]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        jobs = {
-            (metric.name, name): pool.submit(measure, metric, real, judged[name], max_packets, seed)
-            for metric, name in work
-        }
+
+        def start(metrics: Iterable[MetricInfo], names: Iterable[str]) -> None:
+            for name in names:
+                for metric in metrics:
+                    jobs[metric.name, name] = pool.submit(measure, metric, real, judged[name], max_packets, seed)
+
         try:
+            start(slow, list(judged))
+            baselines = draw_baselines()
+            judged |= baselines
+            start(slow, baselines)
+            start(quick, judged)
             with Progress("judging", len(jobs), "score", leave=False) as bar:
                 for job in as_completed(jobs.values()):
                     job.result()
@@ -150,7 +174,7 @@ def _measure_all(real: RealFlows, judged: dict[str, FlowArrays | None], max_pack
             columns = found[metric.name]["columns"]
             for column in columns.values():
                 column["ratio"] = ratio(column["overall"], columns["real"]["overall"])
-    return found
+    return judged, found
 
 
 def _described(metric: MetricInfo) -> dict:

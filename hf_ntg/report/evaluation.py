@@ -68,36 +68,39 @@ def write_report(result: dict, directory: str | Path) -> dict[str, Path]:
         "rows": headline_rows(result),
         "classes": _class_rows(result),
     }
-    drawn = {
-        "packets": plots.packet_profiles(result),
-        "times": plots.time_curves(result),
-        "lengths": plots.length_curves(result),
-        "scores": plots.class_scores(result),
-        "positions": plots.position_divergence(result),
-    }
+    drawn = _draw_figures(result, directory / "figures")
+    drawn |= {"scores": plots.class_scores(result), "positions": plots.position_divergence(result)}
     templates = page_templates()
     write_text(paths["md"], templates.get_template("report.md.j2").render(page))
     write_text(paths["html"], templates.get_template("report.html.j2").render(page, figures=drawn))
-    _write_figures(result, directory / "figures")
     # Last, since a run that finds it takes the report for complete.
     write_text(paths["json"], json.dumps(result, ensure_ascii=False, allow_nan=False) + "\n")
     return paths
 
 
-def _write_figures(result: dict, folder: Path) -> None:
-    profiles = result["profiles"]
-    shown = [name for name in ("real", "synthetic") if name in profiles["sets"]]
+def _draw_figures(result: dict, folder: Path) -> dict[str, str | None]:
+    """Write the plots of packets, times and lengths to `folder`, and return those of the page, which have baselines.
+
+    Each is made once: a figure with dozens of panels takes a second.
+    """
+    profiles, columns = result["profiles"], result["columns"]
     figures = {
         "packets": plots.draw_packets(profiles, result["max_packets"]),
-        "times": plots.draw_times(profiles, shown),
-        "lengths": plots.draw_lengths(profiles, shown),
+        "times": plots.draw_times(profiles, columns),
+        "lengths": plots.draw_lengths(profiles, columns),
     }
+    shown: dict[str, str | None] = {}
     for name, figure in figures.items():
         if figure is None:  # flows without times
+            shown[name] = None
             continue
+        shown[name] = plots.png_of(figure) if name == "packets" else plots.svg_of(figure)
+        if name != "packets":
+            plots.leave_out_baselines(figure)
         for suffix in ("png", "pdf"):
             with replacing(folder / f"{name}.{suffix}") as scratch:
                 plots.save_figure(figure, scratch, suffix)
+    return shown
 
 
 def headline(result: dict) -> str:

@@ -29,12 +29,11 @@ __all__ = [
     "draw_lengths",
     "draw_packets",
     "draw_times",
-    "length_curves",
-    "packet_profiles",
+    "leave_out_baselines",
+    "png_of",
     "position_divergence",
     "save_figure",
     "svg_of",
-    "time_curves",
 ]
 
 REAL, SYNTHETIC = "#1d4e79", "#e07b16"
@@ -60,26 +59,11 @@ STYLE: Any = {  # matplotlib's type lists every setting by name
 }
 _COLUMNS = 4
 _LEAST_WIDTH = 3.6  # inches of a figure with one panel
+_LINE, _TOP, _RIGHT = 0.13, 0.48, 0.13  # inches: a line of a label; the margins for legend and titles, and on the right
+_GAPS = 0.2, 0.3  # inches between panels side by side, and one above the other
 _LETTERS_PER_INCH = 14  # of the font size of axis labels, at least
 _LONGEST_CAPTION = 60
 _JOINERS = "\u200c\u200d"  # invisible, but part of words and emoji
-
-
-def packet_profiles(result: dict) -> str:
-    """:func:`draw_packets` of an evaluation's real and synthetic flows, as a data URI of a PNG."""
-    return _png(draw_packets(result["profiles"], result["max_packets"]))
-
-
-def time_curves(result: dict) -> str | None:
-    """:func:`draw_times` of all sets of an evaluation, as an SVG element; None where no set has times."""
-    figure = draw_times(result["profiles"], result["columns"])
-    return None if figure is None else svg_of(figure)
-
-
-def length_curves(result: dict) -> str | None:
-    """:func:`draw_lengths` of all sets of an evaluation, as an SVG element."""
-    figure = draw_lengths(result["profiles"], result["columns"])
-    return None if figure is None else svg_of(figure)
 
 
 def draw_packets(profiles: dict, max_packets: int) -> Figure:
@@ -229,17 +213,23 @@ def _colors(columns: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _panels(names: list[str], height: float) -> Iterator[tuple[Figure, list[tuple[str, Axes]]]]:
-    """A grid with a panel for each name; only panels at the left and the bottom have tick labels."""
+    """A grid with a panel for each name; only panels at the left and the bottom have tick labels.
+
+    :func:`_outer_labels` gives the panels their places.
+    """
     columns = min(_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):
         size = max(2.6 * columns, _LEAST_WIDTH), 0.7 + height * rows
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes in grid[len(names) :]:
             axes.set_axis_off()
         for name, axes in zip(names, grid, strict=False):
-            axes.set_title(caption_of(name), loc="left", fontsize=8, fontweight="bold")
+            # matplotlib would look for their places again each time, and measure all tick labels for it.
+            axes.set_title(caption_of(name), loc="left", fontsize=8, fontweight="bold", y=1.0)
+            axes.xaxis.set_label_coords(0.5, 0)
+            axes.yaxis.set_label_coords(0, 0.5)
         for axes in grid[max(len(names) - columns, 0) : len(names)]:
             axes.xaxis.set_tick_params(labelbottom=True)
         yield figure, list(zip(names, grid, strict=False))
@@ -265,10 +255,34 @@ def _length_axis(axes: Axes, edges: list[float]) -> None:
 
 
 def _outer_labels(figure: Figure, x: str, y: str) -> None:
-    """Labels of the figure's sides, on as many lines as they need."""
-    wide, high = (max(round(side * _LETTERS_PER_INCH), 10) for side in figure.get_size_inches())
-    figure.supxlabel(textwrap.fill(x, wide), fontsize=8, color="#444444")
-    figure.supylabel(textwrap.fill(y, high), fontsize=8, color="#444444")
+    """Labels of the figure's sides, on as many lines as they need, and the places of the panels between them.
+
+    The places are known, since all panels have one size and tick labels of one width. Matplotlib's layout engines
+    would measure every tick label of every panel each time the figure is saved, which takes a third of all drawing.
+    """
+    wide, high = figure.get_size_inches()
+    x, y = (textwrap.fill(text, max(round(side * _LETTERS_PER_INCH), 10)) for text, side in ((x, wide), (y, high)))
+    left, bottom = (0.6 + _LINE * y.count("\n"), 0.44 + _LINE * x.count("\n"))
+    spec = figure.axes[0].get_subplotspec()
+    assert spec is not None  # a panel of a grid
+    rows, columns = spec.get_gridspec().get_geometry()
+    across, down = (
+        (whole - sum(margins) - gap * (count - 1)) / count
+        for whole, margins, gap, count in (
+            (wide, (left, _RIGHT), _GAPS[0], columns),
+            (high, (bottom, _TOP), _GAPS[1], rows),
+        )
+    )
+    figure.subplots_adjust(
+        left=left / wide,
+        right=1 - _RIGHT / wide,
+        bottom=bottom / high,
+        top=1 - _TOP / high,
+        wspace=_GAPS[0] / across,
+        hspace=_GAPS[1] / down,
+    )
+    figure.supxlabel(x, y=0.04 / high, fontsize=8, color="#444444", va="bottom")
+    figure.supylabel(y, x=0.04 / wide, fontsize=8, color="#444444", ha="left")
 
 
 def caption_of(name: str) -> str:
@@ -294,6 +308,17 @@ def add_legend(figure: Figure, columns: int = 7) -> None:
     figure.legend(handles, order, loc="outside upper left", ncols=min(len(order), columns), frameon=False)
 
 
+def leave_out_baselines(figure: Figure) -> None:
+    """Remove the curves of :func:`draw_times` or :func:`draw_lengths` that belong to no real or synthetic flows."""
+    for axes in figure.axes:
+        for line in [line for line in axes.lines if line.get_label() not in _MAIN]:
+            line.remove()
+    for legend in figure.legends:
+        legend.remove()
+    with mpl.rc_context(STYLE):
+        add_legend(figure)
+
+
 def save_figure(figure: Figure, path: Path, kind: Literal["png", "pdf", "svg"] = "png") -> None:
     """Write the figure as a `kind` of file. The same figure gives the same bytes."""
     dates: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
@@ -301,7 +326,7 @@ def save_figure(figure: Figure, path: Path, kind: Literal["png", "pdf", "svg"] =
         figure.savefig(path, format=kind, dpi=200, metadata=dates.get(kind))
 
 
-def _png(figure: Figure) -> str:
+def png_of(figure: Figure) -> str:
     """The figure as a data URI, on a transparent ground."""
     held = io.BytesIO()
     figure.savefig(held, format="png", dpi=170, transparent=True)
