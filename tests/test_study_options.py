@@ -19,6 +19,8 @@ def test_choices_take_the_place_of_the_profile():
     assert chosen_profile(FULL, {"models": "llama"}).shot_models == ("llama",)
     assert chosen_profile(FULL, {"seeds": "3,"}).seeds == (3,)
     assert chosen_profile(FULL, {"times": "1,4"}).times == (1, 4)
+    assert chosen_profile(FULL, {"epsilons": "none, 8,0.5"}).epsilons == ("none", 8.0, 0.5)
+    assert chosen_profile(FULL, {"privacy_models": "gpt2-from-public"}).privacy_models == ("gpt2-from-public",)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,8 @@ def test_choices_take_the_place_of_the_profile():
         ({"models": " ,"}, "names nothing"),
         ({"shots": "5,-1"}, "whole numbers"),
         ({"times": "0,1"}, "from 1"),
+        ({"epsilons": "8,much"}, "epsilon 'much'"),
+        ({"epsilons": "8,0"}, "epsilon 0"),
     ],
 )
 def test_choices_that_mean_nothing(choice, said):

@@ -125,6 +125,10 @@ def study(
     shot_models: Annotated[str | None, typer.Option(help="Few labels: generators, by commas.")] = None,
     shot_classifiers: Annotated[str | None, typer.Option(help="Few labels: classifiers, by commas.")] = None,
     budget_models: Annotated[str | None, typer.Option(help="Training length: families, by commas.")] = None,
+    privacy_models: Annotated[
+        str | None, typer.Option(help="Privacy: private-n-gram, gpt2, gpt2-from-public, 4-gram and others, by commas.")
+    ] = None,
+    epsilons: Annotated[str | None, typer.Option(help="Privacy: guarantees, by commas; 'none' is without.")] = None,
     view: Annotated[str | None, typer.Option(help="Packet view: 'payload' (packets with data) or 'all'.")] = None,
     shard: Annotated[str | None, typer.Option(help="'i/n': the part of process i of n, from 0.")] = None,
     redo_stale: Annotated[bool, typer.Option("--redo-stale", help="Repeat the runs that other code made.")] = False,
@@ -136,7 +140,7 @@ def study(
 
     Example: ntg study loopback --quick --output study/
 
-    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length, sampling.
+    Axes: efficiency, fidelity, synthetic-only, augmentation, training-length, sampling, privacy.
     """
     from hf_ntg.commands.study_options import study_command
 
@@ -144,6 +148,7 @@ def study(
     choices = {"models": models, "by": by, "seeds": seeds, "view": view, "times": times, "classifiers": classifiers}
     choices |= {"shots": shots, "shot_methods": shot_methods, "shot_models": shot_models}
     choices |= {"shot_classifiers": shot_classifiers, "budget_models": budget_models}
+    choices |= {"privacy_models": privacy_models, "epsilons": epsilons}
     with stopping_says("finished runs are kept; the same command continues"):
         failed, overview = study_command(
             flows, output, quick, choices, axes, shard, redo_stale=redo_stale, only_report=only_report, say=say

@@ -12,9 +12,10 @@ from typing import Any
 from hf_ntg.errors import InputError
 from hf_ntg.flows.view import check_view
 from hf_ntg.launch import parse_share
-from hf_ntg.study.plan import AXES, FULL, QUICK, Profile, Run
+from hf_ntg.study.plan import AXES, FULL, NONE, QUICK, Profile, Run
 from hf_ntg.study.run import run_study, shard_of_environment
 from hf_ntg.text_tables import TextTable
+from hf_ntg.training.config import RANGES
 
 __all__ = ["chosen_profile", "study_command"]
 
@@ -55,7 +56,7 @@ def study_command(
 
 def chosen_profile(profile: Profile, choices: dict[str, str | None]) -> Profile:
     """`profile` changed by the given choices, each a comma-separated list."""
-    readers = {"seeds": _seeds, "shots": _counts, "times": _counts, "view": _view}
+    readers = {"seeds": _seeds, "shots": _counts, "times": _counts, "view": _view, "epsilons": _epsilons}
     given: dict[str, Any] = {
         name: readers.get(name, _words)(text) for name, text in choices.items() if text is not None
     }
@@ -77,6 +78,21 @@ def _typed(flows: list[str], output: Path) -> str:
 def _view(text: str) -> str:
     check_view(text)
     return text
+
+
+def _epsilons(text: str) -> tuple[float | str, ...]:
+    return tuple(map(_epsilon, _words(text)))
+
+
+def _epsilon(word: str) -> float | str:
+    if word == NONE:
+        return NONE
+    try:
+        value = float(word)
+    except ValueError as error:
+        raise InputError(f"epsilon {word!r}: give numbers by commas; {NONE!r} is no guarantee") from error
+    RANGES["epsilon"].check("epsilon", value)
+    return value
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_ntg.constants import DEFAULT_VIEW
+from hf_ntg.constants import DEFAULT_VIEW, PRIVATE_COUNTS
 from hf_ntg.errors import InputError
 from hf_ntg.models.baselines import BASELINES
-from hf_ntg.training.config import MODEL_FAMILIES
+from hf_ntg.training.config import MODEL_FAMILIES, PRIVATE_FAMILIES
 
 __all__ = [
     "ALL_REAL",
     "AXES",
     "FINE_TUNED",
+    "FRESH",
+    "FROM_COUNTS",
+    "FROM_PUBLIC",
     "FULL",
     "NONE",
     "PAPER",
@@ -28,11 +31,12 @@ __all__ = [
     "Run",
     "model_order",
     "plan_runs",
+    "privacy_model",
     "shard_of",
 ]
 
 SPLIT_SEED = 0  # of the one split that all runs with few labels share
-AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling")
+AXES = ("efficiency", "fidelity", "synthetic-only", "augmentation", "training-length", "sampling", "privacy")
 REAL = "real"
 
 NONE, ALL_REAL = "none", "all-real"  # the few real flows alone; all real training flows
@@ -41,6 +45,9 @@ STRICT, PAPER, FINE_TUNED = "strict", "paper", "fine-tuned"
 # The few flows and all other training flows without their labels.
 WITH_UNLABELLED = "with-unlabelled"
 UNLABELLED_METHODS = ("guessed-labels", "self-training", "label-spreading")
+# Where a private training starts: fresh weights, a model of another, public table, or flows of private counts. See
+# hf_ntg.study.axes.privacy.
+FRESH, FROM_PUBLIC, FROM_COUNTS = "fresh", "public", "counts"
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,10 @@ class Profile:
         budgets: lengths of training, as shares of the recipe's.
         budget_models: families that are trained at every length.
         samplers: schedulers (names of ``hf_ntg.models.schedulers``) and steps, for the diffusion models in `models`.
+        privacy_models: generators with and without differential privacy: families, ``private-n-gram``, other baselines
+            (without), and private families from another start, such as ``gpt2-from-public``.
+        epsilons: guarantees of differential privacy; `NONE` is training without a guarantee.
+        private_training: settings in place of the private recipe of a family.
     """
 
     models: tuple[str, ...] = (*BASELINES, "gpt2", "llama", "mamba", "unet")
@@ -92,6 +103,9 @@ class Profile:
         ("ddim", 50),
         ("ddpm", 1_000),
     )
+    privacy_models: tuple[str, ...] = ("4-gram", PRIVATE_COUNTS, "gpt2", "gpt2-from-public", "gpt2-from-counts")
+    epsilons: tuple[float | str, ...] = (NONE, 8.0, 4.0, 2.0, 1.0)
+    private_training: dict[str, Any] = field(default_factory=dict)
 
 
 FULL = Profile()
@@ -109,6 +123,8 @@ QUICK = Profile(
     budgets=(0.5, 1.0),
     budget_models=("gpt2",),
     samplers=(("dpm-solver++", 2), ("dpm-solver++", 5)),
+    privacy_models=("4-gram", PRIVATE_COUNTS),
+    epsilons=(NONE, 8.0, 1.0),
 )
 
 
@@ -155,8 +171,9 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
     """List every run of a study, ordered so that an interrupted study covers every question.
 
     All runs of the first seed come first, then those of the next. Within a seed: fully trained generators, few labels,
-    lengths of training, samplers; and within these, table by table and split by split. Fine-tuned generators are first
-    trained on another flow table; with a single table they are not planned.
+    lengths of training, samplers, differential privacy; and within these, table by table and split by split. Fine-tuned
+    generators, and private ones from a public model, are first trained on another flow table; with a single table they
+    are not planned.
 
     Raises:
         InputError: an axis that does not exist.
@@ -179,6 +196,8 @@ def plan_runs(profile: Profile, flows: Sequence[str], axes: Sequence[str] = AXES
             runs += [run for name, by in places for run in _training_length(profile, name, by, seed)]
         if "sampling" in axes and seed in profile.seeds:
             runs += [run for name, by in places for run in _sampling(profile, name, by, seed)]
+        if "privacy" in axes and seed in profile.seeds:
+            runs += [run for name, by in places for run in _privacy(profile, name, by, seed, len(flows) > 1)]
     return list(dict.fromkeys(runs))
 
 
@@ -199,6 +218,8 @@ def _generator_of(run: Run) -> tuple:
     if run.axis == "augmentation":
         full = run["protocol"] == PAPER
         return (run.flows, run.by, SPLIT_SEED if full else run.seed, run.model, *([] if full else [run.axis]))
+    if run.axis == "privacy":
+        return (run.flows, run.by, run.seed, run.model, run.axis, *run.detail)
     return (run.flows, run.by, run.seed, run.model)
 
 
@@ -256,3 +277,36 @@ def _sampling(profile: Profile, flows: str, by: str, seed: int) -> list[Run]:
         for model in models
         for scheduler, steps in profile.samplers
     ]
+
+
+def privacy_model(name: str) -> tuple[str, str]:
+    """The model and the start that `name` stands for: ``gpt2-from-public`` is GPT-2 from a public model.
+
+    Raises:
+        InputError: there is no such start, or the model cannot be trained with differential privacy from it.
+    """
+    model, _, start = name.partition("-from-")
+    start = start or FRESH
+    if start not in (FRESH, FROM_PUBLIC, FROM_COUNTS) or (start != FRESH and model not in PRIVATE_FAMILIES):
+        starts = ", ".join(
+            f"{family}-from-{kind}" for family in PRIVATE_FAMILIES for kind in (FROM_PUBLIC, FROM_COUNTS)
+        )
+        raise InputError(f"no private model {name!r}; models that do not start fresh are {starts}")
+    return model, start
+
+
+def _privacy(profile: Profile, flows: str, by: str, seed: int, several: bool) -> list[Run]:
+    """The runs with and without differential privacy. Private training from a public model needs a second table."""
+    found = [Run("privacy", flows, by, seed, REAL, (("epsilon", NONE), ("start", FRESH)))]
+    for name in profile.privacy_models:
+        model, start = privacy_model(name)
+        if start == FROM_PUBLIC and not several:
+            continue
+        open_too = start == FRESH and model != PRIVATE_COUNTS
+        private_too = model in (PRIVATE_COUNTS, *PRIVATE_FAMILIES)
+        found += [
+            Run("privacy", flows, by, seed, model, (("epsilon", epsilon), ("start", start)))
+            for epsilon in profile.epsilons
+            if (open_too if epsilon == NONE else private_too)
+        ]
+    return found

@@ -9,8 +9,9 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ import hf_ntg
 from hf_ntg.errors import InputError
 from hf_ntg.files import write_text
 from hf_ntg.launch import launched_share
-from hf_ntg.study.plan import AXES, FINE_TUNED, REAL, SPLIT_SEED, Profile, Run, plan_runs, shard_of
+from hf_ntg.study.plan import AXES, FINE_TUNED, REAL, SPLIT_SEED, Profile, Run, plan_runs, privacy_model, shard_of
 from hf_ntg.study.store import GENERATOR_LAYERS, JUDGE_LAYERS, ResultStore, code_fingerprint, commit, digest
+from hf_ntg.training.config import MODEL_FAMILIES, PRIVATE_FAMILIES
 
 if TYPE_CHECKING:
     from hf_ntg.study.axes.bench import Workbench
@@ -62,6 +64,10 @@ def run_study(
 
     named = _named(sources)
     _check_names(profile)
+    if "privacy" in axes and find_spec("opacus") is None:
+        say("no private training: it needs Opacus, which is not installed; pip install 'hf-ntg[private]'")
+        counted = tuple(name for name in profile.privacy_models if privacy_model(name)[0] not in PRIVATE_FAMILIES)
+        profile = replace(profile, privacy_models=counted)
     planned = plan_runs(profile, list(named), axes)
     mine = shard_of(planned, *shard)
     bench = Workbench(output, named, profile, worker=f"{shard[0]}of{shard[1]}", redo_stale=redo_stale)
@@ -170,13 +176,13 @@ def _check_names(profile: Profile) -> None:
     from hf_ntg.augmentation.methods import check_method
     from hf_ntg.models.baselines import make_baseline
     from hf_ntg.study.axes.classifiers import check_classifier
-    from hf_ntg.training.config import MODEL_FAMILIES
 
     for name in (*profile.classifiers, *profile.shot_classifiers):
         check_classifier(name)
     for name in set(profile.shot_methods) - {"auto"}:
         check_method(name)
-    for name in (*profile.models, *profile.shot_models, *profile.budget_models):
+    private = [privacy_model(name)[0] for name in profile.privacy_models]
+    for name in (*profile.models, *profile.shot_models, *profile.budget_models, *private):
         if name in MODEL_FAMILIES:
             continue
         try:

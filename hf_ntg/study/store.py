@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 RESULTS_FILE = "results.jsonl"
-GENERATOR_LAYERS = ("flows", "codecs", "models", "training", "generation", "augmentation")
+GENERATOR_LAYERS = ("flows", "codecs", "privacy", "models", "training", "generation", "augmentation")
 JUDGE_LAYERS = ("flows", "metrics", "study/axes")
 _PACKAGE = Path(hf_ntg.__file__).parent
 _NOT_OF_IDENTITY = ("measures", "details", "notes", "made")

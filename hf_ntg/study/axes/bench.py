@@ -23,7 +23,7 @@ from hf_ntg.flows.view import flows_in_view
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.models.baselines import BASELINE_FILE, make_baseline
 from hf_ntg.study.axes.meter import Meter
-from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, SPLIT_SEED, Profile, Run
+from hf_ntg.study.plan import FINE_TUNED, FROM_COUNTS, FROM_PUBLIC, NONE, PAPER, REAL, SPLIT_SEED, Profile, Run
 from hf_ntg.study.store import GENERATOR_LAYERS, code_fingerprint, digest
 from hf_ntg.training.config import MACHINE_SETTINGS, MODEL_FAMILIES, TrainingConfig
 
@@ -110,8 +110,12 @@ class Workbench:
             "flows": self.fingerprint(run.flows),
             "hf_ntg": hf_ntg.__version__,
         }
-        if run.model in MODEL_FAMILIES:
-            settings["training"] = self._training_settings(self.config(run.model, run.seed))
+        config = self.config_of(run)
+        if config is not None:
+            settings["training"] = self.training_settings(config)
+        if run.axis == "privacy":
+            public = run["start"] == FROM_PUBLIC
+            return settings | ({"pretrained": self.fingerprint(self.other_table(run.flows))} if public else {})
         if run.axis != "augmentation":
             return settings | {"draws": self.steps_of_draws()}
         settings |= {name: getattr(self.profile, name) for name in ("filled_to", "shot_steps", "shot_classifiers")}
@@ -119,11 +123,27 @@ class Workbench:
             settings["pretrained"] = self.fingerprint(self.other_table(run.flows))
         return settings
 
-    def config(self, model: str, seed: int) -> TrainingConfig:
-        """The recipe of family `model` with the profile's settings."""
+    def config(self, model: str, seed: int, **settings: Any) -> TrainingConfig:
+        """The recipe of family `model` with the profile's settings, changed by `settings`."""
         training = {"view": self.profile.view, "max_packets": self.profile.max_packets, "seed": seed}
         training |= self.profile.training
-        return TrainingConfig.recipe(model, **training)
+        return TrainingConfig.recipe(model, **training | settings)
+
+    def config_of(self, run: Run) -> TrainingConfig | None:
+        """Settings of the training of the generator of `run`; None for a baseline.
+
+        The settings of a private training come from the private recipe and the profile's ``private_training``.
+        """
+        if run.model not in MODEL_FAMILIES:
+            return None
+        if run.axis != "privacy":
+            return self.config(run.model, run.seed)
+        packets_only = {"header": False, "times": False}
+        if run["epsilon"] == NONE or run["start"] == FROM_COUNTS:  # what is computed from private flows is private
+            return self.config(run.model, run.seed, **packets_only)
+        limits = {"view": self.profile.view, "max_packets": self.profile.max_packets, "seed": run.seed}
+        private = {"epsilon": run["epsilon"]} | self.profile.private_training
+        return TrainingConfig.recipe(run.model, **limits | packets_only | private)
 
     def other_table(self, flows: str) -> str:
         """The table that a generator is pre-trained on before it is fine-tuned on `flows`: the first other table."""
@@ -132,7 +152,7 @@ class Workbench:
     def code_of(self, run: Run) -> str:
         """Fingerprint of the code that made the generator of a finished `run`; it may differ from the current code."""
         paper = run.axis == "augmentation" and run["protocol"] == PAPER
-        own = run.axis == "augmentation" or (run.axis == "training-length" and run["budget"] != 1)
+        own = run.axis in ("augmentation", "privacy") or (run.axis == "training-length" and run["budget"] != 1)
         if run.model == REAL or (own and not paper):
             return code_fingerprint(GENERATOR_LAYERS)
         return self.generator(run.flows, run.by, SPLIT_SEED if paper else run.seed, run.model).facts["code"]
@@ -222,7 +242,7 @@ class Workbench:
             "flows": self.fingerprint(flows),
             "view": self.profile.view,
             "max_packets": self.profile.max_packets,
-            "training": None if config is None else self._training_settings(config),
+            "training": None if config is None else self.training_settings(config),
             "hf_ntg": hf_ntg.__version__,
         }
         folder = self.folder / "models" / f"{flows}-{by}-s{seed}-{model}-{digest(settings)}"
@@ -243,7 +263,7 @@ class Workbench:
         return json.loads((folder / _FACTS).read_text(encoding="utf-8"))
 
     @staticmethod
-    def _training_settings(config: TrainingConfig) -> dict[str, Any]:
+    def training_settings(config: TrainingConfig) -> dict[str, Any]:
         return {name: value for name, value in asdict(config).items() if name not in MACHINE_SETTINGS}
 
 

@@ -26,7 +26,7 @@ def glance_tables(scores: Sequence[Score], classifier: str = "random_forest") ->
     Replay is left out, since it returns the training flows.
     """
     learned = [score for score in scores if score.place["model"] not in (REAL, "replay")]
-    gaps = [s for s in learned if s.place["measure"] == "gap_points" and s.place["classifier"] == classifier]
+    gaps = [s for s in learned if s.place["measure"] == "gap_points" and s.place.get("classifier") == classifier]
     most: dict[tuple[str, str], int] = {}
     for score in gaps:
         most[_where(score)] = max(score.place["times"], most.get(_where(score), 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
@@ -15,7 +16,17 @@ from hf_ntg.report.plots import STYLE, add_legend, caption_of, svg_of
 from hf_ntg.study.plan import ALL_REAL, NONE, REAL, STRICT, model_order
 from hf_ntg.study.results.summary import Score
 
-__all__ = ["confusions", "frontier", "gap_bars", "length_curves", "shot_curves", "step_curves"]
+__all__ = [
+    "by_place",
+    "color_of",
+    "confusions",
+    "frontier",
+    "gap_bars",
+    "length_curves",
+    "panels",
+    "shot_curves",
+    "step_curves",
+]
 
 _COLORS = {
     "gpt2": "#e07b16",
@@ -29,6 +40,7 @@ _COLORS = {
     "loss": "#8b6f5a",
     "jitter": "#c98bb4",
     "guessed-labels": "#22577a",
+    "private-n-gram": "#22577a",
     "replay": "#bdbdbd",
     "independent": "#d5d5d5",
 }
@@ -40,7 +52,7 @@ _WIDTH = 10.4
 
 def frontier(scores: Sequence[Score]) -> str | None:
     """Excess of once-seen copies against divergence, with one panel for each table and split."""
-    points = _by_place(scores, axis="fidelity")
+    points = by_place(scores, axis="fidelity")
     points = {
         place: own
         for place, own in points.items()
@@ -68,13 +80,13 @@ def frontier(scores: Sequence[Score]) -> str | None:
         axes.set_xlabel("divergence from test flows, bits")
         axes.set_ylabel("once-seen copies above real, points")
 
-    return _panels(points, ("model", "measure"), draw)
+    return panels(points, ("model", "measure"), draw)
 
 
 def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str | None:
     """Points of macro-F1 below training on real flows, by generator and number of synthetic flows."""
     made = [score for score in scores if score.place["model"] != REAL]
-    points = _by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
+    points = by_place(made, axis="synthetic-only", measure="gap_points", classifier=classifier)
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
         models, times = _models(own), sorted({size for _, size in own})
@@ -98,7 +110,7 @@ def gap_bars(scores: Sequence[Score], classifier: str = "random_forest") -> str 
         for place, size in enumerate(times):  # bars of no length, for the legend
             axes.barh([0], [0], color=_SHADED, alpha=_shade(place, len(times)), label=f"{size}× as many flows")
 
-    return _panels(points, ("model", "times"), draw, height=3.0)
+    return panels(points, ("model", "times"), draw, height=3.0)
 
 
 def _shade(place: int, count: int) -> float:
@@ -109,7 +121,7 @@ def _shade(place: int, count: int) -> float:
 def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str = "random_forest") -> str | None:
     """Macro-F1 against real flows per class for one protocol, the few flows alone, and all real flows."""
     wanted = {"axis": "augmentation", "measure": f"{classifier}.macro_f1"}
-    points = _by_place(
+    points = by_place(
         [score for score in scores if score.place.get("protocol") in (protocol, NONE)],
         **wanted,
     )
@@ -137,7 +149,7 @@ def shot_curves(scores: Sequence[Score], protocol: str = STRICT, classifier: str
         axes.set_xlabel("real flows per class (log scale)")
         axes.set_ylabel("macro-F1")
 
-    return _panels(points, ("model", "shots"), draw)
+    return panels(points, ("model", "shots"), draw)
 
 
 def length_curves(scores: Sequence[Score]) -> str | None:
@@ -186,7 +198,7 @@ def length_curves(scores: Sequence[Score]) -> str | None:
 
 def step_curves(scores: Sequence[Score]) -> str | None:
     """Macro-F1 of a classifier trained on a diffusion model's flows against denoising steps, by scheduler."""
-    points = _by_place(scores, axis="sampling", measure="macro_f1")
+    points = by_place(scores, axis="sampling", measure="macro_f1")
     schedulers = sorted({score.place["scheduler"] for own in points.values() for score in own})
     colors = {name: _SCHEDULERS[place % len(_SCHEDULERS)] for place, name in enumerate(schedulers)}
     tried = sorted({score.place["steps"] for own in points.values() for score in own})
@@ -212,7 +224,7 @@ def step_curves(scores: Sequence[Score]) -> str | None:
         axes.set_xlabel("denoising steps (log scale)")
         axes.set_ylabel("macro-F1")
 
-    return _panels(points, ("scheduler", "steps"), draw)
+    return panels(points, ("scheduler", "steps"), draw)
 
 
 def confusions(rows: Sequence[dict], learned: Sequence[str], classifier: str = "random_forest") -> dict[str, str]:
@@ -274,12 +286,12 @@ def color_of(model: str) -> str:
         return REAL_COLOR
     if model == "tuned-n-gram":
         return "#2f2f2f"
-    if model.endswith("-gram"):
+    if re.fullmatch(r"[0-9]-gram", model):
         return _GRAMS[int(model[0]) % len(_GRAMS)]
     return _COLORS.get(model, "#333333")
 
 
-def _by_place(scores: Sequence[Score], **wanted: object) -> dict[tuple[str, str], list[Score]]:
+def by_place(scores: Sequence[Score], **wanted: object) -> dict[tuple[str, str], list[Score]]:
     """Scores with the wanted places, grouped by table and split."""
     found: dict[tuple[str, str], list[Score]] = {}
     for score in scores:
@@ -303,9 +315,9 @@ def _models(own: dict[tuple, Score]) -> list[str]:
     return sorted(dict.fromkeys(key[0] for key in own), key=model_order)
 
 
-def _panels(
+def panels(
     points: dict[tuple[str, str], list[Score]],
-    key: tuple[str, str],
+    key: tuple[str, ...],
     draw: Callable[[Axes, dict[tuple, Score]], None],
     legend: bool = True,
     height: float = 2.9,

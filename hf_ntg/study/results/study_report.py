@@ -13,6 +13,7 @@ from hf_ntg.report.pages import page_templates
 from hf_ntg.study.plan import FINE_TUNED, PAPER, REAL, STRICT, WITH_UNLABELLED
 from hf_ntg.study.results import plots
 from hf_ntg.study.results.overview import glance_tables, overview_tables
+from hf_ntg.study.results.privacy import epsilon_curves
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
 from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
 from hf_ntg.study.results.tables import study_tables
@@ -31,6 +32,7 @@ _SECTIONS = {
     "efficiency": ("Cost", "What do training, storage and generation cost?"),
     "training-length": ("Length of training", "How do quality and privacy change with longer training?"),
     "sampling": ("Samplers of diffusion", "Which scheduler, and how many denoising steps, are enough?"),
+    "privacy": ("Differential privacy", "What does a guarantee for every training flow cost?"),
 }
 _READING = (
     "Scores are means over seeds. Each seed has its own split, training and generation. With more than one seed, ± is "
@@ -160,6 +162,12 @@ def _drawn(scores: list[Score], rows: list[dict]) -> dict[str, list[tuple[str, s
             (
                 "Macro-F1 of a random forest, trained on as many synthetic flows as training flows.",
                 plots.step_curves(scores),
+            )
+        ],
+        "privacy": [
+            (
+                "Macro-F1 of a random forest that learned from the flows of a private generator alone.",
+                epsilon_curves(scores),
             )
         ],
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from scipy import stats
 
-from hf_ntg.study.plan import NONE, REAL
+from hf_ntg.study.plan import FRESH, NONE, REAL
 
 __all__ = ["CONFIDENCE", "REACHED", "Score", "scores_of", "time_to_fidelity"]
 
@@ -120,10 +120,17 @@ def _comparisons(row: dict, known: dict[tuple, dict]) -> dict[str, float]:
         trained_on_real = known.get(_key(row, model=REAL, times=1))
         if trained_on_real is None:
             return {}
-        return {"gap_points": 100 * (trained_on_real["macro_f1"] - measures["macro_f1"])}
+        return {"gap_points": _points_below(trained_on_real, measures)}
+    if row["axis"] == "privacy":
+        trained_on_real = known.get(_key(row, model=REAL, epsilon=NONE, start=FRESH))
+        return {} if trained_on_real is None else {"gap_points": _points_below(trained_on_real, measures)}
     if row["axis"] == "augmentation":
         return _gain(measures, known.get(_key(row, model=NONE, protocol=NONE)))
     return {}
+
+
+def _points_below(real: dict, measures: dict) -> float:
+    return 100 * (real["macro_f1"] - measures["macro_f1"])
 
 
 def _ratio_to_real(measures: dict, real: dict) -> dict[str, float]:

@@ -15,6 +15,7 @@ from hf_ntg import InputError
 from hf_ntg.study.plan import UNLABELLED_METHODS, Profile, plan_runs
 from hf_ntg.study.results.overview import cards_table, fill_tables, glance_tables, overview_tables
 from hf_ntg.study.results.plots import confusions
+from hf_ntg.study.results.privacy import epsilon_curves
 from hf_ntg.study.results.study_report import write_study
 from hf_ntg.study.results.summary import Score, scores_of, time_to_fidelity
 from hf_ntg.study.results.table import Table, as_csv, as_markdown, cell_text
@@ -35,11 +36,13 @@ SMALL = Profile(
     shot_models=("gpt2", "3-gram"),
     budgets=(0.5, 1.0),
     samplers=(("ddim", 50), ("dpm-solver++", 5)),
+    privacy_models=("3-gram", "private-n-gram", "gpt2", "gpt2-from-public"),
+    epsilons=("none", 8.0, 0.5),
 )
 MADE = {"hf_ntg": "0", "commit": "abc", "code": {}, "settings": "", "seconds": 1.0, "cpu_seconds": 1.0}
 DETAILS = {"confusion": [["ssh", "ssh", 8], ["ssh", "web", 2], ["web", "web", 5]]}
 QUALITY = {"real": 0, "gpt2": 1, "unet": 3, "3-gram": 2, "none": 5, "all-real": 0, "jitter": 4, "loss": 4}
-QUALITY |= dict.fromkeys(UNLABELLED_METHODS, 3)
+QUALITY |= dict.fromkeys(UNLABELLED_METHODS, 3) | {"private-n-gram": 2}
 
 
 def measures(run):
@@ -56,6 +59,9 @@ def measures(run):
         return {"parameters": 1_180_000, "training_cpu_seconds": 100.0, "flops_alone": None}
     if run.axis == "sampling":
         return {"flow_jsd": 0.1 + run["steps"] / 1_000, "macro_f1": 0.7, "once_seen_copies": 2.5}
+    if run.axis == "privacy":
+        worse = 0 if run["epsilon"] == "none" else 1 / run["epsilon"]
+        return {"macro_f1": 0.9 - 0.1 * bad - 0.1 * worse, "flow_jsd": 0.1, "c2st": 0.5, "once_seen_copies": 0.0}
     close = 0.05 if run["budget"] == 1 else 1
     costs = {"training_cpu_seconds": 100 * run["budget"], "training_seconds": None}
     return {"flow_jsd": 0.1 * (1 + close), "once_seen_copies": run["budget"], "macro_f1": 0.8, **costs}
@@ -193,7 +199,7 @@ def test_whole_report_and_page_that_fetches_nothing(tmp_path):
     said = write_study(tmp_path)
     assert said.endswith("missing: none")
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
     assert "web &amp; mail" in page
     assert "gpt2: no likelihood." in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)|url\(\s*['"]?http|@import|<script|<link""", page)
@@ -236,6 +242,33 @@ def test_samplers_are_held_against_real_flows_in_order_of_steps():
     assert [line.split("|")[1].strip() for line in lines] == ["unet, ddim, 50 steps", "unet, dpm-solver++, 5 steps"]
     assert "| 1.49 ± 0.04 |" in lines[0]  # 0.15 bits over 0.1, 0.101 and 0.102
     assert "| 2.5 ± 0.0 |" in lines[1]
+
+
+def test_generators_with_a_guarantee_come_after_those_without_one():
+    (table,) = [table for table in study_tables(scores_of(rows(flows=("a", "b")))) if table.name == "privacy-a-random"]
+    assert [name for name, _ in table.rows] == [
+        "real",
+        "gpt2, no guarantee",
+        "3-gram, no guarantee",
+        "gpt2, ε = 8",
+        "gpt2, ε = 0.5",
+        "gpt2 from public, ε = 8",
+        "gpt2 from public, ε = 0.5",
+        "private-n-gram, ε = 8",
+        "private-n-gram, ε = 0.5",
+    ]
+    below = dict(zip(table.head[1:], table.rows[-1][1], strict=True))["points below real"]
+    assert below.mean == pytest.approx(100 * (0.2 + 0.2))
+    alone = [table for table in study_tables(scores_of(rows())) if table.axis == "privacy"]
+    assert not [name for name, _ in alone[0].rows if "public" in name], "no other table counts as public"
+
+
+def test_a_curve_needs_a_guarantee():
+    scores = scores_of(rows())
+    drawn = epsilon_curves(scores)
+    assert ">none<" in drawn
+    assert ">private-n-gram<" in drawn
+    assert epsilon_curves([s for s in scores if s.place.get("epsilon") in (None, "none")]) is None
 
 
 def test_overview_is_one_line_a_generator():
