@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 
@@ -12,7 +12,7 @@ from hf_ntg.study.results.plots import by_place, color_of, panels
 from hf_ntg.study.results.summary import Score
 from hf_ntg.study.results.table import Table
 
-__all__ = ["epsilon_curves", "privacy_table"]
+__all__ = ["epsilon_curves", "privacy_tables"]
 
 _COLUMNS = {
     "macro_f1": ("macro-F1", "3"),
@@ -32,25 +32,32 @@ _NOTE = (
 _LINES = ("-", "--", ":", "-.")
 
 
-def privacy_table(scores: Sequence[Score], flows: str, by: str) -> Table:
-    """One table for one flow table and split: real flows, generators without a guarantee, then those with one."""
+def privacy_tables(scores: Sequence[Score], flows: str, by: str) -> list[Table]:
+    """Two tables for one flow table and split: macro-F1 with a column for each epsilon, and all measures."""
     found = {(*_generator(score), str(score.place["epsilon"]), score.place["measure"]): score for score in scores}
     columns = [name for name in _COLUMNS if any(key[3] == name for key in found)]
     heads, styles = zip(*(_COLUMNS[name] for name in columns), strict=True)
-    kinds = sorted({_generator(score) for score in scores}, key=lambda kind: (model_order(kind[0]), kind[1] != FRESH))
-    rows = [
-        (_row_name(model, start, NONE), tuple(found.get((model, start, NONE, name)) for name in columns))
-        for model, start in kinds
-        if (model, start, NONE, "macro_f1") in found
-    ]
-    for model, start in kinds:
-        own = {score.place["epsilon"] for score in scores if _generator(score) == (model, start)} - {NONE}
+    kinds = _kinds(_generator(score) for score in scores)
+    budgets = sorted({score.place["epsilon"] for score in scores} - {NONE}, reverse=True)
+    curves, rows = [], []
+    for kind in kinds:
+        values = tuple(found.get((*kind, str(value), "macro_f1")) for value in (NONE, *budgets))
+        curves.append((_kind_name(*kind), values))
+        if values[0] is not None:
+            rows.append((_row_name(*kind, NONE), tuple(found.get((*kind, NONE, name)) for name in columns)))
+    for kind in kinds:
         rows += [
-            (_row_name(model, start, value), tuple(found.get((model, start, str(value), name)) for name in columns))
-            for value in sorted(own, reverse=True)
+            (_row_name(*kind, value), tuple(found.get((*kind, str(value), name)) for name in columns))
+            for value in budgets
+            if (*kind, str(value), "macro_f1") in found
         ]
-    title = "Differential privacy"
-    return Table(f"privacy-{flows}-{by}", title, ("", *heads), rows, "privacy", flows, by, _NOTE, styles)
+    place = ("privacy", flows, by, _NOTE)
+    head = ("", "no guarantee", *(f"ε = {value:g}" for value in budgets))
+    title = "Macro-F1 on real flows, by ε"
+    return [
+        Table(f"epsilon-{flows}-{by}", title, head, curves, *place),
+        Table(f"privacy-{flows}-{by}", "Differential privacy", ("", *heads), rows, *place, styles),
+    ]
 
 
 def epsilon_curves(scores: Sequence[Score]) -> str | None:
@@ -62,7 +69,7 @@ def epsilon_curves(scores: Sequence[Score]) -> str | None:
     no_guarantee = 2 * budgets[-1]  # its place on the axis
 
     def draw(axes: Axes, own: dict[tuple, Score]) -> None:
-        kinds = sorted({key[:2] for key in own}, key=lambda kind: (model_order(kind[0]), kind[1] != FRESH))
+        kinds = _kinds((key[0], key[1]) for key in own)
         styles = {start: _LINES[k % len(_LINES)] for k, start in enumerate(dict.fromkeys(kind[1] for kind in kinds))}
         for model, start in kinds:
             if model == REAL:
@@ -96,6 +103,11 @@ def epsilon_curves(scores: Sequence[Score]) -> str | None:
 
 def _generator(score: Score) -> tuple[str, str]:
     return score.place["model"], score.place["start"]
+
+
+def _kinds(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each pair of model and start once, in the order of tables."""
+    return sorted(set(found), key=lambda kind: (model_order(kind[0]), kind[1] != FRESH, kind[1]))
 
 
 def _kind_name(model: str, start: str) -> str:

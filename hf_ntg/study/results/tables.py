@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hf_ntg.metrics import METRICS
 from hf_ntg.study.plan import ALL_REAL, FINE_TUNED, NONE, PAPER, REAL, STRICT, WITH_UNLABELLED, model_order
-from hf_ntg.study.results.privacy import privacy_table
+from hf_ntg.study.results.privacy import privacy_tables
 from hf_ntg.study.results.summary import REACHED, Score
 from hf_ntg.study.results.table import Table
 
@@ -32,7 +32,7 @@ def study_tables(scores: Iterable[Score]) -> list[Table]:
         "efficiency": _efficiency,
         "training-length": _training_length,
         "sampling": _sampling,
-        "privacy": lambda found, flows, by: [privacy_table(found.scores, flows, by)],
+        "privacy": lambda found, flows, by: privacy_tables(found.scores, flows, by),
     }
     tables = []
     for axis, make in makers.items():
