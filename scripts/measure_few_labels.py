@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +37,8 @@ STRICT = (
     *("replay", "loss", "masking", "shift", "fast-retransmit", "time-out", "change-rtt", "time-shift", "crossover"),
     *("jitter", "crossover+loss", "crossover,loss", "crossover,crossover+loss", "smote", "4-gram", "auto"),
 )
-CLASSIFIERS = ("classifier:none", "classifier:crossover")
-WITH_UNLABELLED = ("self-training", "label-spreading", "unlabelled", "unlabelled+classifier")
+CLASSIFIERS = ("classifier:none", "classifier:auto")
+WITH_UNLABELLED = ("self-training", "label-spreading", "unlabelled", "classifier:unlabelled")
 
 
 def payload_only(flows: FlowArrays) -> FlowArrays:
@@ -54,13 +55,14 @@ def draw_few(labels: np.ndarray, shots: int, seed: int) -> np.ndarray:
 
 
 class Cell:
-    """One table, split, number of flows a class and draw."""
+    """One table, split, number of flows a class and draw. What several methods need is made once."""
 
     def __init__(self, train: FlowArrays, test: FlowArrays, shots: int, seed: int, per_class: int) -> None:
         rows = draw_few(train.label.astype(str), shots, seed)
         rest = np.setdiff1d(np.arange(len(train)), rows)
         self.few, self.rest, self.test, self.train = train.take(rows), train.take(rest), test, train
         self.seed, self.per_class = seed, per_class
+        self.scored: dict[str, float] = {}  # by method
 
     def missing(self) -> dict[str, int]:
         labels, counts = np.unique(self.few.label.astype(str), return_counts=True)
@@ -68,34 +70,44 @@ class Cell:
 
     def score(self, method: str) -> tuple[float, str]:
         """Macro-F1, and the method that was chosen, if one was."""
-        chosen = method
-        if method == "none":
-            return self.forest(self.few), ""
+        name, chosen = method, ""
+        if "auto" in method:
+            chosen = self.chosen
+            name = method.replace("auto", chosen)
+        if name not in self.scored:
+            self.scored[name] = self._score(name)
+        return self.scored[name], chosen
+
+    def _score(self, method: str) -> float:
         if method == "all":
-            return self.forest(self.train), ""
+            return self.forest(self.train)
         if method in ("self-training", "label-spreading"):
-            return self.library(method), ""
-        if method.startswith("classifier:"):
-            chosen = method.removeprefix("classifier:")
-            return self.f1(self.classifier(self.topped_up(chosen)).predict(self.test)), ""
-        if method.startswith("unlabelled"):
-            rows, guessed = guessed_flows(self.few, self.rest, self.missing(), self.seed)
-            training = joined([self.few, replace(self.rest.take(rows), label=guessed.astype(object))])
-            if method == "unlabelled":
-                return self.forest(training), ""
-            return self.f1(self.classifier(training).predict(self.test)), ""
-        if method == "auto":
-            chosen = choose_method(self.few, self.per_class, self.seed).method
-        return self.forest(self.topped_up(chosen)), chosen if method == "auto" else ""
+            return self.library(method)
+        name = method.removeprefix("classifier:")
+        training = self.with_guesses if name == "unlabelled" else self.topped_up(name)
+        if name == method:
+            return self.forest(training)
+        return self.f1(FewFlowsClassifier(SEEN, seed=self.seed).fit(training).predict(self.test))
+
+    @cached_property
+    def chosen(self) -> str:
+        return choose_method(self.few, self.per_class, self.seed).method
+
+    @cached_property
+    def with_guesses(self) -> FlowArrays:
+        """The few flows, others with guessed labels, and what is still missing, as `augment(unlabelled=…)` makes it."""
+        rows, guessed = guessed_flows(self.few, self.rest, self.missing(), self.seed)
+        found = Counter(guessed.tolist())
+        missing = {label: count - found[label] for label, count in self.missing().items()}
+        made = flows_from_few(self.few, missing, self.chosen, self.seed)
+        labelled = replace(self.rest.take(rows), label=guessed.astype(object))
+        return joined([lengths_of(part) for part in (self.few, labelled, made)])
 
     def topped_up(self, method: str) -> FlowArrays:
         if method == "none":
-            return self.few
+            return lengths_of(self.few)
         made = flows_from_few(self.few, self.missing(), method, self.seed)
         return joined([lengths_of(self.few), lengths_of(made)])
-
-    def classifier(self, training: FlowArrays) -> FewFlowsClassifier:
-        return FewFlowsClassifier(SEEN, seed=self.seed).fit(training)
 
     def forest(self, training: FlowArrays) -> float:
         model = RandomForestClassifier(100, random_state=self.seed, n_jobs=1)
@@ -117,29 +129,29 @@ def lengths_of(flows: FlowArrays) -> FlowArrays:
     return FlowArrays(flows.offsets, flows.payload_length, flows.direction, flows.label)
 
 
-def measure(args: argparse.Namespace, say: Callable[[str], None] = print) -> None:
+def measure(args: argparse.Namespace) -> None:
+    """Write a line for each run that is missing. Draws come first, so that an interrupted run covers all tables."""
     done = {key_of(row) for row in read(args.output)}
-    for source in args.flows:
-        flows = payload_only(FlowArrays.from_dataset(load_flows(source))).to_dataset()
-        for by in args.by.split(","):
-            for split in range(args.splits):
-                parts = split_flows(flows, by=by, seed=split)
-                train, test = (FlowArrays.from_dataset(parts[name]) for name in ("train", "test"))
-                for shots in map(int, args.shots.split(",")):
-                    for draw in range(args.draws):
-                        place = {"table": Path(source).stem, "by": by, "split": split, "shots": shots, "draw": draw}
-                        cell = Cell(train, test, shots, draw, args.per_class)
-                        for method in ("none", *args.methods.split(";")):
-                            if (*place.values(), method) in done:
-                                continue
-                            if method in ("change-rtt", "time-shift") and train.inter_arrival_time is None:
-                                continue
-                            started = time.perf_counter()
-                            found, chosen = cell.score(method)
-                            row = place | {"method": method, "f1": found, "chosen": chosen}
-                            row["seconds"] = round(time.perf_counter() - started, 2)
-                            with args.output.open("a", encoding="utf-8") as lines:
-                                lines.write(json.dumps(row) + "\n")
+    tables = {source: payload_only(FlowArrays.from_dataset(load_flows(source))).to_dataset() for source in args.flows}
+    methods = ["none", *args.methods.split(";")]
+    for draw, split, by, source in product(range(args.draws), range(args.splits), args.by.split(","), args.flows):
+        parts = split_flows(tables[source], by=by, seed=split)
+        train, test = (FlowArrays.from_dataset(parts[name]) for name in ("train", "test"))
+        timeless = ("change-rtt", "time-shift") if train.inter_arrival_time is None else ()
+        for number, shots in enumerate(map(int, args.shots.split(","))):
+            place = {"table": Path(source).stem, "by": by, "split": split, "shots": shots, "draw": draw}
+            cell = Cell(train, test, shots, draw, args.per_class)
+            for method in methods:
+                if (*place.values(), method) in done or method in timeless:
+                    continue
+                if method == "all" and (draw or number):  # the same for every number and draw
+                    continue
+                started = time.process_time()
+                found, chosen = cell.score(method)
+                row = place | {"method": method, "f1": found, "chosen": chosen}
+                row["seconds"] = round(time.process_time() - started, 2)
+                with args.output.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(row) + "\n")
 
 
 def read(path: Path) -> list[dict]:
@@ -151,39 +163,50 @@ def key_of(row: dict) -> tuple:
 
 
 def report(rows: list[dict]) -> str:
-    """A Markdown table: methods by places; the first row is the macro-F1 of the few alone, in percent."""
+    """A Markdown table of methods by places; the first row is the macro-F1 of the few flows alone, in percent."""
     found: dict[tuple, dict[tuple, float]] = defaultdict(dict)
     for row in rows:
-        found[row["table"], row["by"], row["shots"]][row["split"], row["draw"], row["method"]] = 100 * row["f1"]
+        found[row["table"], row["by"], row["shots"]][row["method"], row["split"], row["draw"]] = 100 * row["f1"]
+    for (*place, _), values in found.items():  # a forest that knows all labels does not depend on draw or number
+        others = [scores for key, scores in found.items() if list(key[:2]) == place]
+        known = {key[1]: score for scores in others for key, score in scores.items() if key[0] == "all"}
+        units = [key[1:] for key in values if key[0] == "none"]
+        values.update({("all", *unit): known[unit[0]] for unit in units if unit[0] in known})
     places = sorted(found)
-    methods = list(dict.fromkeys(row["method"] for row in rows))
-    lines = [
-        "| | " + " | ".join(f"{t} {by} {k}" for t, by, k in places) + " | mean |",
-        "|---" * (len(places) + 2) + "|",
-    ]
-    for method in methods:
-        cells, means = [], []
-        for place in places:
-            values = found[place]
-            units = [
-                (split, draw) for split, draw, name in values if name == method and (split, draw, "none") in values
-            ]
-            if method == "none":
-                cells.append(f"{np.mean([values[*unit, 'none'] for unit in units]):.1f}")
-                continue
-            gains = np.array([values[*unit, method] - values[*unit, "none"] for unit in units])
-            if not len(gains):
-                cells.append("")
-                continue
-            spread = stats.sem(gains) * stats.t.ppf(0.975, len(gains) - 1) if len(gains) > 1 else np.nan
-            cells.append(f"{gains.mean():+.1f} ± {spread:.1f}")
-            means.append(gains.mean())
-        lines.append(
-            f"| {method} | " + " | ".join(cells) + f" | {np.mean(means):+.2f} |"
-            if means
-            else f"| {method} | " + " | ".join(cells) + " | |"
-        )
+    lines = ["| | " + " | ".join(f"{t} {by} {k}" for t, by, k in places) + " | mean |"]
+    lines.append("|---" * (len(places) + 2) + "|")
+    alone = [np.mean([score for key, score in found[place].items() if key[0] == "none"]) for place in places]
+    lines.append("| none | " + " | ".join(f"{score:.1f}" for score in alone) + f" | {np.mean(alone):.1f} |")
+    for method in dict.fromkeys(row["method"] for row in rows if row["method"] != "none"):
+        gains = [gains_of(found[place], method) for place in places]
+        cells = [f"{gain.mean():+.1f} ± {half_interval(gain):.1f}" if len(gain) else "" for gain in gains]
+        overall = np.mean([gain.mean() for gain in gains if len(gain)])
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {overall:+.2f} |")
+    for method in dict.fromkeys(row["method"] for row in rows if "unlabelled" in row["method"]):
+        shares = [gap_closed(found[place], method) for place in places]
+        cells = [f"{share:.0%}" if share is not None else "" for share in shares]
+        lines.append(f"| gap to all labels closed by {method} | " + " | ".join(cells) + " | |")
     return "\n".join(lines)
+
+
+def gains_of(scores: dict[tuple, float], method: str) -> np.ndarray:
+    """Points of a method over the few flows alone, one for each split and draw that has both."""
+    units = [key[1:] for key in scores if key[0] == method and ("none", *key[1:]) in scores]
+    return np.array([scores[method, *unit] - scores["none", *unit] for unit in units])
+
+
+def half_interval(gains: np.ndarray) -> float:
+    """Half the width of the mean's 95 % interval, from Student's t over splits and draws taken as independent."""
+    return float(stats.sem(gains) * stats.t.ppf(0.975, len(gains) - 1)) if len(gains) > 1 else np.nan
+
+
+def gap_closed(scores: dict[tuple, float], method: str) -> float | None:
+    """Mean gain of a method as a share of what a forest gains that knows all labels, over the same splits and draws."""
+    units = [key[1:] for key in scores if key[0] == method and ("none", *key[1:]) in scores]
+    units = [unit for unit in units if ("all", *unit) in scores]
+    gained = sum(scores[method, *unit] - scores["none", *unit] for unit in units)
+    gap = sum(scores["all", *unit] - scores["none", *unit] for unit in units)
+    return gained / gap if units else None
 
 
 def main() -> None:
