@@ -28,6 +28,7 @@ from hf_ntg.augmentation.classifier import FewFlowsClassifier
 from hf_ntg.augmentation.edits import joined
 from hf_ntg.augmentation.guessing import guessed_flows
 from hf_ntg.augmentation.methods import flows_from_few
+from hf_ntg.constants import DEFAULT_PER_CLASS
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.study.axes.unlabelled import guess_by_library
@@ -35,7 +36,7 @@ from hf_ntg.study.axes.unlabelled import guess_by_library
 MOST_PACKETS, SEEN = 32, 10  # of a flow: kept for transformations, and seen by the forest
 STRICT = (
     *("replay", "loss", "masking", "shift", "fast-retransmit", "time-out", "change-rtt", "time-shift", "crossover"),
-    *("jitter", "crossover+loss", "crossover,loss", "crossover,crossover+loss", "smote", "4-gram", "auto"),
+    *("jitter", "crossover+loss", "crossover,fast-retransmit,shift", "smote", "4-gram", "auto"),
 )
 CLASSIFIERS = ("classifier:none", "classifier:auto")
 WITH_UNLABELLED = ("self-training", "label-spreading", "unlabelled", "classifier:unlabelled")
@@ -217,7 +218,7 @@ def main() -> None:
     parser.add_argument("--shots", default="5,10,20,50", help="flows a class, by commas")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--splits", type=int, default=3)
-    parser.add_argument("--per-class", type=int, default=200)
+    parser.add_argument("--per-class", type=int, default=DEFAULT_PER_CLASS)
     parser.add_argument("--methods", default=";".join(("all", *STRICT, *CLASSIFIERS, *WITH_UNLABELLED)), help="by ';'")
     args = parser.parse_args()
     measure(args)

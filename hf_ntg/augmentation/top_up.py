@@ -14,6 +14,7 @@ from datasets import Dataset, Features, Value, concatenate_datasets
 from hf_ntg.augmentation.choice import choose_method
 from hf_ntg.augmentation.guessing import guessed_flows
 from hf_ntg.augmentation.methods import check_method, flows_from_few
+from hf_ntg.constants import DEFAULT_PER_CLASS
 from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.provenance import Provenance, mark_flows, provenance_of
@@ -34,7 +35,7 @@ def augment(
     few: Dataset,
     method: str | FlowGenerator = "auto",
     *,
-    per_class: int,
+    per_class: int = DEFAULT_PER_CLASS,
     unlabelled: Dataset | None = None,
     view: str | None = None,
     seed: int = 0,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hf_ntg.commands.app import Seed, app, number, public_command, show, show_table
+from hf_ntg.constants import DEFAULT_PER_CLASS
 from hf_ntg.errors import InputError
 from hf_ntg.output_places import check_output_file
 from hf_ntg.ranges import COUNTS
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 def augment(
     flows: Annotated[str, typer.Argument(help="Few labelled flows: table, capture, or a data set on the Hub.")],
     output: Annotated[Path, typer.Option(help="Table to write: .parquet, .jsonl or .csv.")],
-    per_class: Annotated[int, number(COUNTS, "Flows to reach in each class.")],
     method: Annotated[
         str,
         typer.Option(
@@ -30,6 +30,7 @@ def augment(
             "such as smote or 4-gram, or a model: its folder or Hub id."
         ),
     ] = "auto",
+    per_class: Annotated[int, number(COUNTS, "Flows to reach in each class.")] = DEFAULT_PER_CLASS,
     unlabelled: Annotated[
         str | None, typer.Option(help="Many flows of the same network; their labels are guessed from the few.")
     ] = None,
@@ -42,7 +43,7 @@ def augment(
 
     Real flows come first; the column 'synthetic' marks the others.
 
-    Example: ntg augment few.parquet --per-class 200 --output more.parquet
+    Example: ntg augment few.parquet --output more.parquet
     """
     from hf_ntg.augmentation import augment as top_up
     from hf_ntg.flows import load_flows, save_flows
