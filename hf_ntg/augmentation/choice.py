@@ -14,7 +14,7 @@ from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = ["CANDIDATES", "Choice", "choose_method"]
 
-CANDIDATES = ("crossover,fast-retransmit,shift", "crossover", "loss", "replay")
+CANDIDATES = ("crossover,fast-retransmit,shift", "crossover", "replay")
 _FOLDS = 4
 _PACKETS = 10  # that the classifier sees
 _MARGIN = 0.01  # macro-F1
