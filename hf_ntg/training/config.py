@@ -50,7 +50,6 @@ RANGES: dict[str, Range] = {
     "final_rate": _SHARE,
     "weight_decay": Range(0, 1_000),
     "dropout": _SHARE_BELOW_ONE,
-    "smoothing": _SHARE_BELOW_ONE,
     "time_weight": Range(0, 1_000),
     "snr_gamma": Range(0, 1_000_000),
     "condition_dropout": _SHARE_BELOW_ONE,
@@ -129,8 +128,6 @@ class TrainingConfig:
         final_rate: share of the peak rate left at the end.
         weight_decay: weight decay of matrices; biases, gains and state-space parameters have none.
         dropout: see :func:`hf_ntg.models.build_causal_lm`.
-        smoothing: part of every packet's target that comes from what followed the same last packets in the class, see
-            :mod:`hf_ntg.training.context_targets`; causal models only.
         time_weight: weight of a timing token's loss, relative to a packet's.
         packet_form: packet encoding, see :class:`FlowSignalProcessor`. This and the next three: ``unet`` only.
         prediction_type: what is predicted of a signal: ``epsilon``, ``v_prediction``, ``sample`` or ``flow``. Packets
@@ -177,7 +174,6 @@ class TrainingConfig:
     final_rate: float = 0.05
     weight_decay: float = 0.1
     dropout: float = 0.0
-    smoothing: float = 0.0
     time_weight: float = 0.5
     packet_form: str = "codes"
     prediction_type: str = "v_prediction"
@@ -274,7 +270,6 @@ class TrainingConfig:
             "keep": self.keep != "last",
             "tracker": self.tracker is not None,
             "dropout": self.dropout > 0,
-            "smoothing": self.smoothing > 0,
             "mixed_precision": self.mixed_precision != "no",
         }
         if named := [f"{name} {getattr(self, name)}" for name, found in barred.items() if found]:

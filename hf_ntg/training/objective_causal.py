@@ -23,7 +23,6 @@ from hf_ntg.models.likelihood import sentence_log_likelihood
 from hf_ntg.models.structured_embedding import share_structure, stock_state
 from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
-from hf_ntg.training.context_targets import ContextTargets
 from hf_ntg.training.memory import OnceSeen
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.softmax_loss import softmax_loss
@@ -69,11 +68,6 @@ class CausalObjective(Objective):
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
         weights = token_weight[sentences[:, 1:]].sum(axis=1, dtype=np.float64) - (self._unknown > 0)
-        self._targets: ContextTargets | None = None
-        if config.smoothing:
-            counts = np.bincount(self._row.ravel(), minlength=len(sentences))
-            scored = np.arange(1, sentences.shape[1]) != self._unknown[:, None]
-            self._targets = ContextTargets(self._sentences, counts[:, None] * scored, grammar, config.smoothing)
         self.num_examples, self.mean_weight = len(self._row), weights[self._row].mean().item()
         self._validation = None if validation is None else self.tokenizer.encode_flows(validation)
         model = build_causal_lm(config.model, self.tokenizer, config.dropout, config.seed, config.width, config.layers)
@@ -86,18 +80,13 @@ class CausalObjective(Objective):
     def collate(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         distinct, counts = np.unique(self._row[rows], return_counts=True)
         order = np.argsort(self._lengths[distinct], kind="stable")
-        longest = self._lengths[distinct].max()
-        batch = self._sentences[distinct[order], :longest]
-        found = {
+        batch = self._sentences[distinct[order], : self._lengths[distinct].max()]
+        return {
             "sentences": torch.from_numpy(batch),
             "counts": torch.from_numpy(counts[order].astype(np.float32)),
             "unknown": torch.from_numpy(self._unknown[distinct[order]].astype(np.int64)),
             "sampled": self.module.sample_tokens(rng),
         }
-        if self._targets is not None:
-            offsets, tokens, shares = map(torch.from_numpy, self._targets.of(distinct[order]))
-            found |= {"soft_offsets": offsets, "soft_tokens": tokens, "soft_shares": shares}
-        return found
 
     def validation_loss(self, module: nn.Module) -> float:
         assert isinstance(module, _CausalLoss)
@@ -143,7 +132,7 @@ class _CausalLoss(nn.Module):
         shortest = min(map(len, rows), default=0)
         return torch.from_numpy(np.array([row[:shortest] for row in rows], dtype=np.int64))
 
-    def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor, **soft: Tensor) -> Tensor:
+    def forward(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
         """Sum of the cross-entropies of padded sentences (B, L), weighted by `counts` (B,).
 
         Sentences sorted by length cost least, since each part of the batch is padded to its longest sentence.
@@ -152,20 +141,11 @@ class _CausalLoss(nn.Module):
             unknown: (B,) place of a token of each sentence without loss, 0 for none: the end of the packets of a flow
                 that was cut.
             sampled: (kinds, n) forbidden tokens, see :meth:`sample_tokens`.
-            soft: soft targets of the packets, see :meth:`ContextTargets.of`, by the names ``soft_offsets`` and so on.
         """
         with parametrize.cached():  # a structured embedding is summed once a step
-            shared = (soft["soft_offsets"], soft["soft_tokens"], soft["soft_shares"]) if soft else None
-            return self._loss(sentences, counts, unknown, sampled, shared)
+            return self._loss(sentences, counts, unknown, sampled)
 
-    def _loss(
-        self,
-        sentences: Tensor,
-        counts: Tensor,
-        unknown: Tensor,
-        sampled: Tensor,
-        soft: tuple[Tensor, Tensor, Tensor] | None,
-    ) -> Tensor:
+    def _loss(self, sentences: Tensor, counts: Tensor, unknown: Tensor, sampled: Tensor) -> Tensor:
         """Weighted sum of cross-entropies; arguments as for :meth:`forward`."""
         parts = _cut_to_length(sentences, self.model.config.pad_token_id)
         targets = torch.cat([part[:, 1:].flatten() for part in parts])  # (M,)
@@ -177,7 +157,7 @@ class _CausalLoss(nn.Module):
         weights = self.token_weight[targets] * torch.cat(repeats) * ~left_out
         head: Any = self.model.get_input_embeddings().weight  # tied with the output embedding
         rows = _within(targets, self.packets)
-        loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows], soft=soft)
+        loss = softmax_loss(hidden[rows], head, targets[rows], weights[rows])
         for span, others in zip(self.few, sampled, strict=True):
             rows, width = _within(targets, span), span.stop - span.start
             scored = torch.cat([torch.arange(span.start, span.stop, device=others.device), others])

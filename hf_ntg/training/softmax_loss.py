@@ -19,36 +19,19 @@ MAX_SCORES = {"cpu": 1 << 18, "cuda": 1 << 26}  # scores per chunk: to fit a CPU
 LEAST_ROWS = 128
 
 
-def softmax_loss(
-    hidden: Tensor,
-    head: Tensor,
-    targets: Tensor,
-    weights: Tensor,
-    bias: Tensor | None = None,
-    soft: tuple[Tensor, Tensor, Tensor] | None = None,
-) -> Tensor:
+def softmax_loss(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None = None) -> Tensor:
     """Weighted sum of the cross-entropies of ``softmax(hidden @ head.T + bias)``: a scalar, differentiable once.
 
     Args:
         hidden: (M, W). head: (V, W), one row per class. bias: (V,), without gradient.
         targets: (M,) int64 true classes. weights: (M,) weights of the rows' losses, without gradient.
-        soft: classes that share each row's target with the true class: ``offsets`` (M + 1,) of the rows, ``classes``
-            (E,) and their ``shares`` (E,). The true class gets what they leave of 1. Without gradient.
     """
-    return _SoftmaxLoss.apply(hidden, head, targets, weights, bias, soft)
+    return _SoftmaxLoss.apply(hidden, head, targets, weights, bias)
 
 
 class _SoftmaxLoss(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx,
-        hidden: Tensor,
-        head: Tensor,
-        targets: Tensor,
-        weights: Tensor,
-        bias: Tensor | None,
-        soft: tuple[Tensor, Tensor, Tensor] | None,
-    ) -> Tensor:
+    def forward(ctx, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor, bias: Tensor | None) -> Tensor:
         wanted = any(ctx.needs_input_grad)
         grad_hidden, grad_head = torch.empty_like(hidden), torch.zeros_like(head, dtype=torch.float32)
         total = hidden.new_zeros((), dtype=torch.float32)
@@ -61,18 +44,11 @@ class _SoftmaxLoss(torch.autograd.Function):
             scores -= scores.amax(dim=1, keepdim=True)
             target, weight = targets[chunk, None], weights[chunk, None]
             right = scores.gather(1, target)
-            left = torch.ones_like(weight)  # of the target, for the true class
-            if soft is not None:
-                row, others, share = _soft_targets(soft, part, len(scores))
-                left.index_add_(0, row, -share[:, None])
-                right = (left * right).index_add_(0, row, (share * scores[row, others])[:, None])
             mass = scores.exp_().sum(dim=1, keepdim=True)
             total += ((mass.log() - right) * weight).sum()
             if wanted:
                 scores *= weight / mass
-                scores.scatter_add_(1, target, -weight * left)
-                if soft is not None:
-                    scores.index_put_((row, others), -share * weight[row, 0], accumulate=True)
+                scores.scatter_add_(1, target, -weight)
                 scores = scores.to(hidden.dtype)
                 grad_hidden[chunk] = scores @ head.to(hidden.dtype)
                 if hidden.dtype == grad_head.dtype:
@@ -86,13 +62,4 @@ class _SoftmaxLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor):
         grad_hidden, grad_head = ctx.saved_tensors
-        return grad_hidden * grad, grad_head * grad, None, None, None, None
-
-
-def _soft_targets(soft: tuple[Tensor, Tensor, Tensor], first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, classes and shares of the soft targets of rows `first` to ``first + count``; rows count from `first`."""
-    offsets, classes, shares = soft
-    own = offsets[first : first + count + 1]
-    row = torch.arange(count, device=own.device).repeat_interleave(own.diff())
-    entries = slice(int(own[0]), int(own[-1]))
-    return row, classes[entries], shares[entries]
+        return grad_hidden * grad, grad_head * grad, None, None, None

@@ -27,24 +27,3 @@ def test_no_rows_are_no_loss():
     loss.backward()
     assert loss.item() == 0
     assert not head.grad.any()
-
-
-@pytest.mark.parametrize("chunk", [1, 50 * 7, 1 << 20])
-def test_soft_targets_share_with_the_true_class(monkeypatch, chunk):
-    monkeypatch.setitem(module.MAX_SCORES, "cpu", chunk)
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    torch.manual_seed(0)
-    hidden, head = torch.randn(23, 8, requires_grad=True), torch.randn(50, 8, requires_grad=True)
-    targets, weights = torch.randint(0, 50, (23,)), torch.rand(23)
-    sizes = torch.randint(0, 4, (23,))
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), sizes.cumsum(0)])
-    classes, shares = torch.randint(0, 50, (int(offsets[-1]),)), torch.rand(int(offsets[-1])) / 4
-    ours = softmax_loss(hidden, head, targets, weights, soft=(offsets, classes, shares))
-    gradients = torch.autograd.grad(ours, (hidden, head))
-    whole = torch.zeros(23, 50)
-    row = torch.arange(23).repeat_interleave(sizes)
-    whole.index_put_((row, classes), shares, accumulate=True)
-    whole[torch.arange(23), targets] += 1 - whole.sum(dim=1)
-    plain = (F.cross_entropy(hidden @ head.T, whole, reduction="none") * weights).sum()
-    torch.testing.assert_close(ours, plain)
-    torch.testing.assert_close(gradients, torch.autograd.grad(plain, (hidden, head)))
