@@ -1,208 +1,158 @@
-"""Train a table synthesiser on a flow table and write its flows. Runs in the synthesiser's own environment.
+"""Train other table synthesisers on flow tables, each in its own environment, and judge their flows like our own.
 
-The rivals pin other versions of what hf_ntg uses, so each gets an environment of its own, which hf_ntg is not in:
+    python scripts/compare_rivals.py loopback my_flows.parquet --models gpt2 4-gram arf origami argn-flat \\
+        --environments ~/.cache/rivals --output model_cards/study/rivals/results.jsonl
+    python scripts/compare_rivals.py loopback --models gpt2 origami --lengths budget --seeds 0 --environments …
 
-    python3 -m venv rivals && rivals/bin/pip install "torch<=2.13.0" "sdv>=2,<3" pyarrow  # copula, ctgan, par
-    python3 -m venv rtf && rtf/bin/pip install "torch<=2.13.0" "realtabformer<0.3" "transformers<5"
+The first use of a synthesiser installs it: see scripts/rivals/environments.py for the pinned releases. It learns the
+first packets of the training flows (label, sizes, directions, times), and scripts/measure_recipe.py judges its flows.
+Families and baselines of hf_ntg can be named too; they also learn protocol and ports.
 
-    rivals/bin/python scripts/compare_rivals.py ctgan own/train.parquet --output own/ctgan.parquet
-    ntg evaluate --train own/train.parquet --test own/test.parquet --synthetic own/ctgan.parquet --output own/ctgan
-
-What is published of a report is kept by ``hf_ntg.hub.evaluation.keep_evaluation("own/ctgan/report.json", FOLDER)``.
-
-``par``, a model of sequences, sees a packet a row and the label as context. The others see a flow as one row: label,
-number of packets, then for each packet one whole number (direction times payload length plus one, so that an empty
-packet keeps its direction) and the logarithm of its inter-arrival time. What comes back is read
-as a flow: numbers are rounded, lengths clipped to 0 to 65,535 bytes, a flow has one packet at least.
+A synthesiser trains for its recommended length, and with ``--lengths budget`` for as many CPU seconds as the model
+``--like`` took on the same flows, which must be measured before. A budget is skipped where the recommended length fits
+into it. Each line of the output is one run, with its command, releases and commit. Lines that are there already are not
+computed again, and a synthesiser that failed leaves a line with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import platform
+import shlex
+import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from functools import partial
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from measure_recipe import Cell, key_of, place_of, read_rows, report
+from rivals.environments import PACKAGES, installed_python, versions
 
-LEAST_TIME = 1e-6  # seconds
-MAX_PAYLOAD = 65_535
-TABLE = "flows"
+from hf_ntg import load_flows
+from hf_ntg.flows.arrays import FlowArrays
 
-Rival = tuple[Callable[[int], Any], Callable[[Any], list[dict]]]  # draws so many flows; reads what was drawn
+SCRIPTS = Path(__file__).parent
+RECOMMENDED, BUDGET = "recommended", "budget"
+# Synthesisers and their environments. Those of the second line have no length of training to cut.
+WITH_LENGTH = {"origami": "origami", "argn-flat": "mostlyai", "argn-sequential": "mostlyai"}
+WITHOUT_LENGTH = {"arf": "arf", "copula": "sdv", "ctgan": "sdv", "par": "sdv", "realtabformer": "realtabformer"}
+ENVIRONMENTS = WITH_LENGTH | WITHOUT_LENGTH
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rival", choices=sorted(RIVALS))
-    parser.add_argument("train", type=Path, help="flow table (Parquet) to learn from")
-    parser.add_argument("--output", type=Path, required=True, help="flow table to write")
-    parser.add_argument("--num-flows", type=int, help="how many to draw; as many as are learned from if left out")
-    parser.add_argument("--max-packets", type=int, default=10)
-    parser.add_argument("--epochs", type=int, help="the rival's own default if left out")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("tables", nargs="*", help="flow tables, or 'loopback'")
+    parser.add_argument("--models", nargs="+", default=["gpt2", "4-gram", "cvae", *ENVIRONMENTS])
+    parser.add_argument("--lengths", nargs="+", default=[RECOMMENDED, BUDGET], choices=(RECOMMENDED, BUDGET))
+    parser.add_argument("--like", default="gpt2", help="the model whose training is the budget")
+    parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "hf_ntg-rivals")
+    parser.add_argument("--by", default="random", choices=("random", "capture"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--view", default="payload", choices=("payload", "all"))
+    parser.add_argument("--packets", type=int, default=10)
+    parser.add_argument("--multiples", type=int, nargs="+", default=[1, 4], help="synthetic flows, in training sets")
+    parser.add_argument("--draws", type=int, default=2, help="of each multiple")
+    parser.add_argument("--classifiers", nargs="+", default=["random_forest"])
+    parser.add_argument("--timeout", type=float, default=3_600, help="seconds for a synthesiser's training and drawing")
+    parser.add_argument("--output", type=Path, default=Path("rivals.jsonl"))
     arguments = parser.parse_args()
-    np.random.seed(arguments.seed)
-    flows = pq.read_table(arguments.train).to_pandas()
-    flows = flows[flows["label"].notna()].reset_index(drop=True)
-    count = len(flows) if arguments.num_flows is None else arguments.num_flows
-    started = time.perf_counter()
-    sample, read = RIVALS[arguments.rival](flows, arguments)
-    trained = time.perf_counter()
-    drawn = sample(count)
-    rate = count / (time.perf_counter() - trained)
-    cost = f"{trained - started:.0f} s to train on {len(flows)} flows, {rate:,.0f} flows/s"
-    print(f"{arguments.rival}: {cost}", file=sys.stderr)
-    pq.write_table(as_flow_table(read(drawn)), arguments.output)
-    print(arguments.output)
+    arguments.set = []  # our models train by their recipes
+    for table in arguments.tables:
+        for seed in arguments.seeds:
+            compare(arguments, table, seed)
+    print(report([row for row in read_rows(arguments.output) if "error" not in row]))
 
 
-def copula(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
-    """SDV's Gaussian copula for tables: the fastest of them, which knows no order of packets."""
-    from sdv.single_table import GaussianCopulaSynthesizer
-
-    return _of_rows(flows, arguments, GaussianCopulaSynthesizer)
-
-
-def ctgan(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
-    """SDV's conditional GAN for tables."""
-    from sdv.single_table import CTGANSynthesizer
-
-    options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-    return _of_rows(flows, arguments, CTGANSynthesizer, enable_gpu=False, **options)
-
-
-def _of_rows(flows: pd.DataFrame, arguments: argparse.Namespace, synthesizer: type, **options) -> Rival:
-    rows = as_rows(flows, arguments.max_packets)
-    kinds = {name: {"sdtype": "categorical" if name == "label" else "numerical"} for name in rows.columns}
-    model = synthesizer(_sdv_metadata({"columns": kinds}), **options)
-    model.fit({TABLE: rows})
-    return model.sample, lambda drawn: from_rows(drawn[TABLE], arguments.max_packets)
-
-
-def par(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
-    """SDV's probabilistic auto-regressive model for sequences."""
-    from sdv.sequential import PARSynthesizer
-
-    packets = as_packets(flows, arguments.max_packets)
-    kinds = {"flow": "id", "label": "categorical", "packet": "numerical", "time": "numerical"}
-    metadata = {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}, "sequence_key": "flow"}
-    options = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-    model = PARSynthesizer(_sdv_metadata(metadata), context_columns=["label"], cuda=False, **options)
-    model.fit({TABLE: packets})
-
-    def read(drawn: dict[str, pd.DataFrame]) -> list[dict]:
-        groups = drawn[TABLE].groupby("flow", sort=False)
-        return [_flow(own["label"].iloc[0], own["packet"], own["time"]) for _, own in groups]
-
-    return model.sample_sequences, read
+def compare(arguments: argparse.Namespace, table: str, seed: int) -> None:
+    """Measure all models on one split, as far as the output lacks them."""
+    cell = None
+    for model in arguments.models:
+        for length in arguments.lengths if model in WITH_LENGTH else [RECOMMENDED]:
+            place = place_of(arguments, table, seed, model)
+            place["settings"] = "" if length == RECOMMENDED else f"budget of {arguments.like}"
+            rows = {key_of(row): row for row in read_rows(arguments.output)}
+            if key_of(place) in rows:
+                continue
+            budget = None
+            if length == BUDGET:
+                budget = budget_of(rows, place, arguments.like)
+                whole = rows.get(key_of(place | {"settings": ""}), {}).get("fit_cpu_seconds")
+                if whole is not None and whole <= budget:
+                    continue
+            cell = cell or Cell(arguments, table, seed)
+            found = measure_rival(cell, model, budget) if model in ENVIRONMENTS else measure_own(cell, model)
+            with arguments.output.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(place | found | origin()) + "\n")
 
 
-def realtabformer(flows: pd.DataFrame, arguments: argparse.Namespace) -> Rival:
-    """REaLTabFormer: a GPT-2 over the digits of a row, here of our models' size.
+def budget_of(rows: dict[tuple, dict], place: dict, like: str) -> float:
+    """CPU seconds that the training of `like` took on the same flows."""
+    row = rows.get(key_of(place | {"model": like, "settings": ""}))
+    if row is None:
+        sys.exit(f"{place['table']}, seed {place['seed']}: measure {like} first; its training is the budget")
+    return row["fit_cpu_seconds"]
 
-    Trained for the epochs that are given, a step a batch where its default gathers four, and without its own rule to
-    stop, which draws so often that a CPU takes days.
-    """
-    from realtabformer import REaLTabFormer
-    from transformers import GPT2Config
 
-    if arguments.epochs is None:
-        raise SystemExit("realtabformer: give --epochs")
-    config = GPT2Config(n_layer=4, n_head=4, n_embd=128)
+def measure_own(cell: Cell, model: str) -> dict:
+    """A family or baseline of hf_ntg."""
+    return cell.measure(model) | {"versions": {name: version(name) for name in ("hf_ntg", "torch", "transformers")}}
+
+
+def measure_rival(cell: Cell, model: str, budget: float | None) -> dict:
+    """Train a synthesiser in its environment, and judge its flows."""
+    arguments = cell.arguments
+    python = installed_python(ENVIRONMENTS[model], arguments.environments)
+    sets = max(arguments.multiples) * arguments.draws
+    found = {"budget_cpu_seconds": budget, "versions": versions(python, PACKAGES[ENVIRONMENTS[model]])}
     with tempfile.TemporaryDirectory() as scratch:
-        folders = {name: f"{scratch}/{name}" for name in ("checkpoints_dir", "samples_save_dir", "full_save_dir")}
-        model = REaLTabFormer(
-            model_type="tabular",
-            tabular_config=config,
-            epochs=arguments.epochs,
-            batch_size=64,
-            gradient_accumulation_steps=1,
-            random_state=arguments.seed,
-            learning_rate=1e-3,
-            **folders,
+        source = Path(scratch) / "train.parquet"
+        cell.train_flows.to_parquet(source)
+        command = [str(python), "-m", "rivals.train", model, str(source), "--output", scratch]
+        command += ["--num-flows", str(sets * len(cell.train)), "--max-packets", str(arguments.packets)]
+        command += ["--seed", str(cell.seed), *([] if budget is None else ["--budget", str(budget)])]
+        reason = failure(command, arguments.timeout)
+        if reason:
+            print(f"{model}: {reason}", file=sys.stderr, flush=True)
+            return found | {"error": reason}
+        cost = json.loads((Path(scratch) / "cost.json").read_text(encoding="utf-8"))
+        made = FlowArrays.from_dataset(load_flows(str(Path(scratch) / "flows.parquet")))
+    made = made.take(np.random.default_rng(cell.seed).permutation(len(made)))
+    size = len(made) // sets
+    found |= {name: cost[name] for name in ("fit_cpu_seconds", "fit_seconds", "notes")}
+    found |= {"asked": sets * len(cell.train), "read": cost["flows"]} | cell.facts()
+    scores = {}
+    for multiple in arguments.multiples:
+        ends = [size * multiple * number for number in range(arguments.draws + 1)]
+        draws = (made.take(np.arange(begin, end)) for begin, end in pairwise(ends))
+        scores[str(multiple)] = cell.judge(draws, multiple)
+    scores[str(min(arguments.multiples))]["flows_per_cpu_second"] = cost["flows"] / cost["draw_cpu_seconds"]
+    return found | {"by_multiple": scores}
+
+
+def failure(command: list[str], timeout: float) -> str:
+    """Run `command`; why it failed, or an empty text."""
+    try:
+        ran = subprocess.run(
+            command, cwd=SCRIPTS, stderr=subprocess.PIPE, stdout=sys.stderr, text=True, timeout=timeout
         )
-        model.fit(as_rows(flows, arguments.max_packets), device="cpu", n_critic=0)
-    sample = partial(model.sample, device="cpu")
-    return lambda count: sample(n_samples=count), lambda drawn: from_rows(drawn, arguments.max_packets)
+    except subprocess.TimeoutExpired:
+        return f"not done after {timeout:.0f} seconds"
+    return "" if ran.returncode == 0 else (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
 
 
-def _sdv_metadata(table: dict):
-    from sdv.metadata import Metadata
+def origin() -> dict:
+    """Command, commit and machine of a row. Folders of the tables are left out."""
+    words = [Path(word).name if word.endswith((".parquet", ".jsonl")) else word for word in sys.argv[1:]]
+    if "--environments" in words:
+        place = words.index("--environments")
+        del words[place : place + 2]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=SCRIPTS, capture_output=True, text=True)
+    command = shlex.join(["python", "scripts/compare_rivals.py", *words])
+    return {"command": command, "commit": commit.stdout.strip(), "machine": platform.machine()}
 
-    return Metadata.load_from_dict({"tables": {TABLE: table}, "relationships": []})
-
-
-def as_rows(flows: pd.DataFrame, width: int) -> pd.DataFrame:
-    """One row a flow: ``label``, ``packets``, ``packet_i``, ``time_i``; 0 where a flow has ended."""
-    lists = [_packet_numbers(row, width) for row in flows.itertuples()]
-    table = pd.DataFrame({"label": flows["label"], "packets": [len(numbers) for numbers, _ in lists]})
-    for place in range(width):
-        table[f"packet_{place}"] = [numbers[place] if place < len(numbers) else 0 for numbers, _ in lists]
-    for place in range(1, width):
-        table[f"time_{place}"] = [times[place] if place < len(times) else 0.0 for _, times in lists]
-    return table
-
-
-def from_rows(rows: pd.DataFrame, width: int) -> list[dict]:
-    """The inverse of :func:`as_rows`."""
-    made = []
-    for row in rows.to_dict("records"):
-        packets = int(np.clip(round(float(row["packets"])), 1, width))
-        times = [0.0, *(row[f"time_{place}"] for place in range(1, packets))]
-        made.append(_flow(row["label"], [row[f"packet_{place}"] for place in range(packets)], times))
-    return made
-
-
-def as_packets(flows: pd.DataFrame, width: int) -> pd.DataFrame:
-    """One row a packet: ``flow``, ``label``, ``packet``, ``time``."""
-    parts = []
-    for index, row in enumerate(flows.itertuples()):
-        numbers, times = _packet_numbers(row, width)
-        parts.append(pd.DataFrame({"flow": f"flow-{index}", "label": row.label, "packet": numbers, "time": times}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _packet_numbers(row, width: int) -> tuple[list[int], list[float]]:
-    lengths, directions = np.asarray(row.payload_length[:width]), np.asarray(row.direction[:width])
-    seconds = np.asarray(getattr(row, "inter_arrival_time", np.zeros(len(lengths)))[:width], dtype=float)
-    times = np.log10(np.maximum(seconds, LEAST_TIME))
-    times[0] = 0.0
-    return (directions.astype(int) * (lengths.astype(int) + 1)).tolist(), times.tolist()
-
-
-def _flow(label: str, numbers, times) -> dict:
-    numbers = np.rint(np.nan_to_num(np.asarray(numbers, dtype=float)))
-    seconds = 10 ** np.clip(np.nan_to_num(np.asarray(times, dtype=float)), -6, 6)
-    seconds[seconds <= LEAST_TIME] = 0.0
-    seconds[0] = 0.0
-    return {
-        "label": str(label),
-        "payload_length": np.clip(np.abs(numbers) - 1, 0, MAX_PAYLOAD).astype(int).tolist(),
-        "direction": np.where(numbers < 0, -1, 1).tolist(),
-        "inter_arrival_time": seconds.tolist(),
-    }
-
-
-def as_flow_table(made: list[dict]) -> pa.Table:
-    """Flows in the schema that ``ntg evaluate`` reads."""
-    types = {
-        "label": pa.string(),
-        "payload_length": pa.list_(pa.int32()),
-        "direction": pa.list_(pa.int8()),
-        "inter_arrival_time": pa.list_(pa.float32()),
-    }
-    return pa.Table.from_pylist(made, pa.schema(list(types.items())))
-
-
-RIVALS = {"copula": copula, "ctgan": ctgan, "par": par, "realtabformer": realtabformer}
 
 if __name__ == "__main__":
     main()

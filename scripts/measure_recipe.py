@@ -9,7 +9,8 @@ A line of the output is one table, split and model. Lines that are there already
 random``, a seed is a split and a training. With ``--by capture``, it is a training and the test fold of five. The
 classifiers see directions and lengths of the first 10 packets. The command prints means and standard deviations over
 the seeds: macro-F1 in points above a classifier of the real training flows, copies of once-seen training flows in
-points above those of real test flows, and the Jensen-Shannon divergence in multiples of that of the training flows.
+points above those of real test flows, and the Jensen-Shannon divergence and the distance of inter-arrival times in
+multiples of those of the training flows.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.flows.view import flows_in_view
 from hf_ntg.json_files import read_object_or_empty
 from hf_ntg.metrics.copies import once_seen_copies
+from hf_ntg.metrics.distance import timing_distance
 from hf_ntg.metrics.divergence import flow_jsd
 from hf_ntg.metrics.membership import likelihood_membership
 from hf_ntg.metrics.whole import c2st
@@ -97,6 +100,12 @@ class Cell:
         self.train, self.test = (FlowArrays.from_dataset(parts[name]) for name in ("train", "test"))
         self.real = {name: self.f1(name, self.train, seed) for name in arguments.classifiers}
         self.real_jsd = flow_jsd(self.test, self.train, arguments.packets)["overall"]
+        self.real_times = timing_distance(self.test, self.train, arguments.packets)["overall"]
+
+    def facts(self) -> dict:
+        """Sizes of the split, and what real flows reach on it."""
+        facts = {"train": len(self.train), "test": len(self.test), "real": self.real, "real_jsd": self.real_jsd}
+        return facts | {"real_times": self.real_times}
 
     def f1(self, classifier: str, training: FlowArrays, seed: int) -> float:
         return 100 * train_and_test(classifier, self.test, training, self.arguments.packets, seed)["macro_f1"]
@@ -109,13 +118,13 @@ class Cell:
                 config = self.config(model, folder)
             began = time.process_time()
             fit_generator(model, self.train_flows, config, folder, self.arguments.packets, self.arguments.view)
-            row = {"train": len(self.train), "test": len(self.test), "fit_cpu_seconds": time.process_time() - began}
+            row = {"fit_cpu_seconds": time.process_time() - began}
             row |= (
                 {name: read_object_or_empty(folder / RUN_FILE)[name] for name in ("epochs", "steps")} if config else {}
             )
             generator = FlowGenerator.from_pretrained(folder)
-            row |= {"real": self.real, "real_jsd": self.real_jsd}
-            row["by_multiple"] = {str(n): self.judge(generator, n) for n in self.arguments.multiples}
+            row |= self.facts()
+            row["by_multiple"] = {str(n): self.judge_generator(generator, n) for n in self.arguments.multiples}
             if model in ("gpt2", "llama", "mamba") or model.endswith("-gram"):
                 found = likelihood_membership(self.test, self.train, generator.log_likelihood, seed=self.seed)
                 row["membership_auc"] = found["overall"]
@@ -126,24 +135,39 @@ class Cell:
         given |= {"view": self.arguments.view, "max_packets": self.arguments.packets, "seed": self.seed}
         return TrainingConfig.recipe(model, **given, output_dir=str(folder), checkpoint_every=0)
 
-    def judge(self, generator: FlowGenerator, multiple: int) -> dict:
-        """Means over draws of `multiple` training sets; times are drawn once, for their two-sample test."""
+    def judge_generator(self, generator: FlowGenerator, multiple: int) -> dict:
+        """Judge draws of `multiple` training sets; times are drawn once, for what sees them."""
         counts = {label: multiple * count for label, count in sorted(Counter(self.train_flows["label"]).items())}
+        rates = []
+
+        def draw(number: int) -> FlowArrays:
+            timed = number == 0 and multiple == min(self.arguments.multiples)
+            options = {} if timed or "times" not in generator.sampler.options else {"times": False}
+            began = time.process_time()
+            flows = generator.generate(label=counts, seed=1_000 * self.seed + 100 * number + multiple, **options)
+            if timed:
+                rates.append(len(flows) / (time.process_time() - began))
+            return FlowArrays.from_dataset(flows)
+
+        scores = self.judge(map(draw, range(self.arguments.draws)), multiple)
+        return scores | ({"flows_per_cpu_second": rates[0]} if rates else {})
+
+    def judge(self, draws: Iterable[FlowArrays], multiple: int) -> dict:
+        """Means over `draws` of `multiple` training sets. What sees times sees the first draw of the least multiple."""
         width = self.arguments.packets
         scores: dict[str, list[float]] = defaultdict(list)
-        for draw in range(self.arguments.draws):
-            timed = draw == 0 and multiple == min(self.arguments.multiples)
-            options = {} if timed or "times" not in generator.sampler.options else {"times": False}
-            seed = 1_000 * self.seed + 100 * draw + multiple
-            made = FlowArrays.from_dataset(generator.generate(label=counts, seed=seed, **options))
+        for number, made in enumerate(draws):
             for name in self.arguments.classifiers:
-                scores[name].append(self.f1(name, made, draw) - self.real[name])
+                scores[name].append(self.f1(name, made, number) - self.real[name])
             scores["jsd_ratio"].append(flow_jsd(self.test, made, width)["overall"] / self.real_jsd)
             scores["copies_excess"].append(once_seen_copies(self.test, made, self.train, width)["overall"])
-            if timed:
-                scores["c2st"].append(c2st(self.test, made, width, seed=draw)["overall"])
+            if number == 0 and multiple == min(self.arguments.multiples):
+                scores["c2st"].append(c2st(self.test, made, width, seed=number)["overall"])
+                distance = timing_distance(self.test, made, width)["overall"]
+                if self.real_times and distance is not None:
+                    scores["times_ratio"].append(distance / self.real_times)
             packets = packets_of(self.test), packets_of(made)
-            scores["c2st packets"].append(c2st(*packets, width, seed=draw)["overall"])
+            scores["c2st packets"].append(c2st(*packets, width, seed=number)["overall"])
         return {name: float(np.mean(values)) for name, values in scores.items()}
 
 
