@@ -49,9 +49,11 @@ def test_drawn_values_become_legal_flows():
     assert from_rows(pd.DataFrame([row]), 2) == [
         {"label": "a", "payload_length": [65_535, 0], "direction": [1, 1], "inter_arrival_time": [0.0, 1.0]}
     ]
-    unreadable = [{}, {"label": 1}, {"label": "a", "packets": []}, {"label": "a", "packets": ["+5"]}]
-    assert from_objects([*unreadable, {"label": "a", "packets": [["-518"], ["+1", -2]]}]) == [
-        {"label": "a", "payload_length": [517, 0], "direction": [-1, 1], "inter_arrival_time": [0.0, 0.01]}
+    unreadable = [{}, {"label": 1, "sizes": ["+5"]}, {"label": "a", "sizes": []}, {"label": "a", "sizes": ["b", None]}]
+    objects = [{"label": "a", "sizes": ["-518", "+1", "+9"], "times": [-2.0]}]
+    assert from_objects(unreadable) == []
+    assert from_objects(objects) == [
+        {"label": "a", "payload_length": [517, 0, 8], "direction": [-1, 1, 1], "inter_arrival_time": [0.0, 0.01, 0.0]}
     ]
 
 

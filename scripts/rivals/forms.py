@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 LEAST_TIME = 1e-6  # seconds
+LOG_LEAST = -6.0
 MAX_PAYLOAD = 65_535
 SCHEMA = pa.schema(
     [
@@ -87,35 +88,36 @@ def from_packets(packets: pd.DataFrame) -> list[dict]:
 
 
 def as_objects(flows: pd.DataFrame, width: int) -> list[dict]:
-    """One object a flow: ``{"label": …, "packets": [["+518"], ["-1449", -1.52], …]}``; the first packet has no time.
+    """One object a flow: ``{"label": …, "sizes": ["+518", "-1449", …], "times": [-1.52, …]}``.
 
-    Sizes are words, because models of JSON take numbers of many values as continuous.
+    The first packet has no time. Sizes are words, because models of JSON take numbers of many values as continuous. Two
+    arrays need half the tokens of an array of packets.
     """
     made = []
     for row in flows.itertuples():
         sizes, times = _packet_numbers(row, width)
-        first, *others = ([f"{size:+d}", time] for size, time in zip(sizes, times, strict=True))
-        made.append({"label": row.label, "packets": [first[:1], *others]})
+        made.append({"label": row.label, "sizes": [f"{size:+d}" for size in sizes], "times": times[1:]})
     return made
 
 
 def from_objects(objects: Iterable[dict]) -> list[dict]:
-    """The inverse of :func:`as_objects`. Objects that cannot be read as a flow are left out."""
+    """The inverse of :func:`as_objects`. Objects that cannot be read as a flow are left out.
+
+    Surplus times are ignored, and a packet without a time follows at once.
+    """
     return [flow for flow in map(_object_flow, objects) if flow is not None]
 
 
 def _object_flow(found: dict) -> dict | None:
-    label, packets = found.get("label"), found.get("packets")
-    if not isinstance(label, str) or not isinstance(packets, list) or not packets:
+    label, sizes, times = (found.get(name) for name in ("label", "sizes", "times"))
+    if not isinstance(label, str) or not isinstance(sizes, list) or not sizes:
         return None
-    sizes, times = [], []
-    for packet in packets:
-        size, *rest = packet if isinstance(packet, list) and packet else [None]
-        if not isinstance(size, str) or not all(isinstance(time, (int, float)) for time in rest):
-            return None
-        sizes.append(int(size))
-        times.append(float(rest[0]) if rest else 0.0)
-    return _flow(label, sizes, times)
+    times = [time if isinstance(time, float) else LOG_LEAST for time in times or []]
+    try:
+        numbers = [int(size) for size in sizes]
+    except (TypeError, ValueError):
+        return None
+    return _flow(label, numbers, [0.0, *times, *[LOG_LEAST] * len(numbers)][: len(numbers)])
 
 
 def _packet_numbers(row: Any, width: int) -> tuple[list[int], list[float]]:
@@ -128,7 +130,7 @@ def _packet_numbers(row: Any, width: int) -> tuple[list[int], list[float]]:
 
 def _flow(label: str, sizes: Sequence, times: Sequence) -> dict:
     sizes = np.rint(np.nan_to_num(np.asarray(sizes, dtype=float)))
-    seconds = 10 ** np.clip(np.nan_to_num(np.asarray(times, dtype=float)), -6, 6)
+    seconds = 10 ** np.clip(np.nan_to_num(np.asarray(times, dtype=float)), LOG_LEAST, 6)
     seconds[seconds <= LEAST_TIME] = 0.0
     seconds[0] = 0.0
     return {

@@ -92,14 +92,15 @@ def arf(flows: pd.DataFrame, settings: Settings) -> Draw:
 
 
 def origami(flows: pd.DataFrame, settings: Settings) -> Draw:
-    """Origami: an autoregressive transformer over JSON, a flow being an object with a nested array of packets.
+    """Origami: an autoregressive transformer over JSON, a flow being an object with arrays of sizes and times.
 
-    Recommended are the default settings with continuous numbers (``numeric_mode="scale"``). Its warm-up of 1,000 steps
-    is cut to a tenth of the steps where the table is small. With a budget, the epochs are those that the measured
-    cost of the first steps allows, so that the learning rate still falls to zero, and training stops in any case when
-    the budget is used up.
+    Recommended are the default settings, continuous numbers (``numeric_mode="scale"``) and, for drawing, the schema of
+    the training flows, without which a model of few steps does not end its arrays. Its warm-up of 1,000 steps is cut to
+    a tenth of the steps where the table is small. With a budget, the epochs are those that the measured cost of the
+    first steps allows, so that the learning rate still falls to zero, and training stops in any case when the budget is
+    used up.
     """
-    from origami import DataConfig, OrigamiConfig, OrigamiPipeline, TrainingConfig
+    from origami import DataConfig, InferenceConfig, OrigamiConfig, OrigamiPipeline, TrainingConfig
     from origami.training import TrainerCallback
 
     class Stop(TrainerCallback):
@@ -113,9 +114,8 @@ def origami(flows: pd.DataFrame, settings: Settings) -> Draw:
     def fitted(objects: list[dict], epochs: int, stop: float = float("inf")) -> Any:
         steps = epochs * max(1, len(objects) // 32)
         training = TrainingConfig(num_epochs=epochs, warmup_steps=min(1_000, steps // 10), eval_strategy="no")
-        pipeline = OrigamiPipeline(
-            OrigamiConfig(training=training, data=DataConfig(numeric_mode="scale"), device="cpu")
-        )
+        data, drawing = DataConfig(numeric_mode="scale", infer_schema=True), InferenceConfig(constrain_schema=True)
+        pipeline = OrigamiPipeline(OrigamiConfig(training=training, data=data, inference=drawing, device="cpu"))
         pipeline.fit(objects, callbacks=[Stop(stop)])
         return pipeline
 
