@@ -8,6 +8,7 @@ from hf_ntg.flows.arrays import FlowArrays
 from hf_ntg.generation import FlowGenerator
 from hf_ntg.models.baselines import BASELINE_FILE, PrivateNGram, load_baseline, make_baseline
 from hf_ntg.models.baselines import private_ngram as module
+from hf_ntg.models.baselines.budget_shares import budget_shares
 from hf_ntg.privacy import noise
 from hf_ntg.privacy.budget import gaussian_delta
 
@@ -56,7 +57,7 @@ def test_the_parts_spend_the_budget_together(flows, monkeypatch):
 
     monkeypatch.setattr(module, "noised_histogram", histogram)
     counts = PrivateNGram(2.0).fit(flows, 4, "payload")
-    assert len(used) == len(module.BUDGET_SHARES)
+    assert len(used) == len(budget_shares(1.0, 1.0))
     together = sum(scale**-2 for scale in used) ** -0.5
     assert together == pytest.approx(counts.privacy["noise_multiplier"])
 
@@ -86,7 +87,7 @@ def test_counts_of_neighbouring_tables_are_at_most_the_norms_apart(flows, unit, 
     PrivateNGram(2.0, unit=unit).fit(arrays, 4, "payload")
     whole, seen = seen, []
     PrivateNGram(2.0, unit=unit).fit(arrays.take(kept), 4, "payload")
-    assert len(whole) == len(seen) == len(module.BUDGET_SHARES)
+    assert len(whole) == len(seen) == len(budget_shares(1.0, 1.0))
     for (one, norm), (other, _) in zip(whole, seen, strict=True):
         assert 0 < np.linalg.norm(one - other) <= norm * (1 + 1e-9)
 

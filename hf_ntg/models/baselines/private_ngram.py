@@ -17,6 +17,7 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.arrays import FlowArrays, as_arrays, ragged_positions
 from hf_ntg.flows.schema import MAX_SEGMENT
 from hf_ntg.models.baselines.baseline import Baseline
+from hf_ntg.models.baselines.budget_shares import budget_shares
 from hf_ntg.privacy.budget import GAUSSIAN_ACCOUNTANT, Budget, default_delta, gaussian_noise
 from hf_ntg.privacy.noise import SecretNoise
 from hf_ntg.privacy.public_words import PUBLIC_PORTS, PUBLIC_PROTOCOLS, public_time_knots
@@ -24,9 +25,6 @@ from hf_ntg.privacy.units import UnitFlows, noised_histogram
 
 __all__ = ["SYMBOLS", "PrivateNGram", "fault_of"]
 
-# Shares of the budget, as shares of 1 / noise². Those of columns that the flows lack go to the others. Four other
-# divisions gave no more useful flows, on validation flows of a public data set (MIRAGE-AppxAct).
-BUDGET_SHARES = {"classes": 0.02, "ranges": 0.15, "packets": 0.33, "pairs": 0.4, "times": 0.06, "headers": 0.04}
 TIME_BINS = 32
 MOST_FREQUENT = 48  # lengths of a class and position that keep a state of their own
 SYMBOLS = 2 * (MAX_SEGMENT + 1)
@@ -96,13 +94,14 @@ class PrivateNGram(Baseline):
 
     def _count(self, units: UnitFlows, classes: np.ndarray, budget: Budget) -> None:
         flows, noise, num_classes = units.flows, SecretNoise(), len(self.labels)
-        shares = dict(BUDGET_SHARES)
-        if flows.inter_arrival_time is None:
+        least = gaussian_noise(budget)
+        shares = budget_shares(units.count / num_classes, least)
+        if flows.inter_arrival_time is None:  # the shares of columns that the flows lack go to the others
             del shares["times"]
         if flows.protocol is None or flows.destination_port is None:
             del shares["headers"]
-        least = gaussian_noise(budget) * math.sqrt(sum(shares.values()))
-        scales = {name: least / math.sqrt(share) for name, share in shares.items()}
+        whole = least * math.sqrt(sum(shares.values()))
+        scales = {name: whole / math.sqrt(share) for name, share in shares.items()}
         steps = Steps.of(flows, self.max_packets)
         weight = units.weight
         norm = math.sqrt(self.max_packets)  # of the events of a flow, each in a cell of its own
