@@ -1,7 +1,7 @@
 """How fast causal models learn: steps against stock transformers, time to a held-out likelihood against others.
 
     python scripts/benchmark_training.py train.parquet --epochs 4
-    python scripts/benchmark_training.py train.parquet --parts commit --checkout ../older-hf_ntg
+    python scripts/benchmark_training.py train.parquet --parts neighbours --epochs 2 --neighbours 0 1 2
 
 Prints, for one machine in one run:
 
@@ -9,21 +9,22 @@ Prints, for one machine in one run:
   the measured matrix-product peak, and Mamba's time against that of the stock class;
 - likelihood: seconds until the held-out likelihood that our loop reaches after `--epochs`, for our loop and for
   ``transformers.Trainer`` with its default settings and with our batch size and rate;
-- commit: CPU seconds until the best held-out likelihood of another checkout's recipe, for that checkout and for ours;
-- processes: the steps of two processes of one thread against those of one.
+- processes: the steps of two processes of one thread against those of one;
+- neighbours: CPU seconds of a training of two threads next to 0, 1 and 2 programs that keep a core busy each, started
+  from the command line, from Python, in pytest, and from Python that imported torch before this package.
+
+``benchmark_commits.py`` compares with an older commit.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,13 @@ from hf_ntg.training.objective_causal import CausalObjective, nats_per_flow
 
 SHAPE = (256, 24)  # flows and tokens of the step that is timed
 PATIENCE = 5.0  # times our seconds that a rival is given
-CPU = time.process_time
+PARTS = ("steps", "likelihood", "processes", "neighbours")
+IN_PYTHON = """
+from hf_ntg import TrainingConfig, load_flows, train
+def test_training():
+    config = TrainingConfig.recipe({family!r}, output_dir={output!r}, epochs={epochs}, checkpoint_every=0)
+    train(load_flows({source!r}), config)
+"""
 
 
 def main() -> None:
@@ -49,23 +56,19 @@ def main() -> None:
     parser.add_argument("--family", default="gpt2", choices=CAUSAL_FAMILIES)
     parser.add_argument("--epochs", type=int, default=4, help="of the recipe's; what our loop has reached is the mark")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--parts", nargs="+", default=["steps", "likelihood", "processes"])
-    parser.add_argument("--checkout", help="folder of another checkout of the project, for the part 'commit'")
-    parser.add_argument("--curve", help=argparse.SUPPRESS)  # what the part 'commit' starts: the curve as JSON, here
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["steps", "likelihood", "processes"])
+    parser.add_argument("--neighbours", nargs="+", type=int, default=[0, 1, 2], help="numbers of busy programs")
     arguments = parser.parse_args()
     flows = load_flows(arguments.flows)
-    if arguments.curve:
-        Path(arguments.curve).write_text(json.dumps(our_curve(flows, _held_back(arguments.family), clock=CPU)))
-        return
     print(f"{machine()}; {arguments.flows}")
     if "steps" in arguments.parts:
         time_steps(flows, arguments.repeats)
     if "likelihood" in arguments.parts:
         race(flows, arguments.family, arguments.epochs)
-    if "commit" in arguments.parts:
-        race_checkout(arguments.flows, arguments.family, arguments.checkout)
     if "processes" in arguments.parts:
         time_processes(arguments.flows, arguments.family)
+    if "neighbours" in arguments.parts:
+        time_neighbours(arguments.flows, arguments.family, arguments.epochs, arguments.neighbours)
 
 
 def time_steps(flows: Dataset, repeats: int) -> None:
@@ -112,27 +115,6 @@ def _held_back(family: str) -> TrainingConfig:
     return TrainingConfig.recipe(family, validation_share=0.1, checkpoint_every=0)
 
 
-def race_checkout(source: str, family: str, checkout: str) -> None:
-    """CPU seconds of two checkouts' recipes to the best held-out likelihood of the other one's."""
-    curves = {}
-    for name, folder in {"that checkout": Path(checkout), "ours": Path(__file__).parents[1]}.items():
-        with tempfile.TemporaryDirectory() as scratch:
-            target = Path(scratch) / "curve.json"
-            command = [sys.executable, __file__, source, "--family", family, "--curve", str(target)]
-            environment = os.environ | {"PYTHONPATH": str(folder.resolve())}
-            subprocess.run(command, env=environment, check=True, capture_output=True)
-            curves[name] = json.loads(target.read_text())
-    mark = min(nats for _, nats in curves["that checkout"])
-    seconds = {name: next((t for t, nats in curve if nats <= mark), None) for name, curve in curves.items()}
-    best = {name: min(nats for _, nats in curve) for name, curve in curves.items()}
-    for name, curve in curves.items():
-        reached = "never" if seconds[name] is None else f"{seconds[name]:.0f} CPU s"
-        print(f"{family}, {name}: {mark:.2f} nats a held-out flow: {reached}; {best[name]:.2f} at best, in", end=" ")
-        print(f"{len(curve)} epochs of {curve[-1][0] / len(curve):.1f} CPU s")
-    if seconds["ours"] is not None:
-        print(f"  {seconds['that checkout'] / seconds['ours']:.1f} times as long")
-
-
 def race(flows: Dataset, family: str, epochs: int) -> None:
     """Seconds to the held-out likelihood that our loop has after the first `epochs` of its recipe."""
     config = _held_back(family)
@@ -163,19 +145,17 @@ class Enough(Exception):  # noqa: N818 (no error)
     """Our loop has run the epochs that were wanted."""
 
 
-def our_curve(
-    flows: Dataset, config: TrainingConfig, epochs: int | None = None, clock: Callable[[], float] = time.perf_counter
-) -> list[tuple[float, float]]:
-    """Seconds of training on `clock`, and held-out nats, after each of the first `epochs` (None: all)."""
+def our_curve(flows: Dataset, config: TrainingConfig, epochs: int) -> list[tuple[float, float]]:
+    """Seconds of training, and held-out nats, after each of the first `epochs`."""
     measure, curve, paused = CausalObjective.validation_loss, [], 0.0
-    started = clock()
+    started = time.perf_counter()
 
     def timed(objective, module):
         nonlocal paused
-        stopped = clock()
+        stopped = time.perf_counter()
         nats = measure(objective, module)
         curve.append((stopped - started - paused, nats))
-        paused += clock() - stopped
+        paused += time.perf_counter() - stopped
         if len(curve) == epochs:
             raise Enough
         return nats
@@ -241,6 +221,52 @@ def time_processes(source: str, family: str) -> None:
                 taken.append(time.perf_counter() - started)
         rates.append(2 * len(load_flows(source)) / (taken[1] - taken[0]))
     print(f"processes of one thread: one {rates[0]:,.0f} flows/s, two {rates[1]:,.0f}, {rates[1] / rates[0]:.2f} times")
+
+
+def time_neighbours(source: str, family: str, epochs: int, neighbours: list[int]) -> None:
+    """CPU seconds of a training of two threads, by the way it is started and the number of busy programs beside it."""
+    print("| started from | " + " | ".join(f"{count} neighbours, CPU s" for count in neighbours) + " | most / least |")
+    print("|---|" + "--:|" * (len(neighbours) + 1))
+    for way in ("the command line", "Python", "pytest", "Python, torch first"):
+        taken = []
+        for count in neighbours:
+            with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+                for _ in range(count):
+                    busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+                    stack.callback(busy.kill)
+                taken.append(cpu_seconds(started_from(way, source, family, epochs, Path(folder))))
+        cells = [f"{seconds:.1f}" for seconds in taken]
+        print(f"| {way} | " + " | ".join(cells) + f" | {max(taken) / taken[0]:.2f} |", flush=True)
+
+
+def started_from(way: str, source: str, family: str, epochs: int, folder: Path) -> list[str]:
+    """The command that trains in `folder`."""
+    output = str(folder / "model")
+    if way == "the command line":
+        options = ["--model", family, "--output", output, "--epochs", str(epochs), "--checkpoint-every", "0"]
+        return [sys.executable, "-m", "hf_ntg.cli", "train", source, *options]
+    test = folder / "test_training.py"
+    body = IN_PYTHON.format(family=family, output=output, epochs=epochs, source=source)
+    if way == "pytest":
+        test.write_text(body)
+        return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
+    test.write_text("import torch\n" * ("torch" in way) + body + "test_training()\n")
+    return [sys.executable, str(test)]
+
+
+def cpu_seconds(command: list[str]) -> float:
+    """CPU seconds of a command that runs with two threads."""
+    fresh = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "KMP_", "OMP_"))}
+    child = subprocess.Popen(
+        command, env=fresh | {"OMP_NUM_THREADS": "2"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert child.stdout is not None
+    output = child.stdout.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(output.decode(errors="replace"))
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
