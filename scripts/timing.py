@@ -11,13 +11,24 @@ from contextlib import contextmanager
 import torch
 import transformers
 
-__all__ = ["counted_tokens", "machine", "matmul_peak", "median_seconds"]
+__all__ = ["counted_tokens", "device_name", "machine", "matmul_peak", "median_seconds", "wait_for"]
 
 
 def machine() -> str:
     """Versions and threads, for the head of a table."""
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     return f"{versions}, {torch.get_num_threads()} threads, {platform.machine()}"
+
+
+def device_name(device: torch.device) -> str:
+    """Name of a GPU as its driver gives it, or the kind of processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until `device` has done all work that was given to it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def median_seconds(job: Callable[[], object], repeats: int) -> float:
@@ -31,10 +42,16 @@ def median_seconds(job: Callable[[], object], repeats: int) -> float:
     return statistics.median(taken)
 
 
-def matmul_peak(size: int = 2_048) -> float:
+def matmul_peak(size: int = 2_048, device: torch.device | None = None) -> float:
     """Floating-point operations a second of a float32 matrix product."""
-    one, other = torch.randn(size, size), torch.randn(size, size)
-    return 2 * size**3 / median_seconds(lambda: one @ other, 5)
+    device = device or torch.device("cpu")
+    one, other = torch.randn(size, size, device=device), torch.randn(size, size, device=device)
+
+    def product() -> None:
+        one @ other
+        wait_for(device)
+
+    return 2 * size**3 / median_seconds(product, 5)
 
 
 @contextmanager

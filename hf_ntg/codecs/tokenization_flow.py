@@ -37,6 +37,7 @@ __all__ = ["EncodedFlows", "FlowTokenizer"]
 GRAMMAR_FILE = "flow_grammar.json"
 MAX_EXTRA_LENGTHS = 512
 MAX_PROTOCOLS = 256
+FLOWS_AT_ONCE = 100_000  # that are encoded together; bounds the memory beyond that of the sentences
 NO_WORD = "no such word"  # has spaces, so it is in no vocabulary, and an unknown word is an error
 
 
@@ -65,7 +66,7 @@ class EncodedFlows:
     def padded(self, pad: int = 0) -> np.ndarray:
         """The sentences as a matrix, padded on the right with `pad`: (N, longest) int32."""
         matrix = np.full((len(self), self.lengths.max(initial=0)), pad, dtype=np.int32)
-        matrix[np.repeat(np.arange(len(self)), self.lengths), ragged_positions(self.lengths)] = self.ids
+        matrix[np.arange(matrix.shape[1]) < self.lengths[:, None]] = self.ids
         return matrix
 
 
@@ -180,14 +181,22 @@ class FlowTokenizer(PreTrainedTokenizerFast):
         """
         rules = self.grammar
         arrays = all_in_view(flows, rules.view).head(rules.max_packets)
-        gaps = arrays.inter_arrival_time
-        if rules.has_times and gaps is None:
+        if rules.has_times and arrays.inter_arrival_time is None:
             raise InputError("the model was trained with times; the flows have no column 'inter_arrival_time'")
         packets = arrays.num_packets
         tail = packets if rules.has_times else 0  # <times> and a bin for every packet but the first
         offsets = np.concatenate([[0], np.cumsum(rules.prefix_length + packets + tail + 1)])
         ids = np.empty(offsets[-1], dtype=np.int32)
-        starts = offsets[:-1]
+        for first in range(0, len(arrays), FLOWS_AT_ONCE):
+            last = min(first + FLOWS_AT_ONCE, len(arrays))
+            piece = arrays if last - first == len(arrays) else arrays.take(np.arange(first, last))
+            self._write(piece, offsets[first : last + 1] - offsets[first], ids[offsets[first] : offsets[last]])
+        cut = None if arrays.cut is None else arrays.cut & (packets < rules.max_packets)
+        return EncodedFlows(ids, offsets, cut if cut is not None and cut.any() else None)
+
+    def _write(self, arrays: FlowArrays, offsets: np.ndarray, ids: np.ndarray) -> None:
+        """Write the sentences of `arrays` into `ids`, sentence i to ``offsets[i]:offsets[i + 1]``."""
+        rules, packets, gaps, starts = self.grammar, arrays.num_packets, arrays.inter_arrival_time, offsets[:-1]
         ids[starts] = rules.blocks["label"].start + class_places(rules.labels, arrays.label)
         if rules.has_header:
             ids[starts + 1], ids[starts + 2] = self._header_ids(arrays)
@@ -199,8 +208,6 @@ class FlowTokenizer(PreTrainedTokenizerFast):
             place = (first + np.repeat(packets, packets) + arrays.position)[later]
             ids[place] = rules.blocks["time"].start + rules.time_bins.of(gaps[later])
         ids[offsets[1:] - 1] = rules.eos
-        cut = None if arrays.cut is None else arrays.cut & (packets < rules.max_packets)
-        return EncodedFlows(ids, offsets, cut if cut is not None and cut.any() else None)
 
     @property
     def draws_per_flow(self) -> int:

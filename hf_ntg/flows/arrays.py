@@ -17,6 +17,9 @@ from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS, column_of, confor
 __all__ = ["FlowArrays", "as_arrays", "ragged_positions"]
 
 
+_RECURRING = ("label", "capture")  # columns of texts that many flows share
+
+
 def ragged_positions(lengths: np.ndarray) -> np.ndarray:
     """Place of every entry within its row, for rows of the given `lengths` laid end to end: (sum,) int64."""
     ends = np.cumsum(lengths)
@@ -74,6 +77,8 @@ class FlowArrays:
                 found[name] = names[column.fill_null(-1).to_numpy(zero_copy_only=False)]
             elif pa.types.is_integer(column.type):
                 found[name] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+            elif name in _RECURRING:
+                found[name] = _shared_texts(column)
             else:
                 found[name] = column.to_numpy(zero_copy_only=False)
         if found["view"] == "payload" and (found["payload_length"] == 0).any():
@@ -146,7 +151,13 @@ class FlowArrays:
             return self
         offsets = np.concatenate([[0], np.cumsum(np.minimum(self.num_packets, max_packets))])
         cut = None if self.cut is None else self.cut | (self.num_packets > max_packets)
-        return replace(self._with(offsets, self.position < max_packets, slice(None)), cut=cut)
+        longer = np.flatnonzero(self.num_packets > max_packets)
+        step = np.zeros(
+            len(self.direction) + 1, dtype=np.int8
+        )  # 1 where packets begin to be left out, -1 where it ends
+        step[self.offsets[longer] + max_packets], step[self.offsets[longer + 1]] = 1, -1
+        kept = np.cumsum(step[:-1], dtype=np.int8) == 0
+        return replace(self._with(offsets, kept, slice(None)), cut=cut)
 
     def padded(self, name: str, width: int, fill: float = 0) -> np.ndarray:
         """Packet column or property `name` as a matrix: (N, width), rows cut or filled to `width`."""
@@ -163,6 +174,13 @@ class FlowArrays:
             if isinstance(values, np.ndarray):
                 changed[field.name] = values[packets] if field.name in PACKET_COLUMNS else values[rows]
         return replace(self, **changed)
+
+
+def _shared_texts(column: pa.Array) -> np.ndarray:
+    """The texts of a column, (N,) object; equal ones are one Python object, so that a row takes 8 bytes."""
+    encoded = column.dictionary_encode()
+    names = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
+    return names[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 def _marked_view(flows: Dataset) -> str | None:

@@ -46,6 +46,7 @@ def _buffers(values: np.ndarray) -> list[bytes | memoryview]:
         return [np.ascontiguousarray(values).data.cast("B")] if len(values) else []
     text = pa.array(values, pa.large_string(), from_pandas=True)
     filled = text.fill_null("")
-    sizes = np.diff(np.frombuffer(filled.buffers()[1], np.int64)[filled.offset : filled.offset + len(filled) + 1])
-    whole = "".join(filled.to_pylist()).encode()
-    return [text.is_null().to_numpy(zero_copy_only=False).tobytes(), sizes.tobytes(), whole]
+    _, places, letters = filled.buffers()
+    ends = np.frombuffer(places, np.int64)[filled.offset : filled.offset + len(filled) + 1]
+    whole = memoryview(letters)[ends[0] : ends[-1]] if letters is not None else b""
+    return [text.is_null().to_numpy(zero_copy_only=False).tobytes(), np.diff(ends).tobytes(), whole]

@@ -63,7 +63,7 @@ def in_view(flows: FlowArrays, view: str) -> tuple[FlowArrays, int]:
     kept = np.flatnonzero(flows.payload_length > 0)
     if len(kept) == len(flows.payload_length):
         return flows, 0
-    lengths = np.bincount(flows.flow_index[kept], minlength=len(flows))
+    lengths = np.diff(np.searchsorted(kept, flows.offsets))
     gaps = flows.inter_arrival_time
     seen = replace(
         flows,

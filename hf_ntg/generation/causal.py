@@ -12,26 +12,29 @@ from transformers import PreTrainedModel
 
 from hf_ntg.codecs.tokenization_flow import FlowTokenizer
 from hf_ntg.flows.arrays import FlowArrays
-from hf_ntg.generation.prefix_tree import MAX_NODES, sample_sentences
+from hf_ntg.generation.prefix_tree import SHORT, nodes_at_once, sample_sentences
 from hf_ntg.models.flow_streams import flow_points
 from hf_ntg.models.likelihood import sentence_log_likelihood
 from hf_ntg.ranges import DRAWING
 
 __all__ = ["CausalSampler"]
 
-_SHORT = 64  # tokens; fewer sentences are drawn together if they are longer, which bounds the memory
-
 
 class CausalSampler:
-    """Draws sentences from `model` by the prefix tree, and decodes them with `tokenizer`."""
+    """Draws sentences from `model` by the prefix tree, and decodes them with `tokenizer`.
+
+    Attributes:
+        max_nodes: prefixes that the model evaluates at once. The flows do not depend on it.
+    """
 
     block_size = 32_768
     options: tuple[str, ...] = ("temperature", "times")
 
     def __init__(self, model: PreTrainedModel, tokenizer: FlowTokenizer) -> None:
         self.model, self.tokenizer = model, tokenizer
-        if tokenizer.grammar.max_tokens > _SHORT:
-            self.block_size = max(1, self.block_size * _SHORT // tokenizer.grammar.max_tokens)
+        if tokenizer.grammar.max_tokens > SHORT:
+            self.block_size = max(1, self.block_size * SHORT // tokenizer.grammar.max_tokens)
+        self.max_nodes = nodes_at_once(model.device, tokenizer.grammar.max_tokens)
         self.labels: list[str | None] = list(tokenizer.grammar.labels)
         self.view, self.max_packets = tokenizer.grammar.view, tokenizer.grammar.max_packets
         counts = np.array(tokenizer.grammar.label_counts, dtype=np.float64)
@@ -69,8 +72,9 @@ class CausalSampler:
         DRAWING["temperature"].check("temperature", temperature)
         grammar, tokens = self.tokenizer.grammar, self.tokenizer.grammar.max_tokens
         uniforms = flow_points(seed, first, len(classes), tokens, tokens + self.tokenizer.draws_per_flow)
-        nodes = max(1, min(MAX_NODES, _SHORT * MAX_NODES // tokens))
-        sentences = sample_sentences(self.model, grammar, classes, uniforms[:, :tokens], temperature, nodes, times)
+        sentences = sample_sentences(
+            self.model, grammar, classes, uniforms[:, :tokens], temperature, self.max_nodes, times
+        )
         flows = self.tokenizer.decode_flows(sentences, uniforms=uniforms[:, tokens:])
         return flows if times else replace(flows, inter_arrival_time=None)
 

@@ -25,16 +25,25 @@ from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
 from hf_ntg.models.decoder import Memory, make_decoder
 
-__all__ = ["sample_sentences"]
+__all__ = ["nodes_at_once", "sample_sentences"]
 
-MAX_NODES = 512  # nodes evaluated at once
+MAX_NODES = 512  # nodes evaluated at once by a processor, whose caches hold their activations
+GPU_NODES = 16_384  # by a GPU, which needs many to be busy; their keys and values take about 3 GiB
 APART = 0.6  # distinct prefixes per flow above which every flow becomes a node of its own
 MAX_SCORES = 500_000  # entries of a score matrix, few enough to fit the processor's cache
+GPU_SCORES = 64_000_000  # 256 MiB
 # A token drawn in float32 is final if a change of the cumulative probabilities by this much would not change it. This
 # is 1.5 times the largest measured error (1.7e-6). The other flows are drawn again in float64, where threads, batches
 # and devices do not affect the result. So every flow is the one that exact arithmetic draws.
 MARGIN = 2.5e-6
+SHORT = 64  # tokens; longer sentences are drawn in smaller numbers, which bounds the memory
 GROUP = 64  # scores are searched in two levels: among groups of this many, then inside a group
+
+
+def nodes_at_once(device: torch.device, tokens: int) -> int:
+    """How many prefixes of sentences of `tokens` tokens to evaluate at once on `device`: fewer if they are long."""
+    most = MAX_NODES if device.type == "cpu" else GPU_NODES
+    return max(1, min(most, SHORT * most // tokens))
 
 
 def sample_sentences(
@@ -125,6 +134,7 @@ class _Walk:
         self.lengths = torch.zeros(len(uniforms), dtype=torch.int64, device=model.device)
         self.doubtful = torch.zeros(len(uniforms), dtype=torch.bool, device=model.device)
         self.margin = MARGIN / min(temperature, 1.0)
+        self.max_scores = MAX_SCORES if model.device.type == "cpu" else GPU_SCORES
 
     def run(self, labels: Tensor) -> None:
         """Draw all sentences, starting with their `labels` (N,)."""
@@ -193,7 +203,7 @@ class _Walk:
             return torch.full_like(nodes.flow, allowed.start)
         uniforms = self.uniforms[nodes.flow, nodes.place]
         head, bias = self._head_of(allowed)
-        token, rows = torch.empty_like(nodes.flow), max(1, MAX_SCORES // len(head))
+        token, rows = torch.empty_like(nodes.flow), max(1, self.max_scores // len(head))
         for first in range(0, len(hidden), rows):
             span = torch.searchsorted(nodes.node, torch.tensor([first, first + rows], device=token.device)).tolist()
             mine = slice(*span)

@@ -41,7 +41,7 @@ def prepare_flows(flows: Dataset, config: TrainingConfig) -> FlowSets:
     given, held_back = _hold_back(flows, config)
     training, dropped = flows_in_view(given, config.view)
     notes = [dropped_in_words(dropped, len(given))] if dropped else []
-    lost = sorted(map(str, set(given["label"]) - set(training.label)))
+    lost = sorted(map(str, set(given.unique("label")) - set(training.label)))
     if lost:
         notes.append(f"no flow of class {', '.join(lost)} carries payload: the model does not know it")
     longest = longest_seen(training, config.max_packets)
@@ -53,7 +53,8 @@ def prepare_flows(flows: Dataset, config: TrainingConfig) -> FlowSets:
     validation = None
     if held_back is not None:
         validation, _ = flows_in_view(held_back, config.view)
-        validation = validation.take(np.isin(validation.label.astype(str), training.label.astype(str)))
+        known = set(training.label)
+        validation = validation.take(np.array([label in known for label in validation.label], dtype=bool))
     return FlowSets(training, validation, replace(config, max_packets=longest), notes)
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_ntg import FlowTokenizer, InputError
-from hf_ntg.codecs import EncodedFlows
+from hf_ntg.codecs import EncodedFlows, tokenization_flow
 from hf_ntg.codecs.flow_grammar import FlowGrammar, label_token, token_label
 from hf_ntg.codecs.time_bins import PARTS
 from hf_ntg.flows.arrays import FlowArrays
@@ -214,3 +214,12 @@ def test_a_flow_that_was_cut_has_a_sentence_without_a_known_end(flows):
     cut = flows.remove_columns("packet_count").add_column("packet_count", [9 if n == 3 else n for n in held])
     assert tokenizer.encode_flows(cut).cut.tolist() == [n == 3 for n in held]
     assert tokenizer.encode_flows(flows).cut is None
+
+
+def test_flows_that_are_encoded_piece_by_piece_have_the_same_sentences(flows, monkeypatch):
+    tokenizer = FlowTokenizer.fit(flows)
+    whole = tokenizer.encode_flows(flows)
+    monkeypatch.setattr(tokenization_flow, "FLOWS_AT_ONCE", 7)
+    pieces = tokenizer.encode_flows(flows)
+    np.testing.assert_array_equal(pieces.ids, whole.ids)
+    np.testing.assert_array_equal(pieces.offsets, whole.offsets)

@@ -56,3 +56,9 @@ def test_unknown_header_facts_stay_unknown(flows):
 def test_ragged_positions():
     np.testing.assert_array_equal(ragged_positions(np.array([2, 0, 3])), [0, 1, 0, 1, 2])
     assert len(ragged_positions(np.array([], dtype=int))) == 0
+
+
+def test_equal_texts_of_many_flows_are_one_object(flows):
+    arrays = FlowArrays.from_dataset(flows)
+    for column in (arrays.label, arrays.capture):
+        assert len(set(map(id, column))) == len(set(column))
