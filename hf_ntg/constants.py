@@ -1,6 +1,7 @@
 """Numbers and names that every layer shares, in a module that imports nothing heavy."""
 
 __all__ = [
+    "BUNDLED",
     "DEFAULT_PER_CLASS",
     "DEFAULT_VIEW",
     "MAX_DATAGRAM",
@@ -14,6 +15,7 @@ __all__ = [
     "UDP",
 ]
 
+BUNDLED = "loopback"  # name of the flows that the package brings, and of the model that learned them
 TCP, UDP = 6, 17  # IP protocol numbers
 MAX_SEGMENT, MAX_DATAGRAM = 1_460, 1_472  # payload of a frame of 1,500 bytes, less 40 for IPv4 and TCP, 28 for UDP
 PACKET_VIEWS = ("payload", "all")  # see hf_ntg.flows.view

@@ -138,7 +138,7 @@ def _in_words(record: dict[str, float]) -> Iterator[str]:
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Argument(help="Model folder or Hub id.")],
+    model: Annotated[str, typer.Argument(help="Model folder, Hub id, or 'loopback' (bundled).")],
     output: Annotated[Path, typer.Option(help="New flows: .parquet, .jsonl, .csv, .pcap, .pcapng, or a folder.")],
     num_flows: Annotated[int | None, number(Range(0, 10**12, whole=True), "How many flows.")] = None,
     label: Annotated[

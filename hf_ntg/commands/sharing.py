@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_ntg.commands.app import app, number, show, show_table
+from hf_ntg.constants import BUNDLED
 from hf_ntg.errors import InputError
 from hf_ntg.launch import require_free_port
 from hf_ntg.ranges import PORTS
@@ -68,7 +69,8 @@ def publish(
 @app.command()
 def demo(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Model folders or Hub ids, among which visitors choose.")
+        list[str] | None,
+        typer.Argument(help="Model folders or Hub ids, among which visitors choose. Default: the bundled model."),
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
     host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 serves the whole network.")] = "127.0.0.1",
@@ -86,6 +88,4 @@ def demo(
         require_free_port(port)
     from hf_ntg.space import launch
 
-    launch(
-        models or ["quickstart/model"], revision=revision, host=host, port=port, share=share, open_browser=open_browser
-    )
+    launch(models or [BUNDLED], revision=revision, host=host, port=port, share=share, open_browser=open_browser)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
+from hf_ntg.constants import BUNDLED
 from hf_ntg.errors import InputError
 from hf_ntg.flows.packings import unpacked_name
 from hf_ntg.flows.parquet import PARQUET_MAGIC, open_parquet, with_plain_texts
@@ -19,9 +20,8 @@ from hf_ntg.flows.table_in.records import header_of
 from hf_ntg.flows.unpacking import is_pipe, printable_name
 from hf_ntg.remote import hub_in_words
 
-__all__ = ["BUNDLED", "load_flows"]
+__all__ = ["load_flows"]
 
-BUNDLED = "loopback"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 

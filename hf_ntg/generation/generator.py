@@ -87,7 +87,8 @@ class FlowGenerator:
         """Load a model from a folder or from the Hub.
 
         Args:
-            source: a folder written by training or by a baseline, or the id of a model on the Hub (``"org/name"``).
+            source: a folder written by training or by a baseline, the id of a model on the Hub (``"org/name"``), or
+                ``"loopback"``, a model of the bundled flows that the package brings.
             revision: branch, tag or commit on the Hub. token: for private and gated models.
             device: where to draw. A CPU is enough for the causal models; a GPU draws other flows from the same seed.
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["build_page", "launch"]
 
-QUICKSTART_MODEL = "quickstart/model"
 FIRST_FLOWS = 200  # of the draw that a visitor finds
 KEPT_SECONDS = 3_600  # how long the files of a visitor are kept
 WAITING = 60  # visitors in the queue; more are asked to come back
@@ -66,8 +65,6 @@ def launch(
     """
     gradio = _gradio()
     names = [models] if isinstance(models, str) else list(models)
-    if QUICKSTART_MODEL in names and not Path(QUICKSTART_MODEL).is_dir():  # which looks like the id of a model
-        raise InputError(f"{QUICKSTART_MODEL}: no such folder; make it by 'ntg quickstart', or name a model")
     loaded = {
         _shown_name(name): (FlowGenerator.from_pretrained(name, revision=revision), RealFlows.next_to(name))
         for name in dict.fromkeys(names)

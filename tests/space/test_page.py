@@ -16,15 +16,9 @@ def test_without_gradio_it_says_what_to_install(monkeypatch, tiny_gpt2):
         launch(str(tiny_gpt2))
 
 
-def test_the_default_model_is_a_folder_and_not_fetched(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "gradio", type(sys)("gradio"))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="make it by 'ntg quickstart'"):
-        launch("quickstart/model")
-
-
 def test_visitors_do_not_see_where_the_model_is(tiny_gpt2):
     assert _shown_name("org/model") == "org/model"
+    assert _shown_name("loopback") == "loopback"
     assert _shown_name(str(tiny_gpt2)).count("/") == 1
 
 

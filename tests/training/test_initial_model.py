@@ -19,7 +19,7 @@ def test_another_family_is_refused_before_training(tiny_mamba):
 def test_what_is_no_causal_model_is_refused(tiny_unet, tmp_path):
     with pytest.raises(InputError, match="a diffusion model has no words to carry over"):
         initial_settings(tiny_unet)
-    with pytest.raises(InputError, match="no such folder, and not the id of a model on the Hub"):
+    with pytest.raises(InputError, match="no such folder, and neither 'loopback' nor the id of a model"):
         initial_settings("nowhere")
     with pytest.raises(InputError, match="no causal model of hf_ntg to start from"):
         initial_settings(tmp_path)
