@@ -133,6 +133,20 @@ def test_a_budget_longer_than_the_recommended_training_is_not_run(script, table)
     ]
 
 
+def test_a_schema_allows_what_occurs():
+    from rivals.synthesisers import _schema_of
+
+    objects = [{"label": "b", "sizes": ["-2"], "times": []}, {"label": "a", "sizes": ["+1", "-2"], "times": [-1.5]}]
+    fields = _schema_of(objects)["properties"]
+    assert fields["label"]["enum"] == ["a", "b"]
+    assert fields["sizes"] == {"type": "array", "items": {"type": "string", "enum": ["+1", "-2"]}} | bounds(1, 2)
+    assert fields["times"] == {"type": "array", "items": {"type": "number"}} | bounds(0, 1)
+
+
+def bounds(least, most):
+    return {"minItems": least, "maxItems": most}
+
+
 def test_failures_say_why(scripts):
     import compare_rivals
 
@@ -158,7 +172,8 @@ def test_tables_have_means_over_seeds(tmp_path):
 
     def row(model, seed, **given):
         least = {"random_forest": -10 + seed, "times_ratio": 2, "c2st": 0.9, "flows_per_cpu_second": 1_000}
-        most = {"random_forest": -1, "jsd_ratio": 1.5, "copies_excess": -0.25}
+        least |= {"jsd_ratio": 1.5, "copies_excess": -0.25}
+        most = {"random_forest": -1}
         plain = {"table": "tls", "model": model, "settings": "", "seed": seed, "fit_cpu_seconds": 0.5}
         return plain | {"real": {"random_forest": 90 + seed}, "by_multiple": {"1": least, "4": most}} | given
 
