@@ -78,7 +78,7 @@ def compare(arguments: argparse.Namespace, table: str, seed: int) -> None:
                 continue
             budget = None
             if length == BUDGET:
-                budget = budget_of(rows, place, arguments.like)
+                budget = budget_of(list(rows.values()), place, arguments.like)
                 whole = rows.get(key_of(place | {"settings": ""}), {}).get("fit_cpu_seconds")
                 if whole is not None and whole <= budget:
                     continue
@@ -88,12 +88,14 @@ def compare(arguments: argparse.Namespace, table: str, seed: int) -> None:
                 lines.write(json.dumps(place | found | origin()) + "\n")
 
 
-def budget_of(rows: dict[tuple, dict], place: dict, like: str) -> float:
-    """CPU seconds that the training of `like` took on the same flows."""
-    row = rows.get(key_of(place | {"model": like, "settings": ""}))
-    if row is None:
-        sys.exit(f"{place['table']}, seed {place['seed']}: measure {like} first; its training is the budget")
-    return row["fit_cpu_seconds"]
+def budget_of(rows: list[dict], place: dict, like: str) -> float:
+    """CPU seconds that the training of `like` took on the same flows, however its flows were judged."""
+    wanted = place | {"model": like, "settings": ""}
+    same = ("table", "by", "seed", "view", "packets", "model", "settings")
+    for row in rows:
+        if all(row[name] == wanted[name] for name in same):
+            return row["fit_cpu_seconds"]
+    sys.exit(f"{place['table']}, seed {place['seed']}: measure {like} first; its training is the budget")
 
 
 def measure_own(cell: Cell, model: str) -> dict:

@@ -106,7 +106,11 @@ def test_rivals_are_judged_like_our_own(script, table, monkeypatch):
     given = arguments(table, models=["4-gram", "origami", "arf"])
     our_training_took(script, given, table, 0.0)
     script.compare(given, str(table), 0)
-    ours, rival, budget, failed = script.read_rows(given.output)
+    own = {"multiples": [1], "lengths": ["budget"], "models": ["origami"]}
+    script.compare(Namespace(**vars(given) | own), str(table), 0)
+    *_, again = script.read_rows(given.output)
+    assert (again["model"], again["notes"], [*again["by_multiple"]]) == ("origami", {"budget": 0.0}, ["1"])
+    ours, rival, budget, failed, *_ = script.read_rows(given.output)
     assert [ours["model"], rival["model"], budget["model"]] == ["4-gram", "origami", "origami"]
     assert budget["settings"] == "budget of 4-gram"
     assert (rival["notes"], budget["notes"]) == ({"budget": None}, {"budget": 0.0})
