@@ -146,6 +146,7 @@ def split(
     """
     check_output_folder(output)
     from hf_ntg.flows import load_flows, save_flows, split_flows
+    from hf_ntg.flows.stream import in_pieces
 
     places = [output] if folds is None else [output / f"fold-{fold}" for fold in range(folds)]
     refuse_overwriting(flows, [place / f"{name}.parquet" for place in places for name in ("train", "test")])
@@ -159,8 +160,8 @@ def split(
         }
     for folder, parts in splits.items():
         for name, part in parts.items():
-            path = save_flows(part, folder / f"{name}.parquet")
-            classes = len(set(part["label"]))
+            path = save_flows(in_pieces(part), folder / f"{name}.parquet")
+            classes = len(part.select_columns("label").unique("label"))
             show(f"{path}: {len(part)} flows, {classes} classes", path=str(path), flows=len(part), classes=classes)
 
 

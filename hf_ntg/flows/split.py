@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, DatasetDict
 
 from hf_ntg.errors import InputError
@@ -55,7 +56,7 @@ def split_flows(
         raise InputError(f"fold {fold} of {folds}: give at least 2 folds, and a fold from 0 to {max(folds, 2) - 1}")
     table = as_dataset(flows, "flows")
     arrays = as_arrays(table)
-    labels = np.where(arrays.label == None, "", arrays.label).astype(str)  # noqa: E711 (element-wise)
+    labels = _ranks(arrays.label)
     rng = np.random.default_rng(seed)
     if by == "random":
         in_test = _draw_flows(labels, test_size, rng) if fold is None else _deal_flows(labels, folds, rng) == fold
@@ -70,11 +71,25 @@ def split_flows(
     return DatasetDict(train=table.select(np.flatnonzero(~in_test)), test=table.select(np.flatnonzero(in_test)))
 
 
+def _ranks(texts: np.ndarray) -> np.ndarray:
+    """(N,) int64 place of each text among the distinct ones in order; None counts as an empty text."""
+    column = pa.array(texts, pa.string(), from_pandas=True).fill_null("").dictionary_encode()
+    names = column.dictionary.to_pylist()
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return rank[column.indices.to_numpy()]
+
+
+def _rows_of_each(labels: np.ndarray) -> list[np.ndarray]:
+    """The rows of each class, ascending; `labels` are ranks."""
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+
+
 def _draw_flows(labels: np.ndarray, test_size: float, rng: np.random.Generator) -> np.ndarray:
-    """(N,) which flows are tested."""
+    """(N,) which flows are tested; `labels` are ranks, see :func:`_ranks`."""
     in_test = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
+    for own in _rows_of_each(labels):
+        rows = rng.permutation(own)
         if len(rows) > 1:
             in_test[rows[: min(max(round(test_size * len(rows)), 1), len(rows) - 1)]] = True
     return in_test
@@ -87,8 +102,8 @@ def _deal_flows(labels: np.ndarray, folds: int, rng: np.random.Generator) -> np.
     """
     fold_of = np.full(len(labels), -1)
     start = 0
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
+    for own in _rows_of_each(labels):
+        rows = rng.permutation(own)
         if len(rows) > 1:
             fold_of[rows] = (start + np.arange(len(rows))) % folds
             start = (start + len(rows)) % folds
@@ -102,11 +117,9 @@ def _count_captures(arrays: FlowArrays, labels: np.ndarray) -> tuple[np.ndarray,
     """(classes, captures) flows of each class in each capture, and the capture of each flow (N,)."""
     if arrays.capture is None or any(name is None for name in arrays.capture):
         raise InputError("a split by capture needs the column 'capture' filled in every row; split by random instead")
-    class_names, label_ids = np.unique(labels, return_inverse=True)
-    capture_names, capture_ids = np.unique(arrays.capture.astype(str), return_inverse=True)
-    counts = np.zeros((len(class_names), len(capture_names)), dtype=np.int64)
-    np.add.at(counts, (label_ids, capture_ids), 1)
-    return counts, capture_ids
+    captures = _ranks(arrays.capture)
+    shape = labels.max() + 1, captures.max() + 1
+    return np.bincount(labels * shape[1] + captures, minlength=shape[0] * shape[1]).reshape(shape), captures
 
 
 def _draw_captures(counts: np.ndarray, test_size: float, rng: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ from hf_ntg.flows.load import load_flows
 from hf_ntg.flows.parquet import open_parquet, with_plain_texts
 from hf_ntg.flows.provenance import mark_flows, provenance_of_file
 
-__all__ = ["stream_flows"]
+__all__ = ["in_pieces", "stream_flows"]
 
 
 def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Dataset]:
@@ -35,3 +35,9 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
                 yield mark_flows(Dataset(table), marks)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def in_pieces(flows: Dataset, flows_at_once: int = 100_000) -> Iterator[Dataset]:
+    """Give a table that was checked against the schema in pieces, to be written one at a time."""
+    for first in range(0, len(flows), flows_at_once):
+        yield flows.select(range(first, min(first + flows_at_once, len(flows))))

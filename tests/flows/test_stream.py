@@ -4,9 +4,9 @@ from written_flows import flow, table, truth
 
 from hf_ntg import InputError
 from hf_ntg.cli import app
-from hf_ntg.flows import save_flows
+from hf_ntg.flows import load_flows, save_flows
 from hf_ntg.flows.capture_in.pcap import read_pcap
-from hf_ntg.flows.stream import stream_flows
+from hf_ntg.flows.stream import in_pieces, stream_flows
 
 
 def test_a_parquet_file_comes_in_pieces(tmp_path):
@@ -15,6 +15,13 @@ def test_a_parquet_file_comes_in_pieces(tmp_path):
     pieces = list(stream_flows(tmp_path / "x.parquet", flows_at_once=10))
     assert max(map(len, pieces)) <= 10
     assert [name for piece in pieces for name in piece["flow_id"]] == flows["flow_id"][:]
+
+
+def test_pieces_of_a_table_are_written_as_the_table(tmp_path):
+    flows = table(*[flow(f"+{size + 1}", flow_id=str(size)) for size in range(25)]).select(range(24, -1, -1))
+    for name, given in (("whole", flows), ("pieces", in_pieces(flows, 10))):
+        save_flows(given, tmp_path / f"{name}.parquet")
+    assert load_flows(tmp_path / "pieces.parquet").to_dict() == load_flows(tmp_path / "whole.parquet").to_dict()
 
 
 def test_broken_and_missing_files(tmp_path):
