@@ -6,7 +6,8 @@
 
 The first use of a synthesiser installs it: see scripts/rivals/environments.py for the pinned releases. It learns the
 first packets of the training flows (label, sizes, directions, times), and scripts/measure_recipe.py judges its flows.
-Families and baselines of hf_ntg can be named too; they also learn protocol and ports.
+Families and baselines of hf_ntg can be named too; they also learn protocol and ports. ``mst-8`` and ``mst-1`` have
+differential privacy at epsilon 8 and 1, and learn label, sizes and directions; compare them with ``private-n-gram:8``.
 
 A synthesiser trains for its recommended length, and with ``--lengths budget`` for as many CPU seconds as the model
 ``--like`` took on the same flows, which must be measured before. A budget is skipped where the recommended length fits
@@ -39,13 +40,14 @@ RECOMMENDED, BUDGET = "recommended", "budget"
 # Synthesisers and their environments. Those of the second line have no length of training to cut.
 WITH_LENGTH = {"origami": "origami", "argn-flat": "mostlyai", "argn-sequential": "mostlyai"}
 WITHOUT_LENGTH = {"arf": "arf", "copula": "sdv", "ctgan": "sdv", "par": "sdv", "realtabformer": "realtabformer"}
-ENVIRONMENTS = WITH_LENGTH | WITHOUT_LENGTH
+PRIVATE = {"mst-8": "smartnoise", "mst-1": "smartnoise"}  # differentially private, by their epsilon
+ENVIRONMENTS = WITH_LENGTH | WITHOUT_LENGTH | PRIVATE
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", help="flow tables, or 'loopback'")
-    parser.add_argument("--models", nargs="+", default=["gpt2", "4-gram", "cvae", *ENVIRONMENTS])
+    parser.add_argument("--models", nargs="+", default=["gpt2", "4-gram", "cvae", *WITH_LENGTH, *WITHOUT_LENGTH])
     parser.add_argument("--lengths", nargs="+", default=[RECOMMENDED, BUDGET], choices=(RECOMMENDED, BUDGET))
     parser.add_argument("--like", default="gpt2", help="the model whose training is the budget")
     parser.add_argument("--environments", type=Path, default=Path.home() / ".cache" / "hf_ntg-rivals")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_ntg.flows import save_flows
+from hf_ntg.flows import load_flows, save_flows
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 MODULES = ("compare_rivals", "measure_recipe", "rivals")
@@ -55,6 +55,28 @@ def test_drawn_values_become_legal_flows():
     assert from_objects(objects) == [
         {"label": "a", "payload_length": [517, 0, 8], "direction": [-1, 1, 1], "inter_arrival_time": [0.0, 0.01, 0.0]}
     ]
+
+
+def test_sizes_up_to_the_end_become_flows_without_times(tmp_path):
+    from rivals.forms import from_sizes, write_flows
+
+    made = [from_sizes("a", (518, -1, 0, 7)), from_sizes("a", (0, 0)), from_sizes("b", (-9, 3))]
+    assert [(flow["payload_length"], flow["direction"]) for flow in made] == [
+        ([517, 0], [1, -1]),
+        ([0], [1]),
+        ([8, 2], [-1, 1]),
+    ]
+    write_flows(made, str(tmp_path / "made.parquet"))
+    assert "inter_arrival_time" not in load_flows(str(tmp_path / "made.parquet")).column_names
+
+
+def test_every_synthesiser_has_an_environment():
+    import compare_rivals
+    from rivals.environments import INSTALLS, PACKAGES
+    from rivals.synthesisers import LIBRARIES, SYNTHESISERS
+
+    assert compare_rivals.ENVIRONMENTS.keys() == SYNTHESISERS.keys() == LIBRARIES.keys()
+    assert set(compare_rivals.ENVIRONMENTS.values()) == INSTALLS.keys() == PACKAGES.keys()
 
 
 def replay(flows, settings):

@@ -30,6 +30,7 @@ INSTALLS: dict[str, list[list[str]]] = {
     ],
     "sdv": [TORCH, ["sdv==2.0.0", "pyarrow==26.0.1"]],
     "realtabformer": [TORCH, ["realtabformer<0.3", "transformers<5"]],
+    "smartnoise": [TORCH, ["smartnoise-synth==1.0.8", "mbi==1.1.0", "pandas==2.3.3", "pyarrow==26.0.1"]],
 }
 PACKAGES = {  # whose releases a row of results names
     "arf": ("arfpy", "scikit-learn"),
@@ -37,6 +38,7 @@ PACKAGES = {  # whose releases a row of results names
     "mostlyai": ("mostlyai-engine", "torch"),
     "sdv": ("sdv", "torch"),
     "realtabformer": ("realtabformer", "transformers", "torch"),
+    "smartnoise": ("smartnoise-synth", "mbi"),
 }
 
 

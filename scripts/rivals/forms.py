@@ -23,6 +23,7 @@ __all__ = [
     "from_objects",
     "from_packets",
     "from_rows",
+    "from_sizes",
     "read_flows",
     "write_flows",
 ]
@@ -47,8 +48,9 @@ def read_flows(path: str) -> pd.DataFrame:
 
 
 def write_flows(made: list[dict], path: str) -> None:
-    """Write flows in the schema that hf_ntg reads."""
-    pq.write_table(pa.Table.from_pylist(made, SCHEMA), path)
+    """Write flows in the schema that hf_ntg reads; without times, if they have none."""
+    known = pa.schema([column for column in SCHEMA if column.name in made[0]])
+    pq.write_table(pa.Table.from_pylist(made, known), path)
 
 
 def as_rows(flows: pd.DataFrame, width: int) -> pd.DataFrame:
@@ -70,6 +72,15 @@ def from_rows(rows: pd.DataFrame, width: int) -> list[dict]:
         times = [0.0, *(row[f"time_{place}"] for place in range(1, packets))]
         made.append(_flow(row["label"], [row[f"packet_{place}"] for place in range(packets)], times))
     return made
+
+
+def from_sizes(label: str, sizes: Sequence) -> dict:
+    """A flow without times: the `sizes` before the first 0, which is the end, and one packet at least."""
+    ends = [place for place, size in enumerate(sizes) if size == 0]
+    kept = sizes[: ends[0]] if ends else sizes
+    found = _flow(label, kept if len(kept) else [1], [0.0] * max(1, len(kept)))
+    del found["inter_arrival_time"]
+    return found
 
 
 def as_packets(flows: pd.DataFrame, width: int) -> pd.DataFrame:

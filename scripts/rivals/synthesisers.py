@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from rivals.forms import as_objects, as_packets, as_rows, from_objects, from_packets, from_rows
+from rivals.private import PRIVATE
 
 __all__ = ["LIBRARIES", "SYNTHESISERS", "Settings"]
 
@@ -258,6 +259,7 @@ SYNTHESISERS: dict[str, Callable[[pd.DataFrame, Settings], Draw]] = {
     "origami": origami,
     "par": par,
     "realtabformer": realtabformer,
+    **PRIVATE,
 }
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "arf": ("arfpy.arf",),
@@ -268,4 +270,5 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "origami": ("origami.training", "torch"),
     "par": ("sdv.sequential", "torch"),
     "realtabformer": ("realtabformer", "torch"),
+    **dict.fromkeys(PRIVATE, ("snsynth.mst",)),
 }

@@ -39,7 +39,8 @@ def privacy_tables(scores: Sequence[Score], flows: str, by: str) -> list[Table]:
     heads, styles = zip(*(_COLUMNS[name] for name in columns), strict=True)
     kinds = _kinds(_generator(score) for score in scores)
     budgets = sorted({score.place["epsilon"] for score in scores} - {NONE}, reverse=True)
-    curves, rows = [], []
+    curves: list[tuple[str, tuple[Score | None, ...]]] = []
+    rows: list[tuple[str, tuple[Score | None, ...]]] = []
     for kind in kinds:
         values = tuple(found.get((*kind, str(value), "macro_f1")) for value in (NONE, *budgets))
         curves.append((_kind_name(*kind), values))
