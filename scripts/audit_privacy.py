@@ -10,8 +10,8 @@ epsilon with 95 % confidence (Clopper and Pearson), which must not exceed the st
 sees the finished model; `gradient` sees the noised gradient of a step, which is all that a step lets out.
 
 `exposure` plants unique flows in a table, trains with and without a guarantee, and ranks each planted flow by its
-likelihood among random flows that were not planted. Exposure is log2(candidates) - log2(rank): 1 on average for a
-flow that left no trace... up to log2(candidates) for one that was memorised (Carlini et al., The secret sharer, 2019).
+likelihood among random flows that were not planted. Exposure is log2(candidates + 1) - log2(rank): 1.4 on average for a
+flow that left no trace, and log2(candidates + 1) for one that was memorised (Carlini et al., The secret sharer, 2019).
 """
 
 from __future__ import annotations
