@@ -1,10 +1,12 @@
 """Make the tables of README.md and of cards anew, from a study's results and from the cards of the named models.
 
-    python scripts/update_readme.py README.md --cards model_cards/ntg-*-loopback --results model_cards/study/*.jsonl
+    python scripts/update_readme.py README.md model_cards/study/README.md --results model_cards/study/results.jsonl \
+        --cards model_cards/ntg-*-loopback --rivals model_cards/study/rivals/results.jsonl
 
 A text says where a table goes: ``<!-- table: overview-loopback-capture -->`` and, below, ``<!-- end of table -->``.
-The names are those of the study's ``tables/`` folder, ``cards`` and ``rivals``. With --check nothing is written, and
-the exit code is 1 where a text differs from the results.
+The names are those of the study's ``tables/`` folder, ``cards``, and ``rivals-TABLE`` for each flow table on which
+compare_rivals.py measured. With --check nothing is written, and the exit code is 1 where a text differs from the
+results.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+
+from rivals.tables import rivals_tables
 
 from hf_ntg import InputError
 from hf_ntg.files import write_text
@@ -26,14 +30,15 @@ def main() -> int:
     parser.add_argument("texts", nargs="+", type=Path, help="Markdown files to fill")
     parser.add_argument("--results", type=Path, help="results.jsonl of a study")
     parser.add_argument("--cards", nargs="+", type=Path, default=[], help="folders that hold an evaluation.json")
-    parser.add_argument("--rivals", nargs="+", type=Path, default=[], help="the same, of compare_rivals.py's flows")
+    parser.add_argument("--rivals", type=Path, help="results.jsonl of compare_rivals.py")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a text would change")
     arguments = parser.parse_args()
     studied = all_tables(read_results(arguments.results)) if arguments.results else []
     tables, changed = {table.name: as_markdown(table) for table in studied}, []
-    for name, folders in (("cards", arguments.cards), ("rivals", arguments.rivals)):
-        if folders:
-            tables[name] = cards_table(folders) + "\n"
+    if arguments.cards:
+        tables["cards"] = cards_table(arguments.cards) + "\n"
+    if arguments.rivals:
+        tables |= rivals_tables(arguments.rivals)
     for path in arguments.texts:
         old = path.read_text(encoding="utf-8")
         new = fill_tables(old, tables, str(path))

@@ -214,3 +214,12 @@ def test_tables_have_means_over_seeds(tmp_path):
     means = "82.0 ± 2.8 | 90.0 ± 1.4 | 1.50 ± 0.00 | 2.00 ± 0.00 | 0.90 ± 0.00 | −0.2 ± 0.0"
     assert counted == f"| 4-gram | 2 | {means} | 0.50 | 1,000 |"
     assert cut.startswith("| arf, budget of gpt2 | 1 | 80.0 | 89.0 |")
+
+
+def test_the_study_shows_every_kept_row():
+    from rivals.tables import rivals_tables
+
+    study = Path(__file__).parents[1] / "model_cards" / "study"
+    text = (study / "README.md").read_text(encoding="utf-8")
+    for name, table in rivals_tables(study / "rivals" / "results.jsonl").items():
+        assert f"<!-- table: {name} -->\n\n{table}\n<!-- end of table -->" in text
