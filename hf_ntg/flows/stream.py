@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
@@ -38,6 +39,23 @@ def stream_flows(source: str | Path, flows_at_once: int = 10_000) -> Iterator[Da
 
 
 def in_pieces(flows: Dataset, flows_at_once: int = 100_000) -> Iterator[Dataset]:
-    """Give a table that was checked against the schema in pieces, to be written one at a time."""
-    for first in range(0, len(flows), flows_at_once):
-        yield flows.select(range(first, min(first + flows_at_once, len(flows))))
+    """Give the flows of a table that was checked against the schema in pieces, to be written one at a time.
+
+    Rows that were selected are copied piece by piece, if they are in the order of the table underneath; rows in another
+    order come as one piece.
+    """
+    rows = None if flows._indices is None else flows._indices.column(0).to_numpy().astype(np.int64)
+    if rows is not None and (np.diff(rows) < 0).any():
+        yield flows
+        return
+    first = 0
+    for batch in flows.data.table.to_batches(max_chunksize=flows_at_once):
+        piece, last = pa.Table.from_batches([batch]), first + len(batch)
+        if rows is not None:
+            begin, end = np.searchsorted(rows, [first, last])
+            piece = piece.take(pa.array(rows[begin:end] - first))
+        first = last
+        if len(piece):
+            part = Dataset(piece)
+            part.info.description = flows.info.description  # where marks of provenance are kept
+            yield part

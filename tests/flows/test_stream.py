@@ -1,4 +1,5 @@
 import pytest
+from datasets import concatenate_datasets
 from typer.testing import CliRunner
 from written_flows import flow, table, truth
 
@@ -6,6 +7,7 @@ from hf_ntg import InputError
 from hf_ntg.cli import app
 from hf_ntg.flows import load_flows, save_flows
 from hf_ntg.flows.capture_in.pcap import read_pcap
+from hf_ntg.flows.provenance import Provenance, mark_flows, provenance_of
 from hf_ntg.flows.stream import in_pieces, stream_flows
 
 
@@ -17,11 +19,17 @@ def test_a_parquet_file_comes_in_pieces(tmp_path):
     assert [name for piece in pieces for name in piece["flow_id"]] == flows["flow_id"][:]
 
 
-def test_pieces_of_a_table_are_written_as_the_table(tmp_path):
-    flows = table(*[flow(f"+{size + 1}", flow_id=str(size)) for size in range(25)]).select(range(24, -1, -1))
+@pytest.mark.parametrize("rows", [None, range(1, 24, 2), range(24, -1, -1)])
+def test_pieces_of_a_table_are_written_as_the_table(tmp_path, rows):
+    mark = Provenance("4-gram", "sha256:0", 3)
+    parts = [table(*[flow(f"+{size + 1}", flow_id=str(size)) for size in some]) for some in (range(12), range(12, 25))]
+    flows = mark_flows(concatenate_datasets(parts), [mark])
+    flows = flows if rows is None else flows.select(rows)
     for name, given in (("whole", flows), ("pieces", in_pieces(flows, 10))):
         save_flows(given, tmp_path / f"{name}.parquet")
-    assert load_flows(tmp_path / "pieces.parquet").to_dict() == load_flows(tmp_path / "whole.parquet").to_dict()
+    found = load_flows(tmp_path / "pieces.parquet")
+    assert found.to_dict() == load_flows(tmp_path / "whole.parquet").to_dict()
+    assert provenance_of(found) == (mark,)
 
 
 def test_broken_and_missing_files(tmp_path):
