@@ -1,10 +1,10 @@
-"""Make the tables of README.md and of cards anew, from a study's results and from the cards of the named models.
+"""Make the tables of Markdown files anew, from the results of a study and of compare_rivals.py.
 
     python scripts/update_readme.py README.md model_cards/study/README.md --results model_cards/study/results.jsonl \
-        --cards model_cards/ntg-*-loopback --rivals model_cards/study/rivals/results.jsonl
+        --rivals model_cards/study/rivals/results.jsonl
 
 A text says where a table goes: ``<!-- table: overview-loopback-capture -->`` and, below, ``<!-- end of table -->``.
-The names are those of the study's ``tables/`` folder, ``cards``, and ``rivals-TABLE`` for each flow table on which
+The names are those of the study's ``tables/`` folder, and ``rivals-TABLE`` for each flow table on which
 compare_rivals.py measured. With --check nothing is written, and the exit code is 1 where a text differs from the
 results.
 """
@@ -19,7 +19,7 @@ from rivals.tables import rivals_tables
 
 from hf_ntg import InputError
 from hf_ntg.files import write_text
-from hf_ntg.study.results.overview import cards_table, fill_tables
+from hf_ntg.study.results.overview import fill_tables
 from hf_ntg.study.results.study_report import all_tables
 from hf_ntg.study.results.table import as_markdown
 from hf_ntg.study.store import read_results
@@ -29,14 +29,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="+", type=Path, help="Markdown files to fill")
     parser.add_argument("--results", type=Path, help="results.jsonl of a study")
-    parser.add_argument("--cards", nargs="+", type=Path, default=[], help="folders that hold an evaluation.json")
     parser.add_argument("--rivals", type=Path, help="results.jsonl of compare_rivals.py")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where a text would change")
     arguments = parser.parse_args()
     studied = all_tables(read_results(arguments.results)) if arguments.results else []
     tables, changed = {table.name: as_markdown(table) for table in studied}, []
-    if arguments.cards:
-        tables["cards"] = cards_table(arguments.cards) + "\n"
     if arguments.rivals:
         tables |= rivals_tables(arguments.rivals)
     for path in arguments.texts:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from hf_ntg.errors import InputError
 from hf_ntg.study.plan import REAL, model_order
 from hf_ntg.study.results.summary import Score
 from hf_ntg.study.results.table import Table
 
-__all__ = ["cards_table", "fill_tables", "glance_tables", "overview_tables"]
+__all__ = ["fill_tables", "glance_tables", "overview_tables"]
 
-_CARD_MEASURES = ("flow_jsd", "ngram_jsd", "timing_distance", "tstr", "c2st", "once_seen_copies")
 _BETTER = {"macro_f1": "higher", "flows_per_cpu_second": "higher"}  # of the other columns, lower is better
 _MARKED = re.compile(r"(<!-- table: (?P<name>[^\s]+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
@@ -116,33 +113,6 @@ def overview_tables(scores: Sequence[Score], classifier: str = "random_forest") 
     return tables
 
 
-def cards_table(folders: Sequence[Path]) -> str:
-    """A Markdown table with one column for each model, from the ``evaluation.json`` of each of `folders`.
-
-    The scores of real flows and of the baselines come from the first folder. All models must have been evaluated on the
-    same flows.
-
-    Raises:
-        InputError: a folder has no such file, or its model was evaluated on other flows.
-    """
-    found = {folder.name: _evaluation(folder) for folder in folders}
-    first = next(iter(found.values()))
-    others = [name for name in first["columns"] if name not in (REAL, "synthetic")]
-    head = ("", "real held-out", *found, *others)
-    lines = [f"|{' | '.join(head)} |", f"|---{'|--:' * (len(head) - 1)}|"]
-    for measure in (name for name in _CARD_MEASURES if name in first["metrics"]):
-        metric = first["metrics"][measure]
-        values = [metric["values"][REAL]]
-        for name, evaluation in found.items():
-            if evaluation["metrics"][measure]["values"][REAL] != metric["values"][REAL]:
-                raise InputError(f"{name}: was evaluated on other flows than {next(iter(found))}")
-            values.append(evaluation["metrics"][measure]["values"]["synthetic"])
-        values += [metric["values"][name] for name in others]
-        unit = f", {metric['unit']}" if metric["unit"] else ""
-        lines.append(f"| {metric['title']}{unit} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
-    return "\n".join(lines)
-
-
 def fill_tables(text: str, tables: Mapping[str, str], source: str) -> str:
     """Replace each part of `text` between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
 
@@ -160,13 +130,6 @@ def fill_tables(text: str, tables: Mapping[str, str], source: str) -> str:
         return f"{match[1]}\n{tables[match['name']]}\n{match[3]}"
 
     return _MARKED.sub(fill, text)
-
-
-def _evaluation(folder: Path) -> dict:
-    path = folder / "evaluation.json"
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; scripts/run_recipe.py --record writes it")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _cell(found: dict, flows: str, by: str, model: str, measure: str, times: int | None) -> Score | None:

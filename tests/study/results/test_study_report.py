@@ -13,7 +13,7 @@ import pytest
 
 from hf_ntg import InputError
 from hf_ntg.study.plan import UNLABELLED_METHODS, Profile, plan_runs
-from hf_ntg.study.results.overview import cards_table, fill_tables, glance_tables, overview_tables
+from hf_ntg.study.results.overview import fill_tables, glance_tables, overview_tables
 from hf_ntg.study.results.plots import confusions
 from hf_ntg.study.results.privacy import epsilon_curves
 from hf_ntg.study.results.study_report import write_study
@@ -314,25 +314,15 @@ def test_texts_are_filled_from_results(tmp_path, monkeypatch):
 
 
 def test_the_readmes_tables_are_those_of_the_kept_results(monkeypatch):
-    cards = sorted(map(str, (ROOT / "model_cards").glob("ntg-*-loopback")))
     study = ROOT / "model_cards" / "study"
     rivals = str(study / "rivals" / "results.jsonl")
-    words = ["--cards", *cards, "--rivals", rivals, "--results", str(study / "results.jsonl")]
+    words = ["--rivals", rivals, "--results", str(study / "results.jsonl")]
     texts = [str(ROOT / "README.md"), str(study / "README.md")]
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     monkeypatch.setattr(sys, "argv", ["update_readme.py", *texts, *words, "--check"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
     assert stopped.value.code == 0
-
-
-def test_cards_of_other_flows_are_not_set_side_by_side(tmp_path):
-    folder = next((ROOT / "model_cards").glob("ntg-*-loopback"))
-    found = json.loads((folder / "evaluation.json").read_text())
-    found["metrics"]["flow_jsd"]["values"]["real"] += 0.1
-    (tmp_path / "evaluation.json").write_text(json.dumps(found))
-    with pytest.raises(InputError, match="evaluated on other flows"):
-        cards_table([folder, tmp_path])
 
 
 def test_results_that_are_none(tmp_path):
