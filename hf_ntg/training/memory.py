@@ -20,6 +20,7 @@ import numpy as np
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
+from hf_ntg.training.distinct import distinct_rows, text_numbers
 
 __all__ = ["OnceSeen"]
 
@@ -49,14 +50,15 @@ class OnceSeen:
     ) -> None:
         self._pad = pad
         ends = sentences == grammar.end_of_packets
-        packets = np.where(ends.cumsum(axis=1) - ends > 0, pad, sentences)  # without what follows their end
+        past = ends.cumsum(axis=1, dtype=np.int8) > ends
+        packets = np.where(past, np.int32(pad), sentences)  # without what follows their end
         packets[:, 1 : grammar.prefix_length] = pad  # without the header
-        _, first, place = np.unique(packets, axis=0, return_index=True, return_inverse=True)
-        identity = place.ravel()[row]  # (N,)
+        first, place = distinct_rows(packets)
+        identity = place[row]  # (N,)
         occurrences = np.bincount(identity)
         self.expected = 2.0 * (occurrences == 2).sum() / len(row)
-        if captures is not None and len(np.unique(captures.astype(str))) > 1:
-            self.expected = (self.expected + _repeats_of_other_captures(identity, captures.astype(str))) / 2
+        if captures is not None and (numbers := text_numbers(captures)).any():
+            self.expected = (self.expected + _repeats_of_other_captures(identity, numbers)) / 2
         self.expected = max(self.expected, 1 / len(row))
         once = first[occurrences == 1]
         chosen = np.random.default_rng(0).permutation(once)[:MOST_MEASURED]
@@ -81,6 +83,5 @@ class OnceSeen:
 
 def _repeats_of_other_captures(identity: np.ndarray, captures: np.ndarray) -> float:
     """Share of flows that all other captures together hold exactly once, from flows' identities and captures (N,)."""
-    pairs = np.stack([identity, np.unique(captures, return_inverse=True)[1]])
-    _, pair, own = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
-    return float((np.bincount(identity)[identity] - own[pair.ravel()] == 1).mean())
+    _, pair, own = np.unique(identity * (captures.max() + 1) + captures, return_inverse=True, return_counts=True)
+    return float((np.bincount(identity)[identity] - own[pair] == 1).mean())

@@ -23,6 +23,7 @@ from hf_ntg.models.likelihood import sentence_log_likelihood
 from hf_ntg.models.structured_embedding import share_structure, stock_state
 from hf_ntg.models.warm_start import start_from
 from hf_ntg.training.config import TrainingConfig
+from hf_ntg.training.distinct import distinct_rows
 from hf_ntg.training.memory import OnceSeen
 from hf_ntg.training.objective import Objective
 from hf_ntg.training.softmax_loss import softmax_loss
@@ -56,14 +57,15 @@ class CausalObjective(Objective):
         )
         grammar = self.tokenizer.grammar
         encoded = self.tokenizer.encode_flows(flows)
-        marked = np.column_stack([encoded.padded(), _unknown_ends(encoded, grammar)])
-        marked, self._row = np.unique(marked, axis=0, return_inverse=True)
-        sentences, self._unknown = marked[:, :-1], marked[:, -1]  # (S, longest), padded; (S,)
-        self._sentences = sentences.astype(np.int64)
+        marked = np.column_stack([encoded.padded(), _unknown_ends(encoded, grammar).astype(np.int32)])
+        first, self._row = distinct_rows(marked)
+        sentences, self._unknown = marked[first, :-1], marked[first, -1]  # (S, longest) int32, padded; (S,)
+        del marked
+        self._sentences = sentences
         self._lengths = (sentences != self.tokenizer.pad_token_id).sum(axis=1)  # (S,)
         known = flows.capture is not None and all(name is not None for name in flows.capture)
         captures = flows.capture if known else None
-        self._once_seen = OnceSeen(grammar, sentences, self._row.ravel(), self.tokenizer.pad_token_id, captures)
+        self._once_seen = OnceSeen(grammar, sentences, self._row, self.tokenizer.pad_token_id, captures)
         token_weight = np.ones(len(self.tokenizer), dtype=np.float32)
         token_weight[grammar.blocks["time"]] = config.time_weight
         token_weight[grammar.blocks["pad"]] = 0
@@ -82,7 +84,7 @@ class CausalObjective(Objective):
         order = np.argsort(self._lengths[distinct], kind="stable")
         batch = self._sentences[distinct[order], : self._lengths[distinct].max()]
         return {
-            "sentences": torch.from_numpy(batch),
+            "sentences": torch.from_numpy(batch.astype(np.int64)),
             "counts": torch.from_numpy(counts[order].astype(np.float32)),
             "unknown": torch.from_numpy(self._unknown[distinct[order]].astype(np.int64)),
             "sampled": self.module.sample_tokens(rng),

@@ -1,0 +1,32 @@
+"""Distinct rows of large matrices of tokens, and numbers for texts, in little memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["distinct_rows", "text_numbers"]
+
+
+def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first place of each distinct row, in ascending order of the rows, and the number of each row.
+
+    This is ``np.unique(rows, axis=0, return_index=True, return_inverse=True)`` without the rows. Rows are compared as
+    strings of bytes, most significant byte first, in the smallest type that holds them.
+
+    Args:
+        rows: (N, L) integers from 0 to 4,294,967,295.
+
+    Returns:
+        (S,) places and (N,) numbers from 0 to S - 1.
+    """
+    smallest = np.dtype(np.uint16 if rows.max(initial=0) < 1 << 16 else np.uint32).newbyteorder(">")
+    packed = np.ascontiguousarray(rows, dtype=smallest)
+    keys = packed.view(np.dtype((np.void, packed.dtype.itemsize * packed.shape[1]))).ravel()
+    _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    return first, number
+
+
+def text_numbers(texts: np.ndarray) -> np.ndarray:
+    """(N,) int64: equal numbers, from 0, for equal texts (N,), in the order of their first places."""
+    return pa.array(texts, pa.string()).dictionary_encode().indices.to_numpy().astype(np.int64)
