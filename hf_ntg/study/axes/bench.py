@@ -212,7 +212,7 @@ class Workbench:
             folds = min(FOLDS, len(set(flows["capture"]))) if "capture" in flows.column_names else FOLDS
             parts = split_flows(flows, by=by, seed=SPLIT_SEED, fold=seed % folds, folds=folds)
             inner = split_flows(_labelled(parts["train"]), test_size=HELD_BACK, seed=seed)
-            train, held_back = inner["train"], FlowArrays.from_dataset(inner["test"])
+            train, held_back = inner["train"], self._arrays(inner["test"])
         else:
             parts = split_flows(flows, by=by, seed=seed)
             train = _labelled(parts["train"])
@@ -220,11 +220,15 @@ class Workbench:
         return Split(
             train=train,
             test=test,
-            train_arrays=FlowArrays.from_dataset(train),
-            test_arrays=FlowArrays.from_dataset(test),
+            train_arrays=self._arrays(train),
+            test_arrays=self._arrays(test),
             held_back=held_back,
             counts=dict(sorted(Counter(train["label"]).items())),
         )
+
+    def _arrays(self, flows: Dataset) -> FlowArrays:
+        """Flows of :meth:`_load`, which name the view that they are in: real flows have no mark of it in a table."""
+        return replace(FlowArrays.from_dataset(flows), view=self.profile.view)
 
     def _fingerprint(self, name: str) -> str:
         """A short hash of a table's flows."""
