@@ -13,10 +13,7 @@ from hf_ntg.flows.arrays import FlowArrays
 
 __all__ = ["guess_labels", "guessed_flows"]
 
-_METHOD, _PER_CLASS = (
-    "crossover",
-    200,
-)  # the training flows of the classifier: how few flows are topped up, and to how many
+_METHOD, _PER_CLASS = "crossover", 200  # what the classifier learns from: the few flows, topped up
 
 
 def guess_labels(few: FlowArrays, unlabelled: FlowArrays, seed: int = 0) -> np.ndarray:
