@@ -313,13 +313,19 @@ def test_texts_are_filled_from_results(tmp_path, monkeypatch):
         fill_tables(text.read_text().replace("-a-", "-b-"), {"overview-a-random": "| |"}, "x.md")
 
 
-def test_the_readmes_tables_are_those_of_the_kept_results(monkeypatch):
-    study = ROOT / "model_cards" / "study"
-    rivals = str(study / "rivals" / "results.jsonl")
-    words = ["--rivals", rivals, "--results", str(study / "results.jsonl")]
-    texts = [str(ROOT / "README.md"), str(study / "README.md")]
+@pytest.mark.parametrize(
+    ("texts", "results", "more"),
+    [
+        (["README.md", "study/README.md"], "study/results.jsonl", ["--rivals", "study/rivals/results.jsonl"]),
+        (["study/payload/README.md"], "study/payload/results.jsonl", []),
+    ],
+)
+def test_the_readmes_tables_are_those_of_the_kept_results(monkeypatch, texts, results, more):
+    cards = ROOT / "model_cards"
+    words = [str(ROOT / word if word == "README.md" else cards / word) for word in texts]
+    words += ["--results", str(cards / results), *(str(cards / word) if "/" in word else word for word in more)]
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    monkeypatch.setattr(sys, "argv", ["update_readme.py", *texts, *words, "--check"])
+    monkeypatch.setattr(sys, "argv", ["update_readme.py", *words, "--check"])
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / "scripts" / "update_readme.py"), run_name="__main__")
     assert stopped.value.code == 0
