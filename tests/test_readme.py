@@ -53,7 +53,8 @@ def test_everything_runs_in_order(flows, tmp_path):
                 ran += [client.run(COMMAND.format(line=line)) for line in commands]
         client.close()
         kinds = {kind for kind, _ in hub.repos}
-    assert "https" in ran[0]
+    assert ran[0].startswith("dns [")
+    assert "https" in ran[1]
     assert kinds == {"model", "dataset", "space"}
     assert (tmp_path / "own" / "report" / "report.html").stat().st_size > 0
 
