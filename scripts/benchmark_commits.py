@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from timing import validation_curve
+
 from hf_ntg import TrainingConfig, load_flows, split_flows, train
 
 HERE = Path(__file__).resolve().parents[1]
@@ -124,20 +126,10 @@ def curve(tables: Path, family: str, max_steps: int | None) -> list[tuple[float,
     except ModuleNotFoundError:
         home = importlib.import_module("hf_ntg.training.loop")
     home._hold_back = lambda *_: (given, held_out)
-    measure, found, paused, started = CausalObjective.validation_loss, [], 0.0, time.process_time()
-
-    def timed(objective, module):
-        nonlocal paused
-        stopped = time.process_time()
-        nats = measure(objective, module)
-        found.append((stopped - started - paused, nats))
-        paused += time.process_time() - stopped
-        return nats
-
-    CausalObjective.validation_loss = timed
     settings = {"times": False, "header": False, "validation_share": 0.1, "checkpoint_every": 0}
     settings |= {} if max_steps is None else {"max_steps": max_steps}
-    with tempfile.TemporaryDirectory() as folder:
+    clock = time.process_time
+    with tempfile.TemporaryDirectory() as folder, validation_curve(CausalObjective, clock) as found:
         train(given, TrainingConfig.recipe(family, output_dir=folder, **settings))
     return found
 

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from timing import machine, matmul_peak, median_seconds
+from timing import machine, matmul_peak, median_seconds, validation_curve
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
@@ -141,30 +141,11 @@ def race(flows: Dataset, family: str, epochs: int) -> None:
             print(f"  Trainer, {name}: {reached:.1f} s, {reached / ours:.1f} times as long")
 
 
-class Enough(Exception):  # noqa: N818 (no error)
-    """Our loop has run the epochs that were wanted."""
-
-
 def our_curve(flows: Dataset, config: TrainingConfig, epochs: int) -> list[tuple[float, float]]:
     """Seconds of training, and held-out nats, after each of the first `epochs`."""
-    measure, curve, paused = CausalObjective.validation_loss, [], 0.0
-    started = time.perf_counter()
-
-    def timed(objective, module):
-        nonlocal paused
-        stopped = time.perf_counter()
-        nats = measure(objective, module)
-        curve.append((stopped - started - paused, nats))
-        paused += time.perf_counter() - stopped
-        if len(curve) == epochs:
-            raise Enough
-        return nats
-
-    CausalObjective.validation_loss = timed
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(Enough):
+    with tempfile.TemporaryDirectory() as folder, validation_curve(CausalObjective, time.perf_counter, epochs) as curve:
         config.output_dir = folder
         train(flows, config)
-    CausalObjective.validation_loss = measure
     return curve
 
 

@@ -6,12 +6,12 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 import transformers
 
-__all__ = ["counted_tokens", "device_name", "machine", "matmul_peak", "median_seconds", "wait_for"]
+__all__ = ["counted_tokens", "device_name", "machine", "matmul_peak", "median_seconds", "validation_curve", "wait_for"]
 
 
 def machine() -> str:
@@ -52,6 +52,38 @@ def matmul_peak(size: int = 2_048, device: torch.device | None = None) -> float:
         wait_for(device)
 
     return 2 * size**3 / median_seconds(product, 5)
+
+
+class Enough(Exception):  # noqa: N818 (no error)
+    """A training has run as many epochs as were wanted."""
+
+
+@contextmanager
+def validation_curve(
+    objective: type, clock: Callable[[], float], epochs: int | None = None
+) -> Iterator[list[tuple[float, float]]]:
+    """A list that grows by the time of training and the loss of every validation of `objective`, a class.
+
+    Args:
+        clock: gives seconds; it stands still while losses are computed. epochs: training ends after so many.
+    """
+    measure, found, paused, started = objective.validation_loss, [], 0.0, clock()
+
+    def timed(self, module):
+        nonlocal paused
+        stopped = clock()
+        found.append((stopped - started - paused, measure(self, module)))
+        paused += clock() - stopped
+        if len(found) == epochs:
+            raise Enough
+        return found[-1][1]
+
+    objective.validation_loss = timed
+    try:
+        with suppress(Enough):
+            yield found
+    finally:
+        objective.validation_loss = measure
 
 
 @contextmanager

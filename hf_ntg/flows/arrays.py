@@ -14,10 +14,19 @@ from hf_ntg.errors import InputError
 from hf_ntg.flows.provenance import provenance_of
 from hf_ntg.flows.schema import FLOW_FEATURES, PACKET_COLUMNS, column_of, conform_flows
 
-__all__ = ["FlowArrays", "as_arrays", "ragged_positions"]
+__all__ = ["FlowArrays", "as_arrays", "ragged_positions", "text_ranks"]
 
 
 _RECURRING = ("label", "capture")  # columns of texts that many flows share
+
+
+def text_ranks(texts: np.ndarray) -> np.ndarray:
+    """(N,) int64 place of each text among the distinct ones in order; None counts as an empty text."""
+    column = pa.array(texts, pa.string(), from_pandas=True).fill_null("").dictionary_encode()
+    names = column.dictionary.to_pylist()
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return rank[column.indices.to_numpy()]
 
 
 def ragged_positions(lengths: np.ndarray) -> np.ndarray:
@@ -152,9 +161,8 @@ class FlowArrays:
         offsets = np.concatenate([[0], np.cumsum(np.minimum(self.num_packets, max_packets))])
         cut = None if self.cut is None else self.cut | (self.num_packets > max_packets)
         longer = np.flatnonzero(self.num_packets > max_packets)
-        step = np.zeros(
-            len(self.direction) + 1, dtype=np.int8
-        )  # 1 where packets begin to be left out, -1 where it ends
+        # 1 where packets begin to be left out, -1 where that ends
+        step = np.zeros(len(self.direction) + 1, dtype=np.int8)
         step[self.offsets[longer] + max_packets], step[self.offsets[longer + 1]] = 1, -1
         kept = np.cumsum(step[:-1], dtype=np.int8) == 0
         return replace(self._with(offsets, kept, slice(None)), cut=cut)

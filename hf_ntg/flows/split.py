@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from datasets import Dataset, DatasetDict
 
 from hf_ntg.errors import InputError
-from hf_ntg.flows.arrays import FlowArrays, as_arrays
+from hf_ntg.flows.arrays import FlowArrays, as_arrays, text_ranks
 from hf_ntg.flows.frames import as_dataset
 
 __all__ = ["split_flows"]
@@ -56,7 +55,7 @@ def split_flows(
         raise InputError(f"fold {fold} of {folds}: give at least 2 folds, and a fold from 0 to {max(folds, 2) - 1}")
     table = as_dataset(flows, "flows")
     arrays = as_arrays(table)
-    labels = _ranks(arrays.label)
+    labels = text_ranks(arrays.label)
     rng = np.random.default_rng(seed)
     if by == "random":
         in_test = _draw_flows(labels, test_size, rng) if fold is None else _deal_flows(labels, folds, rng) == fold
@@ -71,22 +70,13 @@ def split_flows(
     return DatasetDict(train=table.select(np.flatnonzero(~in_test)), test=table.select(np.flatnonzero(in_test)))
 
 
-def _ranks(texts: np.ndarray) -> np.ndarray:
-    """(N,) int64 place of each text among the distinct ones in order; None counts as an empty text."""
-    column = pa.array(texts, pa.string(), from_pandas=True).fill_null("").dictionary_encode()
-    names = column.dictionary.to_pylist()
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    return rank[column.indices.to_numpy()]
-
-
 def _rows_of_each(labels: np.ndarray) -> list[np.ndarray]:
     """The rows of each class, ascending; `labels` are ranks."""
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
 def _draw_flows(labels: np.ndarray, test_size: float, rng: np.random.Generator) -> np.ndarray:
-    """(N,) which flows are tested; `labels` are ranks, see :func:`_ranks`."""
+    """(N,) which flows are tested; `labels` are ranks, see :func:`text_ranks`."""
     in_test = np.zeros(len(labels), dtype=bool)
     for own in _rows_of_each(labels):
         rows = rng.permutation(own)
@@ -117,7 +107,7 @@ def _count_captures(arrays: FlowArrays, labels: np.ndarray) -> tuple[np.ndarray,
     """(classes, captures) flows of each class in each capture, and the capture of each flow (N,)."""
     if arrays.capture is None or any(name is None for name in arrays.capture):
         raise InputError("a split by capture needs the column 'capture' filled in every row; split by random instead")
-    captures = _ranks(arrays.capture)
+    captures = text_ranks(arrays.capture)
     shape = labels.max() + 1, captures.max() + 1
     return np.bincount(labels * shape[1] + captures, minlength=shape[0] * shape[1]).reshape(shape), captures
 

@@ -1,11 +1,10 @@
-"""Distinct rows of large matrices of tokens, and numbers for texts, in little memory."""
+"""Distinct rows of large matrices of tokens, in little memory."""
 
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
-__all__ = ["distinct_rows", "text_numbers"]
+__all__ = ["distinct_rows"]
 
 
 def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -25,8 +24,3 @@ def distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     keys = packed.view(np.dtype((np.void, packed.dtype.itemsize * packed.shape[1]))).ravel()
     _, first, number = np.unique(keys, return_index=True, return_inverse=True)
     return first, number
-
-
-def text_numbers(texts: np.ndarray) -> np.ndarray:
-    """(N,) int64: equal numbers, from 0, for equal texts (N,), in the order of their first places."""
-    return pa.array(texts, pa.string()).dictionary_encode().indices.to_numpy().astype(np.int64)

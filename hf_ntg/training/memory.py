@@ -20,7 +20,8 @@ import numpy as np
 
 from hf_ntg.codecs.flow_grammar import FlowGrammar
 from hf_ntg.codecs.tokenization_flow import EncodedFlows
-from hf_ntg.training.distinct import distinct_rows, text_numbers
+from hf_ntg.flows.arrays import text_ranks
+from hf_ntg.training.distinct import distinct_rows
 
 __all__ = ["OnceSeen"]
 
@@ -57,7 +58,7 @@ class OnceSeen:
         identity = place[row]  # (N,)
         occurrences = np.bincount(identity)
         self.expected = 2.0 * (occurrences == 2).sum() / len(row)
-        if captures is not None and (numbers := text_numbers(captures)).any():
+        if captures is not None and (numbers := text_ranks(captures)).any():
             self.expected = (self.expected + _repeats_of_other_captures(identity, numbers)) / 2
         self.expected = max(self.expected, 1 / len(row))
         once = first[occurrences == 1]

@@ -15,6 +15,10 @@ def test_words_of_a_flow():
     assert empty == ["packets 0"]
 
 
+def test_empty_packets_have_no_words():
+    assert packet_words(np.array([[0, 100, 0, -40]])) == packet_words(np.array([[100, -40, 0, 0]]))
+
+
 def test_near_lengths_share_a_bin_and_directions_do_not():
     up, near, down = (set(words) for words in packet_words(np.array([[1400], [1390], [-1400]])))
     assert len(up & near) == 3

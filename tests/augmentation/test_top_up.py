@@ -85,8 +85,7 @@ def test_unlabelled_flows_come_with_a_guessed_label(flows):
     real = {str(row["payload_length"] + [row["label"]]) for row in rest}
     added = more.select(range(6, 40))
     assert all(added["synthetic"])
-    right = sum(str(row["payload_length"] + [row["label"]]) in real for row in added)
-    assert right >= 30, "a guess may be wrong, most are right"
+    assert all(str(row["payload_length"] + [row["label"]]) in real for row in added)
     few_others = augment(few, "loss", per_class=20, unlabelled=rest.select(range(4)))
     assert Counter(few_others["label"]) == {"mail": 20, "web": 20}
     assert [mark.model for mark in provenance_of(few_others)] == [

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from hf_ntg.flows import FlowArrays
-from hf_ntg.flows.arrays import ragged_positions
+from hf_ntg.flows.arrays import ragged_positions, text_ranks
 
 
 def test_dataset_round_trip_keeps_every_column(flows):
@@ -62,3 +62,7 @@ def test_equal_texts_of_many_flows_are_one_object(flows):
     arrays = FlowArrays.from_dataset(flows)
     for column in (arrays.label, arrays.capture):
         assert len(set(map(id, column))) == len(set(column))
+
+
+def test_equal_texts_have_equal_ranks_in_order():
+    assert text_ranks(np.array(["b", "a", "b", None, "", "c"], dtype=object)).tolist() == [2, 1, 2, 0, 0, 3]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hf_ntg.training.distinct import distinct_rows, text_numbers
+from hf_ntg.training.distinct import distinct_rows
 
 
 @pytest.mark.parametrize("largest", [3, 300, 70_000])
@@ -13,7 +13,3 @@ def test_distinct_rows_come_in_the_order_of_numpy(largest):
     np.testing.assert_array_equal(found[0], first)
     np.testing.assert_array_equal(found[1], number.ravel())
     np.testing.assert_array_equal(rows[found[0]], wanted)
-
-
-def test_equal_texts_have_equal_numbers():
-    assert text_numbers(np.array(["b", "a", "b", "", "a"], dtype=object)).tolist() == [0, 1, 0, 2, 1]
